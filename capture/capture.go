@@ -1,0 +1,32 @@
+// Package capture moves frames in and out: live handles on an interface, and
+// capture files. It is the only package that knows libpcap.
+//
+// A live trace is the replay of a capture that is still being written: both
+// come as a Source, and nothing after the Source knows which it was.
+package capture
+
+import (
+	"context"
+	"iter"
+
+	"github.com/tracewire/tracewire/capture/frame"
+)
+
+// Source yields the frames of a capture in the order they were captured, and
+// watermarks between them (see frame.Frame).
+//
+// The sequence ends when ctx is done, when the capture ends, or after the
+// first error, which comes with a zero Frame and says what made it end. The
+// end of a file and the end of ctx are no errors. A frame's Data is valid until
+// the next iteration. One goroutine may range over a Source, once.
+type Source interface {
+	Frames(ctx context.Context) iter.Seq2[frame.Frame, error]
+}
+
+// Injector puts complete frames, link header included, on the wire.
+//
+// Inject does not keep the slice. Any goroutine may call it; an error means
+// that the frame did not leave.
+type Injector interface {
+	Inject(frame []byte) error
+}
