@@ -1,0 +1,66 @@
+// Package plan decides which probe goes next, and when a trace is over.
+//
+// A Plan is a pure state machine: it does no I/O and has no clock. The engine
+// tells it what became of its probes, and asks it for the next step.
+package plan
+
+import "time"
+
+// Plan is one way to explore a path. It belongs to one goroutine at a time.
+type Plan interface {
+	// Next returns what to do at the time now. A Step with an action of Send
+	// counts as done: the plan expects an Outcome for it.
+	Next(now time.Time) Step
+
+	// Observe tells the plan what became of a probe.
+	Observe(Outcome)
+
+	// Done reports whether the plan has concluded, from what it has observed
+	// so far.
+	Done() bool
+}
+
+// Action is what a Step asks for.
+type Action uint8
+
+// The actions.
+const (
+	Wait Action = iota // until Step.Until, or until something is observed
+	Send               // the probe that Step names
+	Stop               // nothing is left to do
+)
+
+// Step is the next thing to do.
+type Step struct {
+	Action Action
+	TTL    uint8     // of the probe to send
+	Round  int       // of the probe to send, from 1: how often its TTL was sent before, plus 1
+	Until  time.Time // when to ask again, for Wait; zero: not before an Outcome is observed
+}
+
+// Outcome is what became of a probe, as far as a plan needs to know.
+type Outcome struct {
+	TTL    uint8 // as sent
+	Status Status
+
+	// End is the hop at which the path is known, by now, to end; 0 while it
+	// isn't known. A later Outcome may correct it, either way.
+	End uint8
+}
+
+// Status is the part of an Outcome that says how the probe fared.
+type Status uint8
+
+// The ways a probe can fare.
+const (
+	// Answered: a reply came in time.
+	Answered Status = iota
+	// Silent: no reply came in time.
+	Silent
+	// Ambiguous: the destination answered, but it can't be told which of its
+	// outstanding probes; one that is sent alone could be told.
+	Ambiguous
+	// Late: a reply came after the probe had been reported Silent. It changes
+	// nothing but perhaps the End.
+	Late
+)
