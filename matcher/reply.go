@@ -1,0 +1,85 @@
+// Package matcher says which probe a captured frame answers.
+//
+// It holds the outstanding probes in a Table and reads the headers that ICMP
+// errors quote with a bounds-checked parser of its own. Whose a reply is, is
+// decided by what craft.Key says identifies a probe; a reply that is not
+// beyond doubt is foreign.
+package matcher
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Kind is what sort of reply a probe drew.
+type Kind uint8
+
+// The kinds of reply.
+const (
+	TimeExceeded     Kind = iota + 1 // a router's: ICMP type 11 code 0 (RFC 792)
+	Unreachable                      // ICMP type 3, any code
+	ParameterProblem                 // ICMP type 12
+	UDP                              // the destination's own answer, a datagram
+)
+
+var kinds = [...]string{TimeExceeded: "time-exceeded", Unreachable: "unreachable", ParameterProblem: "parameter-problem", UDP: "udp"}
+
+// String returns the kind as the JSON output spells it.
+func (k Kind) String() string { return kinds[k] }
+
+// Rule is what tied a reply to its probe.
+type Rule uint8
+
+// The rules, the surest first.
+const (
+	// ByCookie: the reply shows the probe's cookie.
+	ByCookie Rule = iota + 1
+	// ByFields: a quote too short for the cookie shows the destination and
+	// two of source port, ID and checksum, and only one probe has them.
+	ByFields
+	// ByOrder: several probes look alike; the earliest without a reply got it.
+	ByOrder
+	// Alone: an answer that quotes nothing, and only one probe was
+	// outstanding that could have drawn it.
+	Alone
+	// Ambiguous: an answer that quotes nothing, and more than one probe could
+	// have drawn it. It comes from where it says, but its round trip is not
+	// known.
+	Ambiguous
+)
+
+var rules = [...]string{ByCookie: "cookie", ByFields: "fields", ByOrder: "order", Alone: "alone", Ambiguous: "ambiguous"}
+
+// String returns the rule as the JSON output spells it.
+func (r Rule) String() string { return rules[r] }
+
+// Reply is a reply to a probe, as it was captured.
+type Reply struct {
+	From     netip.Addr
+	Received time.Time // the capture's stamp
+	Read     time.Time // when the program got it; zero if not known
+	Kind     Kind
+	ICMPType uint8 // of an ICMP error
+	ICMPCode uint8
+	TTL      uint8 // the reply's own, as it arrived
+
+	MatchedBy Rule
+	Quoted    Quote // of an ICMP error
+}
+
+// Quote is what an ICMP error quotes of the probe's headers: how the probe
+// looked where the error was made.
+type Quote struct {
+	TTL    uint8
+	TOS    uint8
+	ID     uint16
+	Length int // of the whole packet, as its header states it
+
+	// Checksum is the UDP checksum. HasChecksum says whether the quote is
+	// long enough to show it.
+	Checksum    uint16
+	HasChecksum bool
+}
+
+// IsQuoted reports whether the reply quotes the probe: whether Quoted is set.
+func (r *Reply) IsQuoted() bool { return r.Kind != UDP }

@@ -1,0 +1,337 @@
+package matcher
+
+import (
+	"errors"
+	"time"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/craft"
+)
+
+// Errors of Match: why a frame is no news of any probe in the table.
+var (
+	// ErrForeign: a reply, but not beyond doubt to a probe in the table.
+	ErrForeign = errors.New("matcher: a reply to somebody else's packet")
+
+	// ErrMalformed: meant as an ICMP error, but broken.
+	ErrMalformed = errors.New("matcher: malformed")
+
+	// ErrUnrelated: neither a probe nor a reply to one.
+	ErrUnrelated = errors.New("matcher: unrelated")
+)
+
+// Table holds the probes of a run and finds the one that a frame is about. The
+// zero Table is empty and ready for use. It belongs to one goroutine at a time.
+type Table struct {
+	entries []entry
+	heads   map[craft.Key]int32 // partial key → the newest probe filed under it
+}
+
+// none ends a chain.
+const none = int32(-1)
+
+type entry struct {
+	key    craft.Key
+	sent   time.Time
+	next   [craft.Views]int32 // the probe filed before it under the same partial key
+	ttl    uint8              // as sent
+	seen   bool               // the captured copy was seen
+	shared bool               // another probe has the same cookie: it tells nothing
+	state  state
+}
+
+type state uint8
+
+const (
+	outstanding state = iota
+	expired           // the wait for a reply is over
+	exceeded          // a router said that the TTL was
+	answered          // any other reply came
+)
+
+// Match is what a frame is to the probes of a Table.
+type Match struct {
+	Probe int   // its number
+	Copy  bool  // the frame is the probe itself, seen leaving
+	Reply Reply // else: what the frame says to the probe
+}
+
+// Sent adds a probe that is about to be sent with a TTL, and returns its number,
+// counted from 0 in the order of sending. The time is the program's until
+// Match sees the captured copy.
+func (t *Table) Sent(key craft.Key, ttl uint8, at time.Time) int {
+	if t.heads == nil {
+		t.heads = make(map[craft.Key]int32)
+	}
+	n := int32(len(t.entries))
+	e := entry{key: key, ttl: ttl, sent: at}
+	for view, part := range key.Filed() {
+		e.next[view] = none
+		if part.View() != view {
+			continue
+		}
+		if older, ok := t.heads[part]; ok {
+			e.next[view] = older
+			if part.HasCookie {
+				e.shared, t.entries[older].shared = true, true
+			}
+		}
+		t.heads[part] = n
+	}
+	t.entries = append(t.entries, e)
+	return int(n)
+}
+
+// Expire says that a reply to the probe is no longer waited for. One that
+// still comes is matched all the same, where it shows whose it is; an answer
+// that quotes nothing is no longer taken for this probe's.
+func (t *Table) Expire(probe int) {
+	if e := &t.entries[probe]; e.state == outstanding {
+		e.state = expired
+	}
+}
+
+// Shift moves the times of all probes: the clock that stamps the frames was
+// stepped by d since they were sent.
+func (t *Table) Shift(d time.Duration) {
+	for i := range t.entries {
+		t.entries[i].sent = t.entries[i].sent.Add(d)
+	}
+}
+
+// Match says what a frame is to the probes in the table. It fails with
+// ErrForeign, ErrMalformed or ErrUnrelated, keeps nothing of the frame, and
+// doesn't allocate.
+func (t *Table) Match(f *frame.Frame) (Match, error) {
+	carried, err := frame.Decode(f)
+	if err != nil {
+		return Match{}, ErrUnrelated
+	}
+	p, err := craft.ParsePacket(carried.IP)
+	if err != nil {
+		return Match{}, ErrUnrelated
+	}
+	if carried.Direction != frame.In && p.Protocol != layers.IPProtocolICMPv4 {
+		if i := t.copied(&p); i != none {
+			t.entries[i].seen = true
+			t.entries[i].sent = f.Time
+			return Match{Probe: int(i), Copy: true}, nil
+		}
+	}
+	if carried.Direction == frame.Out {
+		return Match{}, ErrUnrelated // what this host says is no reply
+	}
+	probe, reply, err := t.reply(&p, f.Time)
+	if err != nil {
+		return Match{}, err
+	}
+	reply.Received, reply.Read = f.Time, f.Read
+	if t.entries[probe].state = answered; reply.Kind == TimeExceeded {
+		t.entries[probe].state = exceeded
+	}
+	return Match{Probe: int(probe), Reply: reply}, nil
+}
+
+// copied recognises a probe on its way out: of several that look alike, the
+// earliest that was not seen yet.
+func (t *Table) copied(p *craft.Packet) int32 {
+	found := none
+	key, err := p.Key()
+	if err != nil {
+		return none
+	}
+	part := key.Filed()[0]
+	for i := t.head(part); i != none; i = t.entries[i].next[part.View()] {
+		if e := &t.entries[i]; e.key == key && !e.seen {
+			found = i // the chain goes back in time
+		}
+	}
+	return found
+}
+
+// reply reads a packet as a reply that came at a time, and finds its probe.
+func (t *Table) reply(p *craft.Packet, at time.Time) (probe int32, r Reply, err error) {
+	if p.Protocol == layers.IPProtocolICMPv4 {
+		return t.icmp(p, at)
+	}
+	return t.answer(p, at)
+}
+
+// icmp finds the probe that an ICMP error quotes.
+func (t *Table) icmp(p *craft.Packet, at time.Time) (int32, Reply, error) {
+	reply, quote, err := icmpError(p)
+	if err != nil {
+		return none, reply, err
+	}
+	if reply.Kind == 0 {
+		return none, reply, ErrUnrelated
+	}
+	key, err := quote.Key()
+	if err != nil {
+		return none, reply, ErrForeign
+	}
+	probe, rule := t.find(key, at)
+	if probe == none {
+		return none, reply, ErrForeign
+	}
+	reply.MatchedBy = rule
+	return probe, reply, nil
+}
+
+// answer finds the probe that the destination itself answered.
+func (t *Table) answer(p *craft.Packet, at time.Time) (int32, Reply, error) {
+	reply := Reply{From: p.Src, TTL: p.TTL, Kind: UDP}
+	key, err := p.AnswerKey()
+	if err != nil || t.head(key.Flow()) == none {
+		return none, reply, ErrUnrelated
+	}
+	if key.HasCookie {
+		if i := t.byCookie(key, at); i != none && t.entries[i].key.Flow() == key.Flow() {
+			reply.MatchedBy = ByCookie
+			return i, reply, nil
+		}
+	}
+	probe, rule := t.alone(key.Flow(), at)
+	if probe == none {
+		return none, reply, ErrForeign
+	}
+	reply.MatchedBy = rule
+	return probe, reply, nil
+}
+
+// find returns the one probe sent before at that a quote can be of, and the
+// rule that says so. A cookie that is visible must be the probe's.
+func (t *Table) find(quote craft.Key, at time.Time) (int32, Rule) {
+	best := candidate{probe: none}
+	for _, part := range quote.Sought() {
+		for i := t.head(part); i != none; i = t.entries[i].next[part.View()] {
+			t.consider(&best, i, quote, at)
+		}
+		if best.agreement == 3 {
+			break // whoever agrees in all is under every part
+		}
+	}
+	switch {
+	case best.doubtful:
+		return none, 0
+	case best.alike:
+		return best.probe, ByOrder
+	case best.probe != none && quote.HasCookie && !t.entries[best.probe].shared:
+		return best.probe, ByCookie
+	case best.probe != none:
+		return best.probe, ByFields
+	case quote.HasCookie:
+		return t.byCookie(quote, at), ByCookie
+	}
+	return none, 0
+}
+
+// byCookie finds the probe by its cookie alone: all else was rewritten.
+func (t *Table) byCookie(quote craft.Key, at time.Time) int32 {
+	i := t.head(quote.ByCookie())
+	if i == none || t.entries[i].shared || t.entries[i].sent.After(at) {
+		return none
+	}
+	return i
+}
+
+// candidate is the best that find has come upon.
+type candidate struct {
+	probe     int32
+	agreement int
+	alike     bool // several probes are the same in all that identifies them
+	doubtful  bool // different probes fit equally well
+}
+
+func (t *Table) consider(best *candidate, i int32, quote craft.Key, at time.Time) {
+	e := &t.entries[i]
+	if i == best.probe || e.sent.After(at) {
+		return
+	}
+	if quote.HasCookie && quote.Cookie != e.key.Cookie {
+		return
+	}
+	n := e.key.Agreement(quote)
+	if n < 2 || n < best.agreement {
+		return
+	}
+	if n > best.agreement {
+		*best = candidate{probe: i, agreement: n}
+		return
+	}
+	if e.key != t.entries[best.probe].key {
+		best.doubtful = true
+		return
+	}
+	best.alike = true
+	if t.earlier(i, best.probe) {
+		best.probe = i
+	}
+}
+
+// earlier reports whether of two probes that look alike a is the likelier
+// owner of a reply: the earliest that has none; if all have one, the latest,
+// whose duplicate it is.
+func (t *Table) earlier(a, b int32) bool {
+	if waitsA, waitsB := t.entries[a].state <= expired, t.entries[b].state <= expired; waitsA != waitsB {
+		return waitsA
+	} else if waitsA {
+		return a < b
+	}
+	return a > b
+}
+
+// alone finds the probe of a flow that an answer without identity is to: the
+// only one outstanding that can have come so far, else, in doubt, the one
+// with the highest TTL. When none is outstanding it may be late, or a
+// duplicate.
+func (t *Table) alone(flow craft.Key, at time.Time) (int32, Rule) {
+	var farthest [answered + 1]int32 // by state: the probe with the highest TTL
+	var count [answered + 1]int
+	routers := t.routers(flow, at)
+	for s := range farthest {
+		farthest[s] = none
+	}
+	for i := t.head(flow); i != none; i = t.entries[i].next[flow.View()] {
+		e := &t.entries[i]
+		if e.sent.After(at) || e.ttl <= routers {
+			continue
+		}
+		count[e.state]++
+		if best := farthest[e.state]; best == none || e.ttl > t.entries[best].ttl {
+			farthest[e.state] = i
+		}
+	}
+	switch {
+	case count[outstanding] == 1:
+		return farthest[outstanding], Alone
+	case count[outstanding] == 0 && count[expired] == 1 && count[answered] == 0:
+		return farthest[expired], Alone
+	case count[outstanding] > 1:
+		return farthest[outstanding], Ambiguous
+	case count[answered] > 0:
+		return farthest[answered], Ambiguous
+	}
+	return farthest[expired], Ambiguous
+}
+
+// routers is the highest TTL at which a router answered a probe of a flow: the
+// destination is farther away.
+func (t *Table) routers(flow craft.Key, at time.Time) (ttl uint8) {
+	for i := t.head(flow); i != none; i = t.entries[i].next[flow.View()] {
+		if e := &t.entries[i]; e.state == exceeded && !e.sent.After(at) {
+			ttl = max(ttl, e.ttl)
+		}
+	}
+	return ttl
+}
+
+// head returns the newest probe filed under a partial key.
+func (t *Table) head(part craft.Key) int32 {
+	if i, ok := t.heads[part]; ok {
+		return i
+	}
+	return none
+}
