@@ -151,13 +151,14 @@ func (k Key) Filed() [Views]Key {
 	return all
 }
 
-// Sought returns the partial keys under which the probe of a quote is sought,
+// Sought yields the partial keys under which the probe of a quote is sought,
 // the likeliest first: two of {source port, ID, Token} together with the
 // destination, the ID also with its bytes swapped, as some hosts quote it.
-func (k Key) Sought() [5]Key {
+func (k Key) Sought(yield func(Key) bool) {
 	swapped := k
 	swapped.ID = bits.ReverseBytes16(k.ID)
-	return [5]Key{k.part(portID), k.part(portToken), k.part(idToken), swapped.part(portID), swapped.part(idToken)}
+	_ = yield(k.part(portID)) && yield(k.part(portToken)) && yield(k.part(idToken)) &&
+		yield(swapped.part(portID)) && yield(swapped.part(idToken))
 }
 
 // ByCookie is the partial key that holds nothing but the cookie: what is left

@@ -24,31 +24,29 @@ func icmpKind(typ, code uint8) Kind {
 	return 0
 }
 
-// icmpError reads an ICMP error (RFC 792): what it says, and the headers of
-// the packet that it quotes. kind is 0 for other ICMP messages.
+// icmpError reads an ICMP error (RFC 792): what it says, into r, and the
+// headers of the packet that it quotes. It fails with ErrMalformed, or with
+// ErrUnrelated for other ICMP messages.
 //
 // The outer header's total length is not believed where it would cut the quote
 // short of what was captured: some routers state too little.
-func icmpError(outer *craft.Packet) (r Reply, quote craft.Packet, err error) {
+func icmpError(outer *craft.Packet, r *Reply) (quote craft.Packet, err error) {
 	b := outer.Payload
 	if outer.Fragment {
-		return Reply{}, quote, nil
+		return quote, ErrUnrelated
 	}
 	if len(b) < icmpHeader {
-		return Reply{}, quote, ErrMalformed
+		return quote, ErrMalformed
 	}
-	kind := icmpKind(b[0], b[1])
-	if kind == 0 {
-		return Reply{}, quote, nil
+	r.ICMPType, r.ICMPCode = b[0], b[1]
+	if r.Kind = icmpKind(b[0], b[1]); r.Kind == 0 {
+		return quote, ErrUnrelated
 	}
 	quote, err = craft.ParsePacket(b[icmpHeader:])
 	if err != nil {
-		return Reply{}, quote, ErrMalformed
+		return quote, ErrMalformed
 	}
-	r = Reply{
-		From: outer.Src, TTL: outer.TTL, Kind: kind, ICMPType: b[0], ICMPCode: b[1],
-		Quoted: Quote{TTL: quote.TTL, TOS: quote.TOS, ID: quote.ID, Length: quote.Length},
-	}
+	r.Quoted = Quote{TTL: quote.TTL, TOS: quote.TOS, ID: quote.ID, Length: quote.Length}
 	r.Quoted.Checksum, r.Quoted.HasChecksum = quote.UDPChecksum()
-	return r, quote, nil
+	return quote, nil
 }

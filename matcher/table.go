@@ -123,15 +123,16 @@ func (t *Table) Match(f *frame.Frame) (Match, error) {
 	if carried.Direction == frame.Out {
 		return Match{}, ErrUnrelated // what this host says is no reply
 	}
-	probe, reply, err := t.reply(&p, f.Time)
+	m := Match{Reply: Reply{From: p.Src, TTL: p.TTL, Received: f.Time, Read: f.Read}}
+	probe, err := t.replied(&p, &m.Reply)
 	if err != nil {
 		return Match{}, err
 	}
-	reply.Received, reply.Read = f.Time, f.Read
-	if t.entries[probe].state = answered; reply.Kind == TimeExceeded {
+	m.Probe = int(probe)
+	if t.entries[probe].state = answered; m.Reply.Kind == TimeExceeded {
 		t.entries[probe].state = exceeded
 	}
-	return Match{Probe: int(probe), Reply: reply}, nil
+	return m, nil
 }
 
 // copied recognises a probe on its way out: of several that look alike, the
@@ -151,61 +152,58 @@ func (t *Table) copied(p *craft.Packet) int32 {
 	return found
 }
 
-// reply reads a packet as a reply that came at a time, and finds its probe.
-func (t *Table) reply(p *craft.Packet, at time.Time) (probe int32, r Reply, err error) {
+// replied finds the probe that a packet is a reply to, and completes r, of
+// which the fields that every packet has are set.
+func (t *Table) replied(p *craft.Packet, r *Reply) (probe int32, err error) {
 	if p.Protocol == layers.IPProtocolICMPv4 {
-		return t.icmp(p, at)
+		probe, err = t.quoted(p, r)
+	} else {
+		probe, err = t.answered(p, r)
 	}
-	return t.answer(p, at)
+	if err == nil && probe == none {
+		err = ErrForeign
+	}
+	return probe, err
 }
 
-// icmp finds the probe that an ICMP error quotes.
-func (t *Table) icmp(p *craft.Packet, at time.Time) (int32, Reply, error) {
-	reply, quote, err := icmpError(p)
+// quoted finds the probe that an ICMP error quotes.
+func (t *Table) quoted(p *craft.Packet, r *Reply) (int32, error) {
+	quote, err := icmpError(p, r)
 	if err != nil {
-		return none, reply, err
-	}
-	if reply.Kind == 0 {
-		return none, reply, ErrUnrelated
+		return none, err
 	}
 	key, err := quote.Key()
 	if err != nil {
-		return none, reply, ErrForeign
+		return none, ErrForeign
 	}
-	probe, rule := t.find(key, at)
-	if probe == none {
-		return none, reply, ErrForeign
-	}
-	reply.MatchedBy = rule
-	return probe, reply, nil
+	var probe int32
+	probe, r.MatchedBy = t.find(&key, r.Received)
+	return probe, nil
 }
 
-// answer finds the probe that the destination itself answered.
-func (t *Table) answer(p *craft.Packet, at time.Time) (int32, Reply, error) {
-	reply := Reply{From: p.Src, TTL: p.TTL, Kind: UDP}
+// answered finds the probe that the destination itself answered.
+func (t *Table) answered(p *craft.Packet, r *Reply) (int32, error) {
 	key, err := p.AnswerKey()
 	if err != nil || t.head(key.Flow()) == none {
-		return none, reply, ErrUnrelated
+		return none, ErrUnrelated
 	}
+	r.Kind = UDP
 	if key.HasCookie {
-		if i := t.byCookie(key, at); i != none && t.entries[i].key.Flow() == key.Flow() {
-			reply.MatchedBy = ByCookie
-			return i, reply, nil
+		if i := t.byCookie(&key, r.Received); i != none && t.entries[i].key.Flow() == key.Flow() {
+			r.MatchedBy = ByCookie
+			return i, nil
 		}
 	}
-	probe, rule := t.alone(key.Flow(), at)
-	if probe == none {
-		return none, reply, ErrForeign
-	}
-	reply.MatchedBy = rule
-	return probe, reply, nil
+	var probe int32
+	probe, r.MatchedBy = t.alone(key.Flow(), r.Received)
+	return probe, nil
 }
 
 // find returns the one probe sent before at that a quote can be of, and the
 // rule that says so. A cookie that is visible must be the probe's.
-func (t *Table) find(quote craft.Key, at time.Time) (int32, Rule) {
+func (t *Table) find(quote *craft.Key, at time.Time) (int32, Rule) {
 	best := candidate{probe: none}
-	for _, part := range quote.Sought() {
+	for part := range quote.Sought {
 		for i := t.head(part); i != none; i = t.entries[i].next[part.View()] {
 			t.consider(&best, i, quote, at)
 		}
@@ -229,7 +227,7 @@ func (t *Table) find(quote craft.Key, at time.Time) (int32, Rule) {
 }
 
 // byCookie finds the probe by its cookie alone: all else was rewritten.
-func (t *Table) byCookie(quote craft.Key, at time.Time) int32 {
+func (t *Table) byCookie(quote *craft.Key, at time.Time) int32 {
 	i := t.head(quote.ByCookie())
 	if i == none || t.entries[i].shared || t.entries[i].sent.After(at) {
 		return none
@@ -245,7 +243,7 @@ type candidate struct {
 	doubtful  bool // different probes fit equally well
 }
 
-func (t *Table) consider(best *candidate, i int32, quote craft.Key, at time.Time) {
+func (t *Table) consider(best *candidate, i int32, quote *craft.Key, at time.Time) {
 	e := &t.entries[i]
 	if i == best.probe || e.sent.After(at) {
 		return
@@ -253,7 +251,7 @@ func (t *Table) consider(best *candidate, i int32, quote craft.Key, at time.Time
 	if quote.HasCookie && quote.Cookie != e.key.Cookie {
 		return
 	}
-	n := e.key.Agreement(quote)
+	n := e.key.Agreement(*quote)
 	if n < 2 || n < best.agreement {
 		return
 	}
