@@ -6,7 +6,10 @@
 // one starts with Decode.
 package frame
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Direction is which way a frame crossed the interface it was captured on.
 type Direction uint8
@@ -53,6 +56,13 @@ type Frame struct {
 // IsWatermark reports whether f carries no frame, only the promise that
 // nothing stamped before f.Time will follow.
 func (f *Frame) IsWatermark() bool { return f.Data == nil }
+
+// End is the watermark of a capture that is over: nothing at all will follow.
+//
+// Its time is no moment of the capture, and not to be shown. It is the last
+// that UnixNano can tell, in the year 2262: after every stamp that a capture
+// can hold and every deadline reckoned from one.
+func End() Frame { return Frame{Time: time.Unix(0, math.MaxInt64).UTC()} }
 
 // LinkType is a link-layer header type as capture files number them
 // (the LINKTYPE_ values of the tcpdump group's registry, which differ from a
