@@ -38,6 +38,7 @@ type entry struct {
 	next   [craft.Views]int32 // the probe filed before it under the same partial key
 	ttl    uint8              // as sent
 	seen   bool               // the captured copy was seen
+	doubt  bool               // an answer came that may be to it, and was not told apart
 	shared bool               // another probe has the same cookie: it tells nothing
 	state  state
 }
@@ -285,6 +286,9 @@ func (t *Table) earlier(a, b int32) bool {
 // only one outstanding that can have come so far, else, in doubt, the one
 // with the highest TTL. When none is outstanding it may be late, or a
 // duplicate.
+//
+// An answer in doubt leaves the others of its probes in doubt for good: one of
+// them was answered then, whatever is answered now.
 func (t *Table) alone(flow craft.Key, at time.Time) (int32, Rule) {
 	var farthest [answered + 1]int32 // by state: the probe with the highest TTL
 	var count [answered + 1]int
@@ -303,16 +307,27 @@ func (t *Table) alone(flow craft.Key, at time.Time) (int32, Rule) {
 		}
 	}
 	switch {
-	case count[outstanding] == 1:
+	case count[outstanding] == 1 && !t.entries[farthest[outstanding]].doubt:
 		return farthest[outstanding], Alone
-	case count[outstanding] == 0 && count[expired] == 1 && count[answered] == 0:
+	case count[outstanding] == 0 && count[expired] == 1 && count[answered] == 0 && !t.entries[farthest[expired]].doubt:
 		return farthest[expired], Alone
-	case count[outstanding] > 1:
+	case count[outstanding] > 0:
+		t.putInDoubt(flow, at)
 		return farthest[outstanding], Ambiguous
 	case count[answered] > 0:
 		return farthest[answered], Ambiguous
 	}
 	return farthest[expired], Ambiguous
+}
+
+// putInDoubt marks the outstanding probes of a flow: an answer that came may
+// be to any of them.
+func (t *Table) putInDoubt(flow craft.Key, at time.Time) {
+	for i := t.head(flow); i != none; i = t.entries[i].next[flow.View()] {
+		if e := &t.entries[i]; e.state == outstanding && !e.sent.After(at) {
+			e.doubt = true
+		}
+	}
 }
 
 // routers is the highest TTL at which a router answered a probe of a flow: the

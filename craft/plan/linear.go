@@ -100,8 +100,8 @@ func (l *Linear) pick(now time.Time) (ttl uint8, until time.Time) {
 func (s *ttlState) asked() int { return s.sent - s.void }
 
 // satisfied reports whether nothing more is to be sent at ttl. The hop where
-// the path ends has often answered enough already, to probes that were sent
-// before it was known to be the end.
+// the path ends need not be asked as often as others, since probes that were
+// sent before it was known to be the end are answered there too.
 func (l *Linear) satisfied(ttl int) bool {
 	s := &l.ttls[ttl]
 	if s.asked() >= l.Queries || s.sent >= maxRepeats*l.Queries {
@@ -110,11 +110,18 @@ func (l *Linear) satisfied(ttl int) bool {
 	if l.end == 0 || ttl < l.limit() {
 		return false
 	}
-	answered := 0
+	answered, open := l.beyond(ttl)
+	return answered+open >= l.Queries
+}
+
+// beyond counts the probes with this TTL or a higher one that were answered,
+// and those still open.
+func (l *Linear) beyond(ttl int) (answered, open int) {
 	for t := ttl; t <= 255; t++ {
 		answered += l.ttls[t].answered
+		open += l.ttls[t].open
 	}
-	return answered >= l.Queries
+	return answered, open
 }
 
 // allowed keeps the front of the trace close behind what is known, and probes
@@ -164,12 +171,15 @@ func (l *Linear) Observe(o Outcome) {
 	}
 }
 
-// Done implements Plan. Probes to beyond the end of the path are not waited for.
+// Done implements Plan. Once the end of the path has answered often enough,
+// what else was sent beyond it is not waited for.
 func (l *Linear) Done() bool {
-	for t := int(l.First); t <= l.limit(); t++ {
+	last := l.limit()
+	for t := int(l.First); t <= last; t++ {
 		if !l.satisfied(t) || l.ttls[t].open > 0 {
 			return false
 		}
 	}
-	return true
+	answered, open := l.beyond(last)
+	return open == 0 || answered >= l.Queries
 }

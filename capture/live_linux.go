@@ -1,0 +1,341 @@
+//go:build linux && cgo
+
+package capture
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/pcap"
+
+	"github.com/tracewire/tracewire/capture/frame"
+)
+
+// Live captures and injects frames on an interface: a Source and an Injector.
+//
+// It is two handles, because a handle never sees the frames that it injects
+// itself: one captures, ours among everybody's, and one sends. All stamps are
+// the kernel's, in nanoseconds.
+//
+// Read errors end the sequence of Frames with ErrDown, ErrGone or what libpcap
+// says. Its methods may be called by any goroutine.
+type Live struct {
+	name    string
+	mac     net.HardwareAddr // nil on lo, where every frame is both in and out
+	link    frame.LinkType
+	ranged  atomic.Bool
+	closing atomic.Bool
+
+	receive handle
+	send    handle
+}
+
+// handle is a libpcap handle that may be closed at any time: a call on a
+// closed one would crash the process.
+type handle struct {
+	mu     sync.Mutex
+	pcap   *pcap.Handle
+	closed bool
+}
+
+// do calls f with the handle, unless it is closed.
+func (h *handle) do(f func(*pcap.Handle) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return ErrClosed
+	}
+	return f(h.pcap)
+}
+
+func (h *handle) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed && h.pcap != nil {
+		h.pcap.Close()
+	}
+	h.closed = true
+}
+
+// OpenLive opens an interface. Frames are captured from then on.
+func OpenLive(o LiveOptions) (*Live, error) {
+	device, err := net.InterfaceByName(o.Interface)
+	if err != nil {
+		return nil, fmt.Errorf("capture: %s: %w", o.Interface, ErrGone)
+	}
+	if device.Flags&net.FlagUp == 0 {
+		return nil, fmt.Errorf("capture: %s: %w", o.Interface, ErrDown)
+	}
+	l := &Live{name: o.Interface}
+	if device.Flags&net.FlagLoopback == 0 {
+		l.mac = device.HardwareAddr
+	}
+	if err := l.open(o); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("capture: %s: %w", o.Interface, err)
+	}
+	return l, nil
+}
+
+// open opens both handles at the same time: each takes milliseconds.
+func (l *Live) open(o LiveOptions) error {
+	var wait sync.WaitGroup
+	var sendErr error
+	wait.Go(func() {
+		// It receives nothing, in the smallest ring there is.
+		l.send.pcap, sendErr = activate(o.Interface, 64, 1<<16)
+		if sendErr == nil {
+			sendErr = l.send.pcap.SetBPFFilter("less 1")
+		}
+	})
+	var err error
+	l.receive.pcap, err = activate(o.Interface, cmp.Or(o.SnapLen, defaultSnapLen), cmp.Or(o.Buffer, defaultBuffer))
+	if err == nil {
+		l.link = linkType(l.receive.pcap)
+		err = l.receive.pcap.SetBPFFilter(filterFor(l.link, o.Filter))
+	}
+	wait.Wait()
+	return errors.Join(err, sendErr)
+}
+
+// activate opens one handle.
+func activate(name string, snapLen, buffer int) (*pcap.Handle, error) {
+	inactive, err := pcap.NewInactiveHandle(name)
+	if err != nil {
+		return nil, err
+	}
+	defer inactive.CleanUp()
+	for _, err := range []error{
+		inactive.SetSnapLen(snapLen),
+		inactive.SetBufferSize(buffer),
+		inactive.SetTimeout(pollInterval),
+		inactive.SetImmediateMode(true),
+	} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	h, err := inactive.Activate()
+	if err != nil {
+		return nil, activateError(err)
+	}
+	return h, nil
+}
+
+// activateError translates gopacket's error, whose type it keeps to itself.
+func activateError(err error) error {
+	switch err.Error() {
+	case "Permission Denied":
+		return ErrPermission
+	case "No Such Device":
+		return ErrGone
+	case "Interface Not Up":
+		return ErrDown
+	}
+	return err
+}
+
+// linkType is the handle's link type as capture files number it.
+func linkType(h *pcap.Handle) frame.LinkType {
+	switch t := h.LinkType(); t {
+	case 12, 14: // DLT_RAW
+		return frame.Raw
+	default:
+		return frame.LinkType(t)
+	}
+}
+
+// filterFor makes a filter see behind VLAN tags, on links that have them:
+// libpcap reads a primitive such as icmp as one about an untagged frame, and
+// refuses the word vlan on other links.
+func filterFor(link frame.LinkType, filter string) string {
+	if filter == "" || link != frame.Ethernet {
+		return filter
+	}
+	return fmt.Sprintf("(%[1]s) or (vlan and ((%[1]s) or (vlan and (%[1]s))))", filter)
+}
+
+// Link returns the link type of the frames.
+func (l *Live) Link() frame.LinkType { return l.link }
+
+// Frames implements Source. A handle that is idle yields a watermark about
+// every 20 ms.
+func (l *Live) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
+	return func(yield func(frame.Frame, error) bool) {
+		if l.ranged.Swap(true) {
+			yield(frame.Frame{}, errors.New("capture: ranged over twice"))
+			return
+		}
+		clock, lastLook := newStepClock(), time.Now()
+		for ctx.Err() == nil {
+			f, err := l.read(clock)
+			if err == nil && f.IsWatermark() && time.Since(lastLook) >= linkInterval {
+				lastLook, err = time.Now(), l.check()
+			}
+			switch {
+			case errors.Is(err, ErrClosed):
+				return
+			case err != nil:
+				yield(frame.Frame{}, fmt.Errorf("capture: %s: %w", l.name, err))
+				return
+			}
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
+
+// read returns the next frame or, when none comes for a while, a watermark.
+// Close doesn't wait for more than one read.
+func (l *Live) read(clock *stepClock) (f frame.Frame, err error) {
+	if l.closing.Load() {
+		return f, ErrClosed
+	}
+	began := time.Now()
+	if step := clock.step(began); step != 0 {
+		return frame.Frame{Step: step}, nil
+	}
+	err = l.receive.do(func(h *pcap.Handle) error {
+		data, info, err := h.ZeroCopyReadPacketData()
+		switch {
+		case err == nil:
+			f = l.frame(data, info)
+		case errors.Is(err, pcap.NextErrorTimeoutExpired):
+			f = frame.Frame{Time: began.UTC().Round(0)}
+		case errors.Is(err, io.EOF):
+			return ErrClosed
+		default:
+			return l.readError(h)
+		}
+		return nil
+	})
+	return f, err
+}
+
+func (l *Live) frame(data []byte, info gopacket.CaptureInfo) frame.Frame {
+	return frame.Frame{
+		Time: info.Timestamp.UTC(), Read: time.Now().UTC().Round(0),
+		Data: data, Length: info.Length, Link: l.link, Direction: l.direction(data),
+	}
+}
+
+// direction tells by the source address of an Ethernet frame.
+func (l *Live) direction(data []byte) frame.Direction {
+	if l.link != frame.Ethernet || len(l.mac) != 6 || len(data) < 12 {
+		return frame.Unknown
+	}
+	if bytes.Equal(data[6:12], l.mac) {
+		return frame.Out
+	}
+	return frame.In
+}
+
+// readError says why a read failed: gopacket only says that it did.
+func (l *Live) readError(h *pcap.Handle) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	return h.Error()
+}
+
+// check looks whether the interface is there and up.
+func (l *Live) check() error {
+	device, err := net.InterfaceByName(l.name)
+	switch {
+	case err != nil:
+		return ErrGone
+	case device.Flags&net.FlagUp == 0:
+		return ErrDown
+	}
+	return nil
+}
+
+// Inject implements Injector. The errors wrap what the system says.
+func (l *Live) Inject(data []byte) error {
+	if len(data) == 0 {
+		return fmt.Errorf("capture: %s: an empty frame can't be sent", l.name)
+	}
+	err := l.send.do(func(h *pcap.Handle) error { return h.WritePacketData(data) })
+	if err == nil {
+		return nil
+	}
+	if strings.Contains(strings.ToLower(err.Error()), syscall.ENOBUFS.Error()) {
+		err = ErrBusy
+	} else if down := l.check(); down != nil {
+		err = down
+	}
+	return fmt.Errorf("capture: %s: %w", l.name, err)
+}
+
+// Stats returns the counts so far.
+func (l *Live) Stats() (Stats, error) {
+	var s Stats
+	err := l.receive.do(func(h *pcap.Handle) error {
+		counts, err := h.Stats()
+		if err == nil {
+			s = Stats{Received: counts.PacketsReceived, Dropped: counts.PacketsDropped + counts.PacketsIfDropped}
+		}
+		return err
+	})
+	if err != nil {
+		return s, fmt.Errorf("capture: %s: %w", l.name, err)
+	}
+	return s, nil
+}
+
+// Close ends Frames, waits for a read that is under way (not longer than about
+// 20 ms), and releases both handles. It may be called more than once.
+func (l *Live) Close() error {
+	l.closing.Store(true)
+	var wait sync.WaitGroup
+	wait.Go(l.send.close)
+	wait.Go(l.receive.close)
+	wait.Wait()
+	return nil
+}
+
+// stepClock notices when the wall clock is set, by comparing it with the
+// monotonic clock.
+type stepClock struct {
+	began time.Time
+	ahead time.Duration // of the wall clock, as known so far
+}
+
+// minStep is what counts as a step: more than a process can lose between the
+// two readings of one time.Now, and far more than a clock is slewed meanwhile.
+const minStep = 10 * time.Millisecond
+
+func newStepClock() *stepClock { return &stepClock{began: time.Now()} }
+
+// step returns by how much the wall clock was set forward since it was last
+// asked.
+func (c *stepClock) step(now time.Time) time.Duration {
+	ahead := c.aheadAt(now)
+	for range 3 { // a pause between the two readings looks like a step, once
+		if d := ahead - c.ahead; d > -minStep && d < minStep {
+			c.ahead = ahead // slewing adds up to no step
+			return 0
+		}
+		ahead = c.aheadAt(time.Now())
+	}
+	d := ahead - c.ahead
+	c.ahead = ahead
+	return d
+}
+
+func (c *stepClock) aheadAt(now time.Time) time.Duration {
+	return now.Round(0).Sub(c.began.Round(0)) - now.Sub(c.began)
+}

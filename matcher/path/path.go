@@ -1,0 +1,290 @@
+// Package path says what a trace found: the probes, their replies, and the
+// hops that answered.
+//
+// A Recorder turns captured frames into a Path; nothing else does, whether
+// the frames come from a live handle or from a file.
+package path
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/matcher"
+)
+
+// Path is what is known of the path to a target.
+type Path struct {
+	Target     Target
+	Source     Source
+	Protocol   layers.IPProtocol
+	Parameters Parameters
+	Clock      Clock
+
+	// Started is when the trace began and Ended when it was over, by the
+	// clock that stamps the frames. Ended is zero while it runs.
+	Started, Ended time.Time
+
+	// Interrupted says that the trace was ended before it had concluded.
+	Interrupted bool
+
+	Probes   []Probe // in the order of sending
+	Counters Counters
+}
+
+// Target is where a trace goes.
+type Target struct {
+	Host string // as the user named it
+	Addr netip.Addr
+}
+
+// Source is where a trace comes from, and its first step on the wire.
+type Source struct {
+	Addr       netip.Addr
+	Interface  string
+	MAC        net.HardwareAddr // nil on a link without such addresses
+	NextHop    netip.Addr       // the target itself if it is on the link
+	NextHopMAC net.HardwareAddr
+}
+
+// Parameters are the settings that shaped a trace.
+type Parameters struct {
+	FirstTTL, MaxTTL uint8
+	Queries          int
+	InFlight         int
+	Wait             Wait
+	Interval         time.Duration // least time between two probes
+	SrcPort, DstPort uint16
+	ID               uint16 // IP ID of the first probe
+	Length           int    // of the IP packet, in bytes
+	TOS              uint8
+	DF               bool
+	Seed             uint64 // from which the identity of the probes follows
+}
+
+// Wait is how long a reply is waited for: Max at most. A TTL that has answered
+// before is not waited for longer than Here times that round trip, and one
+// below a TTL that has answered not longer than Near times that round trip;
+// but always at least MinWait, or Max if that is less. Factors of 0 don't
+// count.
+type Wait struct {
+	Max        time.Duration
+	Here, Near float64
+}
+
+// MinWait is the time that every probe is waited for, however fast its
+// neighbours answer: routers often take longer to make an ICMP error than to
+// forward a packet.
+const MinWait = 500 * time.Millisecond
+
+// Clock says where the times of a trace come from.
+type Clock struct {
+	// Stepped says that the wall clock was set while the trace ran: a round
+	// trip during which it happened is wrong by as much.
+	Stepped bool
+}
+
+// Counters count what was sent and what came back.
+type Counters struct {
+	Sent      int // probes that left, or were handed to the system to send
+	Received  int // probes answered in time
+	Late      int // probes answered after the wait was over
+	Duplicate int // further replies to probes that were answered
+	Foreign   int // replies that are not, beyond doubt, to a probe of this trace
+	Malformed int // broken ICMP errors
+
+	// Dropped is how many frames the capture lost, by its own account.
+	Dropped int
+}
+
+// SentClock is the clock that stamped a probe.
+type SentClock uint8
+
+// The clocks.
+const (
+	Kernel SentClock = iota // the captured copy of the probe
+	User                    // the program, just before it handed the probe over: no copy was captured
+)
+
+// String returns the clock as the JSON output spells it.
+func (c SentClock) String() string { return [...]string{"kernel", "user"}[c] }
+
+// Status is what became of a probe.
+type Status uint8
+
+// The statuses.
+const (
+	Outstanding Status = iota // a reply may still come
+	Replied                   // in time
+	Late                      // replied, after the wait was over
+	Timeout                   // no reply
+	Unsent                    // never left
+)
+
+// String returns the status as the JSON output spells it. A probe that is
+// outstanding when the trace ends has got no reply either.
+func (s Status) String() string {
+	return [...]string{"timeout", "reply", "late", "timeout", "unsent"}[s]
+}
+
+// Probe is one probe of a trace.
+type Probe struct {
+	Number           int   // from 0, in the order of sending
+	TTL              uint8 // as sent
+	Round            int   // from 1: how often this TTL was probed by then
+	ID               uint16
+	SrcPort, DstPort uint16
+
+	Called    time.Time // when the program handed it to the system
+	Sent      time.Time // by SentClock; zero if Unsent
+	SentClock SentClock
+	Status    Status
+
+	Reply *Reply  // the first; nil if there is none
+	Extra []Reply // the others
+}
+
+// Reply is a reply to a probe, and the hop it tells of.
+type Reply struct {
+	matcher.Reply
+
+	// RTT is the time from the probe's stamp to the reply's. It is not known
+	// (HasRTT is false) of an answer that may be another probe's.
+	RTT    time.Duration
+	HasRTT bool
+
+	Hop   uint8 // the hop that answered
+	Basis Basis // how that is known
+
+	Late bool // it came after the wait was over
+}
+
+// Basis is the rule that says which hop a reply is from.
+type Basis uint8
+
+// The rules.
+const (
+	// BySentTTL: a time-exceeded is made where the TTL ran out.
+	BySentTTL Basis = iota + 1
+	// ByQuotedTTL: the destination quotes the TTL that was left.
+	ByQuotedTTL
+	// BySameAddress: the same address answered a time-exceeded there.
+	BySameAddress
+	// ByArithmetic: the quoted TTL says so, and nothing else does. A router
+	// that quotes after it has decremented is one hop nearer than that.
+	ByArithmetic
+	// ByLowestTTL: the lowest TTL that drew such a reply from there.
+	ByLowestTTL
+)
+
+// String returns the basis as the JSON output spells it.
+func (b Basis) String() string {
+	return [...]string{"", "sent-ttl", "quoted-ttl", "same-address", "arithmetic", "lowest-ttl"}[b]
+}
+
+// Hop is a distance from the source, and the probes that stand for it: those
+// it answered, and those unanswered that were sent to it.
+type Hop struct {
+	TTL    uint8
+	Probes []Probe
+}
+
+// Reached reports whether the target itself answered. A time-exceeded from the
+// target's address does not count: address translation on the way makes such.
+func (p *Path) Reached() bool {
+	for i := range p.Probes {
+		if r := p.Probes[i].Reply; r != nil && p.isTarget(r) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Path) isTarget(r *Reply) bool {
+	return r.From == p.Target.Addr && r.Kind != matcher.TimeExceeded
+}
+
+// End returns the hop at which the path ends: the target's, or that of a router
+// that says it can't be reached, unless something farther away answered. It
+// is 0 when neither is known.
+func (p *Path) End() uint8 {
+	var target, refusal, farthest uint8
+	for i := range p.Probes {
+		r := p.Probes[i].Reply
+		switch {
+		case r == nil:
+		case p.isTarget(r):
+			target = lowest(target, r.Hop)
+		case r.Kind == matcher.TimeExceeded:
+			farthest = max(farthest, r.Hop)
+		default:
+			refusal = lowest(refusal, r.Hop)
+		}
+	}
+	switch {
+	case target != 0:
+		return target
+	case farthest > refusal:
+		return 0
+	}
+	return refusal
+}
+
+// lowest is the smaller of two hops, of which 0 is none.
+func lowest(a, b uint8) uint8 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// Hop returns the hop at a distance, with the probes that stand there now.
+func (p *Path) Hop(ttl uint8) Hop {
+	h, end := Hop{TTL: ttl}, p.End()
+	for i := range p.Probes {
+		if p.Probes[i].stands(end) == ttl {
+			h.Probes = append(h.Probes, p.Probes[i])
+		}
+	}
+	return h
+}
+
+// Hops returns the hops from the first probed on to the end of the path, or to
+// the farthest probed while that is not known. Every probe stands in one. An
+// unanswered probe with a TTL beyond the end stands at the end, which it
+// must have reached.
+func (p *Path) Hops() []Hop {
+	end, last := p.End(), uint8(0)
+	for i := range p.Probes {
+		last = max(last, p.Probes[i].stands(end))
+	}
+	first := p.Parameters.FirstTTL
+	for i := range p.Probes {
+		first = min(first, p.Probes[i].stands(end))
+	}
+	if last < first {
+		return nil
+	}
+	hops := make([]Hop, int(last)-int(first)+1)
+	for i := range hops {
+		hops[i].TTL = first + uint8(i)
+	}
+	for i := range p.Probes {
+		h := &hops[p.Probes[i].stands(end)-first]
+		h.Probes = append(h.Probes, p.Probes[i])
+	}
+	return hops
+}
+
+// stands is the hop under which a probe stands in a path that ends at end.
+func (p *Probe) stands(end uint8) uint8 {
+	switch {
+	case p.Reply != nil:
+		return p.Reply.Hop
+	case end != 0 && p.TTL > end:
+		return end
+	}
+	return p.TTL
+}
