@@ -1,0 +1,183 @@
+package tracewire
+
+import (
+	"cmp"
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// Limits of the Options. A length also has to fit the interface's MTU.
+const (
+	MaxQueries  = 10
+	MaxInFlight = 1000
+	MinLength   = craft.MinLength
+	MaxLength   = 65535
+	MaxSeed     = 1<<53 - 1 // what every reader of JSON can hold
+)
+
+// Errors that a caller may want to tell apart. What Trace and Run return
+// besides wraps the errors of the packages capture and craft/route.
+var (
+	// ErrOptions: the Options contradict each other or are out of range.
+	ErrOptions = errors.New("tracewire: bad option")
+	// ErrTarget: no path can be traced to such an address.
+	ErrTarget = errors.New("tracewire: can't trace to")
+)
+
+// Options shape a trace. The zero Options are the defaults.
+type Options struct {
+	Host string // the target as the user named it, for the record; defaults to the address
+
+	FirstTTL int           // the TTL to begin with; default 1
+	MaxTTL   int           // the TTL to end with; default 30
+	Queries  int           // probes for each TTL; default 3
+	InFlight int           // probes outstanding at most; default 16
+	Wait     path.Wait     // for a reply; default 5 s, 3 times the same hop's, 10 times a next hop's
+	Interval time.Duration // least time between two probes; default none
+
+	DstPort int        // UDP port to probe; default 33434
+	SrcPort int        // UDP port to probe from; default a free one, at random
+	ID      int        // IP ID of the first probe, up from 1; default random
+	Length  int        // of the IP packet in bytes; default 60
+	TOS     int        // type of service: DSCP and ECN; default 0
+	DF      bool       // don't fragment
+	Source  netip.Addr // address to probe from; default the route's
+
+	Interface string // to leave by; default the route's
+
+	// Seed fixes what is random in the probes: IDs, source port, cookies. 0
+	// means a random one; the Path says which it was.
+	Seed uint64
+
+	// Dial opens the way to a target; nil means DialLive. Tests put a
+	// simulated network here.
+	Dial func(context.Context, netip.Addr, *Options) (*Wire, error)
+}
+
+// validate checks o, and returns what it comes to: without Seed, SrcPort and
+// ID where these are to be random.
+func (o *Options) validate() (path.Parameters, error) {
+	p := path.Parameters{
+		Interval: o.Interval, DF: o.DF, Seed: o.Seed, Wait: o.Wait,
+		SrcPort: uint16(o.SrcPort), ID: uint16(o.ID), TOS: uint8(o.TOS),
+		FirstTTL: uint8(cmp.Or(o.FirstTTL, 1)), MaxTTL: uint8(cmp.Or(o.MaxTTL, 30)),
+		Queries: cmp.Or(o.Queries, 3), InFlight: cmp.Or(o.InFlight, 16),
+		DstPort: uint16(cmp.Or(o.DstPort, 33434)), Length: cmp.Or(o.Length, 60),
+	}
+	if p.Wait == (path.Wait{}) {
+		p.Wait = path.Wait{Max: 5 * time.Second, Here: 3, Near: 10}
+	}
+	for _, check := range []struct {
+		name             string
+		value, low, high int
+	}{
+		{"first TTL", o.FirstTTL, 0, 255},
+		{"max TTL", o.MaxTTL, 0, 255},
+		{"queries", o.Queries, 0, MaxQueries},
+		{"probes in flight", o.InFlight, 0, MaxInFlight},
+		{"port", o.DstPort, 0, 65535},
+		{"source port", o.SrcPort, 0, 65535},
+		{"IP ID", o.ID, 0, 65535},
+		{"packet length", p.Length, MinLength, MaxLength},
+		{"type of service", o.TOS, 0, 255},
+	} {
+		if check.value < check.low || check.value > check.high {
+			return p, fmt.Errorf("%w: %s %d is not between %d and %d", ErrOptions, check.name, check.value, check.low, check.high)
+		}
+	}
+	switch {
+	case p.MaxTTL < p.FirstTTL:
+		return p, fmt.Errorf("%w: the max TTL %d is less than the first TTL %d", ErrOptions, p.MaxTTL, p.FirstTTL)
+	case p.Wait.Max <= 0 || p.Wait.Here < 0 || p.Wait.Near < 0:
+		return p, fmt.Errorf("%w: the wait for a reply must be longer than 0", ErrOptions)
+	case o.Interval < 0:
+		return p, fmt.Errorf("%w: the time between probes can't be negative", ErrOptions)
+	case o.Seed > MaxSeed:
+		return p, fmt.Errorf("%w: seed %d is more than %d", ErrOptions, o.Seed, uint64(MaxSeed))
+	case o.Source.IsValid() && !o.Source.Is4():
+		return p, fmt.Errorf("%w: source %v is not an IPv4 address", ErrOptions, o.Source)
+	}
+	return p, nil
+}
+
+// validateTarget says why no path can be traced to an address, if so.
+func validateTarget(dst netip.Addr) error {
+	why := ""
+	switch {
+	case !dst.Is4():
+		why = "it is not an IPv4 address"
+	case dst.IsUnspecified() || dst.As4()[0] == 0:
+		why = "it is no host's address"
+	case dst.IsMulticast():
+		why = "it is a multicast address"
+	case dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		why = "it is the broadcast address"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w %v: %s", ErrTarget, dst, why)
+}
+
+// identity is what is random in the probes of a run, all of it from the seed.
+type identity struct {
+	secret craft.Secret
+	nextID uint16
+}
+
+// streams of the seed, so that what one is used for doesn't move the others.
+const (
+	identityStream = iota + 1
+	portStream
+)
+
+// newIdentity derives a run's identity from p's seed. It chooses one if p has
+// none, and sets p's ID.
+func newIdentity(p *path.Parameters) *identity {
+	if p.Seed == 0 {
+		var b [8]byte
+		crand.Read(b[:]) // never fails
+		p.Seed = 1 + binary.BigEndian.Uint64(b[:])%MaxSeed
+	}
+	random := rand.New(rand.NewPCG(p.Seed, identityStream))
+	i := &identity{secret: craft.Secret{random.Uint64(), random.Uint64()}}
+	i.nextID = cmp.Or(p.ID, uint16(1+random.IntN(65535)))
+	return i
+}
+
+// id returns the next IP ID: any but 0, which a host may take for "choose one".
+func (i *identity) id() uint16 {
+	id := i.nextID
+	i.nextID = max(i.nextID+1, 1)
+	return id
+}
+
+// ports yields source ports to try, in the range that systems leave to programs
+// (RFC 6335, section 6).
+func (o *Options) ports(yield func(uint16) bool) {
+	random := rand.New(rand.NewPCG(o.Seed, portStream))
+	for range 100 {
+		if !yield(uint16(49152 + random.IntN(65536-49152))) {
+			return
+		}
+	}
+}
+
+// MTUError says that a probe is longer than the interface can send.
+type MTUError struct {
+	Length, MTU int
+	Interface   string
+}
+
+// Error names the lengths.
+func (e *MTUError) Error() string {
+	return fmt.Sprintf("tracewire: a packet of %d bytes does not fit %s, whose MTU is %d", e.Length, e.Interface, e.MTU)
+}

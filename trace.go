@@ -1,0 +1,295 @@
+// Package tracewire traces the path that packets take to a host.
+//
+// It builds each probe as a complete frame, injects it through libpcap,
+// captures what comes back, and computes every round trip from the kernel's
+// stamp of the probe to the kernel's stamp of the reply.
+//
+//	p, err := tracewire.Trace(ctx, netip.MustParseAddr("192.0.2.1"), nil)
+//	for _, hop := range p.Hops() { … }
+//
+// Tracing needs Linux and the right to open packet sockets (CAP_NET_RAW).
+package tracewire
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/craft/plan"
+	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// The results of a trace. Package path describes them.
+type (
+	Path  = path.Path
+	Event = path.Event
+)
+
+// Trace traces the path to dst; nil Options are the defaults.
+//
+// When ctx ends or something fails while the trace runs, what is known by then
+// is returned together with the error. The Path is nil if nothing was sent.
+func Trace(ctx context.Context, dst netip.Addr, o *Options) (*Path, error) {
+	var p *Path
+	err := Run(ctx, func(yield func(netip.Addr) bool) { yield(dst) }, o, func(e Event) {
+		if e.Kind == path.Ended {
+			p = e.Path
+		}
+	})
+	return p, err
+}
+
+// Run traces the paths to targets, one after the other, and calls emit for
+// each event, from one goroutine at a time. The kernel goes on stamping and
+// keeping frames while emit runs, but a slow emit delays the trace.
+//
+// It stops at the first error, and when ctx ends, with ctx's cause; each trace
+// that has started is ended with a path.Ended event all the same. Everything
+// it opened is closed, and every goroutine it started has ended, when it
+// returns. The errors wrap ErrOptions and ErrTarget, and those of the packages
+// capture and craft/route.
+func Run(ctx context.Context, targets iter.Seq[netip.Addr], o *Options, emit func(Event)) error {
+	if o == nil {
+		o = &Options{}
+	}
+	parameters, err := o.validate()
+	if err != nil {
+		return err
+	}
+	identity := newIdentity(&parameters)
+	for dst := range targets {
+		if err := trace(ctx, dst.Unmap(), o, parameters, identity, emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trace traces one path.
+func trace(ctx context.Context, dst netip.Addr, o *Options, p path.Parameters, id *identity, emit func(Event)) (err error) {
+	if err := validateTarget(dst); err != nil {
+		return err
+	}
+	chosen := *o
+	chosen.Seed = p.Seed
+	dial := DialLive
+	if o.Dial != nil {
+		dial = o.Dial
+	}
+	wire, err := dial(ctx, dst, &chosen)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, wire.Close()) }()
+	t, err := newTracer(wire, dst, o.Host, p, id)
+	if err != nil {
+		return err
+	}
+	return t.run(ctx, emit)
+}
+
+// tracer runs one trace. The goroutine of run captures, one more sends; what
+// they share is under mu.
+type tracer struct {
+	wire    *Wire
+	probe   craft.Probe    // what the probes have in common
+	builder *craft.Builder // the sender's
+
+	mu       sync.Mutex
+	id       *identity
+	plan     plan.Plan
+	recorder *path.Recorder
+	events   []Event // not told yet
+
+	observed chan struct{} // holds a token when the plan has something new
+}
+
+func newTracer(w *Wire, dst netip.Addr, host string, p path.Parameters, id *identity) (*tracer, error) {
+	if w.MTU != 0 && p.Length > w.MTU {
+		return nil, &MTUError{Length: p.Length, MTU: w.MTU, Interface: w.Source.Interface}
+	}
+	builder, err := craft.NewBuilder(w.link(), id.secret)
+	if err != nil {
+		return nil, err
+	}
+	p.SrcPort, p.ID = w.Port, id.nextID
+	if host == "" {
+		host = dst.String()
+	}
+	t := &tracer{
+		wire: w, builder: builder, id: id, observed: make(chan struct{}, 1),
+		probe: craft.Probe{
+			Src: w.Source.Addr, Dst: dst, Protocol: layers.IPProtocolUDP, TOS: p.TOS, DF: p.DF,
+			SrcPort: p.SrcPort, DstPort: p.DstPort, Length: p.Length,
+		},
+		plan: &plan.Linear{
+			First: p.FirstTTL, Last: p.MaxTTL, Queries: p.Queries,
+			InFlight: p.InFlight, Interval: p.Interval,
+		},
+	}
+	t.recorder = path.NewRecorder(&path.Path{
+		Target: path.Target{Host: host, Addr: dst}, Source: w.Source,
+		Protocol: layers.IPProtocolUDP, Parameters: p,
+	}, t.note)
+	return t, nil
+}
+
+// run captures until the plan is done, while send sends.
+func (t *tracer) run(ctx context.Context, emit func(Event)) error {
+	sending, stop := context.WithCancelCause(ctx)
+	t.recorder.Start(now())
+	t.tell(emit)
+
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		if err := t.send(sending); err != nil {
+			stop(err)
+		}
+	})
+	err := t.capture(sending, emit)
+	stop(nil)
+	sender.Wait()
+
+	if err == nil && !t.plan.Done() {
+		err = context.Cause(sending)
+	}
+	p := t.recorder.Path()
+	p.Interrupted = err != nil
+	p.Counters.Dropped = t.wire.dropped()
+	t.recorder.Finish(now())
+	t.tell(emit)
+	return err
+}
+
+// now is the wall clock's time, as frames are stamped.
+func now() time.Time { return time.Now().UTC().Round(0) }
+
+// capture observes frames until the plan is done or ctx ends.
+func (t *tracer) capture(ctx context.Context, emit func(Event)) error {
+	for f, err := range t.wire.Conn.Frames(ctx) {
+		if err != nil {
+			return err
+		}
+		t.mu.Lock()
+		t.recorder.Observe(&f)
+		done := t.plan.Done()
+		t.mu.Unlock()
+		t.tell(emit)
+		if done {
+			return nil
+		}
+	}
+	return nil
+}
+
+// note takes an event from the recorder, and what it means to the plan. It is
+// called with mu held.
+func (t *tracer) note(e Event) {
+	t.events = append(t.events, e)
+	outcome := plan.Outcome{TTL: e.Probe.TTL, End: t.recorder.Path().End()}
+	switch {
+	case e.Kind == path.GaveUp:
+		outcome.Status = plan.Silent
+	case e.Kind != path.Answer:
+		return
+	case e.Probe.Status == path.Late || len(e.Probe.Extra) > 0:
+		outcome.Status = plan.Late
+	case e.Reply.MatchedBy == matcher.Ambiguous:
+		outcome.Status = plan.Ambiguous
+	}
+	t.plan.Observe(outcome)
+}
+
+// tell emits the events noted since it was last called. Only the goroutine of
+// run calls it.
+func (t *tracer) tell(emit func(Event)) {
+	t.mu.Lock()
+	events := t.events
+	t.events = nil
+	t.mu.Unlock()
+	if len(events) == 0 {
+		return
+	}
+	select {
+	case t.observed <- struct{}{}:
+	default:
+	}
+	for _, e := range events {
+		emit(e)
+	}
+}
+
+// send sends the probes that the plan asks for, until ctx ends: a plan that is
+// done may still think better of it.
+func (t *tracer) send(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		step, frame, number, err := t.next()
+		switch {
+		case err != nil:
+			return err
+		case step.Action == plan.Send:
+			if err := t.inject(frame, number); err != nil {
+				return err
+			}
+			continue
+		}
+		var timeout <-chan time.Time
+		if !step.Until.IsZero() {
+			timer.Reset(time.Until(step.Until))
+			timeout = timer.C
+		}
+		select {
+		case <-t.observed:
+		case <-timeout:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// next asks the plan for the next step and, if that is a probe, builds it and
+// records that it is about to be sent.
+func (t *tracer) next() (step plan.Step, frame []byte, number int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if step = t.plan.Next(time.Now()); step.Action != plan.Send {
+		return step, nil, 0, nil
+	}
+	probe := t.probe
+	probe.TTL, probe.ID = step.TTL, t.id.id()
+	frame, key, err := t.builder.Frame(&probe)
+	if err != nil {
+		return step, nil, 0, err
+	}
+	number = t.recorder.Send(path.Probe{
+		TTL: probe.TTL, Round: step.Round, ID: probe.ID, SrcPort: probe.SrcPort, DstPort: probe.DstPort,
+		Called: now(),
+	}, key)
+	return step, frame, number, nil
+}
+
+// inject sends a probe's frame. That the interface's queue is full costs that
+// probe; any other error ends the trace.
+func (t *tracer) inject(frame []byte, number int) error {
+	err := t.wire.Conn.Inject(frame)
+	if err == nil {
+		return nil
+	}
+	t.mu.Lock()
+	t.recorder.Failed(number)
+	t.mu.Unlock()
+	if errors.Is(err, capture.ErrBusy) {
+		return nil
+	}
+	return err
+}
