@@ -15,6 +15,10 @@ import (
 // Source yields the frames of a capture in the order they were captured, and
 // watermarks between them (see frame.Frame).
 //
+// A frame is itself a watermark of its own stamp. A source that comes to its end
+// by itself, as a file does, yields frame.End last; one that ends by an error or
+// by ctx does not, for what would have followed is not known.
+//
 // The sequence ends when ctx is done, when the capture ends, or after the
 // first error, which comes with a zero Frame and says what made it end. The
 // end of a file and the end of ctx are no errors. A frame's Data is valid until

@@ -1,6 +1,8 @@
 package matcher
 
 import (
+	"encoding/binary"
+
 	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/craft"
@@ -41,6 +43,9 @@ func icmpError(outer *craft.Packet, r *Reply) (quote craft.Packet, err error) {
 	r.ICMPType, r.ICMPCode = b[0], b[1]
 	if r.Kind = icmpKind(b[0], b[1]); r.Kind == 0 {
 		return quote, ErrUnrelated
+	}
+	if r.Kind == Unreachable && r.ICMPCode == layers.ICMPv4CodeFragmentationNeeded {
+		r.MTU = binary.BigEndian.Uint16(b[6:])
 	}
 	quote, err = craft.ParsePacket(b[icmpHeader:])
 	if err != nil {

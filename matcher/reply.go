@@ -61,7 +61,8 @@ type Reply struct {
 	Kind     Kind
 	ICMPType uint8 // of an ICMP error
 	ICMPCode uint8
-	TTL      uint8 // the reply's own, as it arrived
+	MTU      uint16 // of the next link, where "fragmentation needed" states it (RFC 1191)
+	TTL      uint8  // the reply's own, as it arrived
 
 	MatchedBy Rule
 	Quoted    Quote // of an ICMP error

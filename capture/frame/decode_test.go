@@ -73,6 +73,8 @@ var carriers = []struct {
 		frame.Packet{Version: 6, Src: src, Direction: frame.Out}},
 	{"SLL without address", frame.LinuxSLL, "0004 fffe 0000 0000000000000000 0800", ip4,
 		frame.Packet{Version: 4, Direction: frame.Out}},
+	{"SLL of a tunnel, with an address of 4 bytes", frame.LinuxSLL, "0000 0300 0004 0a4d010100000000 0800", ip4,
+		frame.Packet{Version: 4, Direction: frame.In}},
 	{"SLL, an address of 65535 bytes", frame.LinuxSLL, "0000 0001 ffff ffffffffffffffff 0800", ip4,
 		frame.Packet{Version: 4, Direction: frame.In}},
 	{"SLL, a VLAN tag put back by libpcap", frame.LinuxSLL, "0001 0001 0006 020000000001 0000 8100 0009 0800", ip4,

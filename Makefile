@@ -1,0 +1,96 @@
+# tracewire: everything is one command on a fresh Debian with Go, gcc and make.
+# 'make help' lists the commands.
+
+GO     ?= go
+CC     ?= gcc
+PREFIX ?= /usr/local
+FUZZTIME ?= 5s
+
+# Programs that tests run beside tracewire, and the packages that have them.
+PEERS = traceroute mtr-tiny scamper tcptraceroute nmap hping3 iputils-tracepath \
+        tcpdump tshark nftables iproute2 libcap2-bin
+
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help build run test check bench install uninstall man pcap peers fuzz clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 22
+
+build: pcap ## build bin/tracewire
+	$(GO) build -trimpath -o bin/tracewire ./cmd/tracewire
+
+run: build ## trace the path to a host: make run TARGET=example.org
+	@test -n "$(TARGET)" || { echo "make run: which host? make run TARGET=example.org" >&2; exit 2; }
+	@bin=$$PWD/bin/tracewire; \
+	if [ "$$(id -u)" = 0 ] || getcap "$$bin" 2>/dev/null | grep -q cap_net_raw; then exec "$$bin" $(ARGS) $(TARGET); \
+	elif command -v sudo >/dev/null; then echo "sudo $$bin $(ARGS) $(TARGET)"; exec sudo "$$bin" $(ARGS) $(TARGET); \
+	else echo "make run: sending frames needs a privilege; as root, once: setcap cap_net_raw+ep $$bin" >&2; exit 1; fi
+
+test: pcap ## run the tests
+	$(GO) test -timeout 5m ./...
+
+check: pcap ## run what else must hold: format, vet, staticcheck, race detector, fuzzing
+	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "not gofmt-ed: $$files" >&2; exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	CGO_ENABLED=0 $(GO) vet ./...
+	GOOS=darwin CGO_ENABLED=0 $(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test -race -timeout 10m ./...
+	@$(MAKE) --no-print-directory fuzz
+
+fuzz: pcap ## run every fuzz target for FUZZTIME
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+bench: pcap ## run the benchmarks
+	$(GO) test -run '^$$' -bench . ./...
+
+install: build ## install the program with the capability it needs, and its manual page
+	$(SUDO) install -D bin/tracewire $(DESTDIR)$(PREFIX)/bin/tracewire
+	$(SUDO) setcap cap_net_raw+ep $(DESTDIR)$(PREFIX)/bin/tracewire
+	bin/tracewire man | $(SUDO) install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/man/man1/tracewire.1
+
+uninstall: ## remove what install has installed
+	$(SUDO) rm -f $(DESTDIR)$(PREFIX)/bin/tracewire $(DESTDIR)$(PREFIX)/share/man/man1/tracewire.1
+
+man: build ## show the manual page
+	@bin/tracewire man | man -l -
+
+clean: ## remove what build has built
+	rm -rf bin
+
+# libpcap's header is all that is needed besides Go and a C compiler.
+pcap:
+	@echo '#include <pcap.h>' | $(CC) -E -xc - >/dev/null 2>&1 || $(MAKE) --no-print-directory install-pcap
+
+.PHONY: install-pcap
+install-pcap:
+	@if ! command -v apt-get >/dev/null; then \
+		echo "libpcap's header pcap.h is missing. Install it:" >&2; \
+		if command -v dnf >/dev/null; then echo "  sudo dnf install libpcap-devel" >&2; \
+		elif command -v pacman >/dev/null; then echo "  sudo pacman -S libpcap" >&2; \
+		elif command -v apk >/dev/null; then echo "  sudo apk add libpcap-dev" >&2; \
+		elif command -v zypper >/dev/null; then echo "  sudo zypper install libpcap-devel" >&2; \
+		else echo "  the package is called libpcap-dev or libpcap-devel" >&2; fi; \
+		exit 1; \
+	elif [ -n "$(SUDO)" ] && ! command -v sudo >/dev/null; then \
+		echo "libpcap's header pcap.h is missing. As root: apt-get install libpcap-dev" >&2; exit 1; \
+	fi
+	$(call apt,libpcap-dev)
+
+peers: ## install the programs that tests run beside tracewire
+	$(call apt,$(PEERS))
+
+# The lists of packages are fetched where they are missing or too old.
+define apt
+@set -e; get="$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get"; \
+echo "$$get install -y $(1)"; \
+$$get install -qq -y --no-install-recommends $(1) >/dev/null 2>&1 || { \
+	$$get update -qq; $$get install -qq -y --no-install-recommends $(1) >/dev/null; }
+endef

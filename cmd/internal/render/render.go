@@ -1,0 +1,78 @@
+// Package render writes what a trace found: as text for people and for the
+// scripts that read traceroute's output, or as JSON.
+package render
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// Namer knows names of addresses: annotate.Names does.
+type Namer interface {
+	// Want says that the name of an address will be asked for.
+	Want(netip.Addr)
+	// Wait returns the names of those addresses that have one, and doesn't
+	// take long.
+	Wait([]netip.Addr) map[netip.Addr]string
+}
+
+// Renderer writes the events of traces, one trace after the other.
+type Renderer interface {
+	Event(path.Event) error
+}
+
+// New returns the Renderer of a format: text, json or jsonl.
+func New(format string, w io.Writer, n Namer) (Renderer, error) {
+	switch format {
+	case "text":
+		return &text{w: w, names: n}, nil
+	case "json":
+		return &document{w: w, names: n}, nil
+	case "jsonl":
+		return &lines{w: w, names: n}, nil
+	}
+	return nil, fmt.Errorf("format %q is none of text, json, jsonl", format)
+}
+
+// Formats are the formats that New knows.
+func Formats() []string { return []string{"text", "json", "jsonl"} }
+
+// responders lists the addresses that answered probes, each once.
+func responders(probes []path.Probe) []netip.Addr {
+	var all []netip.Addr
+	seen := map[netip.Addr]bool{}
+	add := func(r *path.Reply) {
+		if !seen[r.From] {
+			seen[r.From] = true
+			all = append(all, r.From)
+		}
+	}
+	for i := range probes {
+		if probes[i].Reply != nil {
+			add(probes[i].Reply)
+		}
+		for j := range probes[i].Extra {
+			add(&probes[i].Extra[j])
+		}
+	}
+	return all
+}
+
+// Printable returns s with everything escaped that could move a terminal's
+// cursor or colour its text: names come from whoever runs the name servers.
+func Printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
+}

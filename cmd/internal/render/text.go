@@ -1,0 +1,146 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// text writes the lines that Linux traceroute 2.1 writes.
+type text struct {
+	w       io.Writer
+	names   Namer
+	queries int
+}
+
+// Event implements Renderer.
+func (t *text) Event(e path.Event) error {
+	var b bytes.Buffer
+	switch e.Kind {
+	case path.Started:
+		p := e.Path
+		t.queries = p.Parameters.Queries
+		fmt.Fprintf(&b, "traceroute to %s (%v), %d hops max, %d byte packets\n",
+			Printable(p.Target.Host), p.Target.Addr, p.Parameters.MaxTTL, p.Parameters.Length)
+	case path.Answer:
+		t.names.Want(e.Reply.From)
+	case path.Decided:
+		t.hop(&b, &e.Hop)
+	}
+	_, err := t.w.Write(b.Bytes())
+	return err
+}
+
+// hop writes the line of a hop: its number, and a field for each query.
+func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
+	shown := fields(h, t.queries)
+	names := t.names.Wait(responders(shown))
+	fmt.Fprintf(b, "%2d ", h.TTL)
+	var last netip.Addr
+	for i := range shown {
+		r := shown[i].Reply
+		if shown[i].Status != path.Replied {
+			b.WriteString(" *")
+			continue
+		}
+		if r.From != last {
+			last = r.From
+			b.WriteString(" " + t.responder(r.From, names))
+		}
+		if !r.HasRTT {
+			b.WriteString(" *")
+			continue
+		}
+		fmt.Fprintf(b, "  %.3f ms", float64(r.RTT)/float64(time.Millisecond))
+		if mark := errorMark(r); mark != "" {
+			b.WriteString(" " + mark)
+		}
+	}
+	b.WriteByte('\n')
+}
+
+// responder is an address as a line shows it: with its name, and itself for a
+// name if it has none; alone if names are not looked up.
+func (t *text) responder(a netip.Addr, names map[netip.Addr]string) string {
+	if names == nil {
+		return a.String()
+	}
+	name, ok := names[a]
+	if !ok {
+		name = a.String()
+	}
+	return fmt.Sprintf("%s (%v)", Printable(name), a)
+}
+
+// fields chooses which n of a hop's probes stand on its line, in the order of
+// sending: those answered in time before those that weren't, and among them
+// one that says why the path ends here if there is such.
+func fields(h *path.Hop, n int) []path.Probe {
+	chosen := make([]bool, len(h.Probes))
+	left := n
+	choose := func(wanted func(*path.Probe) bool, most int) {
+		for i := range h.Probes {
+			if left > 0 && most > 0 && !chosen[i] && wanted(&h.Probes[i]) {
+				chosen[i] = true
+				left--
+				most--
+			}
+		}
+	}
+	choose(func(p *path.Probe) bool { return timed(p) && errorMark(p.Reply) != "" }, 1)
+	choose(timed, n)
+	choose(func(p *path.Probe) bool { return p.Status == path.Replied }, n)
+	choose(func(*path.Probe) bool { return true }, n)
+
+	shown := make([]path.Probe, 0, n)
+	for i, yes := range chosen {
+		if yes {
+			shown = append(shown, h.Probes[i])
+		}
+	}
+	for ; left > 0; left-- {
+		shown = append(shown, path.Probe{Status: path.Timeout})
+	}
+	return shown
+}
+
+func timed(p *path.Probe) bool { return p.Status == path.Replied && p.Reply.HasRTT }
+
+// errorMark is what follows a time when the reply was not the expected one.
+func errorMark(r *path.Reply) string {
+	switch r.Kind {
+	case matcher.Unreachable:
+	case matcher.ParameterProblem:
+		return fmt.Sprintf("!<%d-%d>", r.ICMPType, r.ICMPCode)
+	default:
+		return ""
+	}
+	// The codes are those of RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812
+	// section 5.2.7.1.
+	switch r.ICMPCode {
+	case 3:
+		return ""
+	case 0, 6, 8, 11:
+		return "!N"
+	case 1, 7, 12:
+		return "!H"
+	case 2:
+		return "!P"
+	case 4:
+		return fmt.Sprintf("!F-%d", r.MTU)
+	case 5:
+		return "!S"
+	case 9, 10, 13:
+		return "!X"
+	case 14:
+		return "!V"
+	case 15:
+		return "!C"
+	}
+	return fmt.Sprintf("!<%d>", r.ICMPCode)
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/cmd/internal/annotate"
+	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+const long = `tracewire traces the path that packets take to a host.
+
+It sends UDP probes whose time to live runs out on the way, hop by hop, and
+shows the routers that report so. Every probe is built as a complete frame and
+every time is stamped by the kernel on the frame itself: what is shown is the
+time from wire to wire, whatever else the machine is doing.
+
+The flow (addresses and ports) is the same for all probes, so that routers
+which balance by flow send them all one way. The path ends where the target
+answers, or where a router says that it can't be reached.
+
+PACKETLEN is the length of the IP packets in bytes (default 60).`
+
+const example = `  tracewire example.org
+  tracewire -n -q 1 -m 12 192.0.2.1
+  tracewire --format json 192.0.2.1 | jq '.hops[].probes[].reply.rtt_ns'
+  tracewire -- completion          a host that is named like a command`
+
+const outputHelp = `Text is line-compatible with Linux traceroute 2.1:
+
+    traceroute to 10.99.0.1 (10.99.0.1), 30 hops max, 60 byte packets
+     1  10.77.1.2  0.028 ms  0.006 ms  0.005 ms
+     2  10.77.2.2  0.013 ms 10.77.4.2  0.176 ms 10.77.2.2  0.015 ms
+
+A line has a field for each query: a round trip, after the address where that
+is another than before, or * if no reply came in time. After a time stands why
+the target can't be reached, if a reply says so:
+
+    !N  network unreachable         !X  administratively prohibited
+    !H  host unreachable            !V  host precedence violation
+    !P  protocol unreachable        !C  precedence cutoff
+    !S  source route failed         !F-MTU  fragmentation needed
+    !<CODE>, !<TYPE-CODE>  another ICMP error
+
+A reply stands at the hop that answered, which is not always the TTL that drew
+it: a router that refuses packets is shown at its own hop, and so is a target
+that only answered a probe with a larger TTL.
+
+--format json writes one document a trace on a line, --format jsonl one event
+a line. 'tracewire schema' prints the JSON Schema that describes both.
+
+Exit codes: 0 the trace ran, whether the target was reached or not; 1 the
+system doesn't let it run; 2 the command line is wrong or the host is not known;
+3 with --fail-unreached, the target did not answer.`
+
+// newCommand returns the program's command line.
+func newCommand(stdout io.Writer) *cobra.Command {
+	var f flags
+	c := &cobra.Command{
+		Use:           "tracewire [flags] HOST [PACKETLEN]",
+		Short:         "Trace the path to a host, with exact times",
+		Long:          long,
+		Example:       example,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 2 {
+				return usagef("too many arguments: a host and a packet length are all it takes")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if f.version {
+				_, err := fmt.Fprintln(stdout, "tracewire", version())
+				return err
+			}
+			return trace(c.Context(), c, &f, args, stdout)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	f.register(c.Flags())
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	_ = c.RegisterFlagCompletionFunc("interface", completeInterfaces)
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.Formats(), cobra.ShellCompDirectiveNoFileComp))
+	c.AddCommand(
+		&cobra.Command{Use: "output", Short: "What the output means", Long: outputHelp},
+		&cobra.Command{
+			Use: "schema", Short: "Print the JSON Schema of the JSON output", Args: cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error {
+				_, err := io.WriteString(stdout, render.Schema)
+				return err
+			},
+		},
+		&cobra.Command{
+			Use: "man", Short: "Print the manual page, for man(1)", Args: cobra.NoArgs,
+			Example: "  tracewire man | man -l -",
+			RunE: func(*cobra.Command, []string) error {
+				return doc.GenMan(c, &doc.GenManHeader{Title: "TRACEWIRE", Section: "1", Source: "tracewire " + version()}, stdout)
+			},
+		},
+	)
+	return c
+}
+
+// trace is what the command does with a host.
+func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdout io.Writer) error {
+	if err := cmp.Or(checkRefused(c.Flags()), f.check()); err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		return usagef("which host?")
+	}
+	if len(args) == 2 {
+		if err := between(&f.options.Length, tracewire.MinLength, tracewire.MaxLength, "").Set(args[1]); err != nil {
+			return usagef("packet length %q: %w", args[1], err)
+		}
+	}
+	f.options.Host = args[0]
+	target, err := resolve(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	var names *annotate.Names
+	if !f.numeric {
+		names = annotate.NewNames(nil)
+		defer names.Close()
+	}
+	out, err := render.New(f.format, stdout, names)
+	if err != nil {
+		return err
+	}
+	reached, err := show(ctx, one(target), &f.options, out)
+	if err == nil && f.failUnreached && !reached {
+		return errUnreached
+	}
+	return err
+}
+
+// show runs the traces and renders them. Rendering has a goroutine of its own,
+// so that a slow name server or terminal doesn't hold the trace up. Stopping
+// to write, because nobody reads any more, stops the trace.
+func show(ctx context.Context, targets iter.Seq[netip.Addr], o *tracewire.Options, out render.Renderer) (reached bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	events, written := make(chan path.Event, 4096), make(chan error, 1)
+	go func() {
+		var err error
+		for e := range events {
+			if err != nil {
+				continue
+			}
+			if err = out.Event(e); err != nil {
+				cancel(err)
+			}
+		}
+		written <- err
+	}()
+	err = tracewire.Run(ctx, targets, o, func(e path.Event) {
+		if e.Kind == path.Ended {
+			reached = e.Path.Reached()
+		}
+		events <- e
+	})
+	close(events)
+	if failed := <-written; failed != nil {
+		return reached, fmt.Errorf("writing the output: %w", failed)
+	}
+	cancel(nil)
+	return reached, err
+}
+
+func one[T any](v T) iter.Seq[T] { return func(yield func(T) bool) { yield(v) } }
+
+// resolve finds the IPv4 address of a host.
+func resolve(ctx context.Context, host string) (netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		if a = a.Unmap(); !a.Is4() {
+			return a, usagef("%s is an IPv6 address: only IPv4 is supported yet", host)
+		}
+		return a, nil
+	}
+	if _, err := strconv.Atoi(host); err == nil || host == "" {
+		return netip.Addr{}, usagef("%q is not a host", host)
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
+	if err != nil {
+		if unknown, ok := errors.AsType[*net.DNSError](err); ok && unknown.IsNotFound {
+			return netip.Addr{}, usagef("unknown host %q: no IPv4 address is known for it", render.Printable(host))
+		}
+		return netip.Addr{}, err
+	}
+	if len(found) == 0 {
+		return netip.Addr{}, usagef("%q has no IPv4 address", render.Printable(host))
+	}
+	return found[0].Unmap(), nil
+}
+
+func completeInterfaces(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	if all, err := net.Interfaces(); err == nil {
+		for _, i := range all {
+			names = append(names, i.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// version is the version that the program was built as.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(unknown version)"
+}
