@@ -20,6 +20,9 @@ func Lookup(dst netip.Addr, o Options) (Route, error) {
 	if err != nil {
 		return Route{}, err
 	}
+	if err := checkSource(dst, o, link); err != nil {
+		return Route{}, err
+	}
 	found, err := netlink.RouteGetWithOptions(dst.AsSlice(), request(o))
 	if err != nil {
 		return Route{}, lookupError(dst, o, err)
@@ -56,6 +59,38 @@ func chosenLink(o Options) (netlink.Link, error) {
 	return link, nil
 }
 
+// checkSource refuses what the kernel would let pass: a source that is not an
+// address of this host, or one borrowed from another interface than the chosen.
+func checkSource(dst netip.Addr, o Options, link netlink.Link) error {
+	if !o.Source.IsValid() && link == nil {
+		return nil
+	}
+	of := link
+	if o.Source.IsValid() {
+		of = nil // any interface
+	}
+	family := netlink.FAMILY_V4
+	if dst.Is6() {
+		family = netlink.FAMILY_V6
+	}
+	list, err := netlink.AddrList(of, family)
+	if err != nil {
+		return fmt.Errorf("route: addresses: %w", err)
+	}
+	if !o.Source.IsValid() {
+		if len(list) == 0 {
+			return fmt.Errorf("route: %s: %w of the family of %v", o.Interface, ErrNoAddress, dst)
+		}
+		return nil
+	}
+	for _, a := range list {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && ip.Unmap() == o.Source {
+			return nil
+		}
+	}
+	return fmt.Errorf("route: source %v: %w", o.Source, ErrSource)
+}
+
 func request(o Options) *netlink.RouteGetOptions {
 	r := &netlink.RouteGetOptions{Oif: o.Interface}
 	if o.Source.IsValid() {
@@ -67,8 +102,6 @@ func request(o Options) *netlink.RouteGetOptions {
 // lookupError says what the kernel's refusal of a look-up means.
 func lookupError(dst netip.Addr, o Options, err error) error {
 	switch {
-	case errors.Is(err, syscall.EINVAL) && o.Source.IsValid():
-		return fmt.Errorf("route: source %v: %w", o.Source, ErrSource)
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH),
 		errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EINVAL):
 		// Also what a route of type unreachable, prohibit or blackhole says.
