@@ -43,12 +43,22 @@ type lookup struct {
 // NewNames returns Names that asks r; nil means the system's resolver. Close
 // must be called.
 func NewNames(r Resolver) *Names {
-	if r == nil {
-		r = net.DefaultResolver
-	}
 	n := &Names{resolver: r, slots: make(chan struct{}, atOnce), known: map[netip.Addr]*lookup{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	if r == nil {
+		n.resolver = &net.Resolver{Dial: n.dial}
+	}
 	return n
+}
+
+// dial connects to a name server until Close. A query that is under way notices
+// no context, only that its connection is gone.
+func (n *Names) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err == nil {
+		context.AfterFunc(n.ctx, func() { c.Close() })
+	}
+	return c, err
 }
 
 // Close ends the look-ups that are under way.

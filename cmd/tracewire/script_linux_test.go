@@ -1,0 +1,208 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tracewire/tracewire/capture/kernelnet"
+)
+
+// The scripts in testdata/script run the program as its users do, on a host
+// from which a chain of eight Linux routers leads to 10.99.0.1.
+
+func TestMain(m *testing.M) {
+	testscript.Main(kernelnet.Wrap(m), map[string]func(){"tracewire": main})
+}
+
+func TestScripts(t *testing.T) {
+	c := kernelnet.NewChain(t, 8, nil)
+	near := c.Links[0].A
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("IFACE", near.Interface)
+			e.Setenv("MAC", near.MAC.String())
+			e.Setenv("GATEWAY_MAC", c.Links[0].B.MAC.String())
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"require": require, "sanitize": sanitize, "oneline": oneline, "status": status,
+		},
+	})
+}
+
+// require PROGRAM… skips the script, or fails it, as kernelnet.Require does.
+func require(ts *testscript.TestScript, _ bool, args []string) {
+	for _, program := range args {
+		if _, err := exec.LookPath(program); err == nil {
+			continue
+		}
+		if os.Getenv("TRACEWIRE_REQUIRE_LABS") != "" {
+			ts.Fatalf("%s is not installed", program)
+		}
+		ts.Fatalf("skip: %s is not installed", program)
+	}
+}
+
+// status CODE PROGRAM ARG… runs a program that must exit with the code.
+func status(ts *testscript.TestScript, _ bool, args []string) {
+	code, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); !errors.As(err, &exit) || exit.ExitCode() != code {
+		ts.Fatalf("%s: %v, want exit status %d", strings.Join(args[1:], " "), err, code)
+	}
+}
+
+// sanitize FILE replaces round trips with T, so that a file can be compared.
+func sanitize(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	text = regexp.MustCompile(`\d+\.\d{3} ms`).ReplaceAllString(text, "T ms")
+	ts.Check(os.WriteFile(ts.MkAbs("sanitized"), []byte(text), 0o666))
+}
+
+// oneline checks that standard error is one line, and the program's.
+func oneline(ts *testscript.TestScript, _ bool, _ []string) {
+	text := ts.ReadFile("stderr")
+	if !strings.HasPrefix(text, "tracewire: ") || strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
+		ts.Fatalf("not one line of ours: %q", text)
+	}
+}
+
+// start runs the program as a process of its own, and returns it with its
+// output.
+func start(t *testing.T, args ...string) (*exec.Cmd, *strings.Builder) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "tracewire")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, program); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, args...)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	return cmd, &out
+}
+
+var hopLine = regexp.MustCompile(`(?m)^ ?(\d+)  (\S+)`)
+
+func hopsOf(out string) []string {
+	var all []string
+	for _, m := range hopLine.FindAllStringSubmatch(out, -1) {
+		all = append(all, m[2])
+	}
+	return all
+}
+
+// The peers that a user would take instead see what we see.
+func TestPeersAgree(t *testing.T) {
+	kernelnet.Require(t, "traceroute", "mtr")
+	c := kernelnet.NewChain(t, 8, nil)
+	var want []string
+	for _, a := range c.Hops(kernelnet.IPv4) {
+		want = append(want, a.String())
+	}
+	cmd, out := start(t, "-n", "10.99.0.1")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err, out)
+	}
+	if d := cmp.Diff(want, hopsOf(out.String())); d != "" {
+		t.Error("tracewire:", d)
+	}
+	if d := cmp.Diff(want, hopsOf(c.Host().Run("traceroute", "-n", "10.99.0.1"))); d != "" {
+		t.Error("traceroute:", d)
+	}
+	var mtr []string
+	report := c.Host().Run("mtr", "-n", "-r", "-c", "1", "10.99.0.1")
+	for _, m := range regexp.MustCompile(`(?m)^\s*\d+\.\|-- (\S+)`).FindAllStringSubmatch(report, -1) {
+		mtr = append(mtr, m[1])
+	}
+	if d := cmp.Diff(want, mtr); d != "" {
+		t.Error("mtr:", d)
+	}
+}
+
+// An interrupt shows what is known, at once.
+func TestInterrupt(t *testing.T) {
+	c := kernelnet.NewChain(t, 4, nil)
+	c.Routers[2].Nft("table ip t {\nchain c {\ntype filter hook output priority 0\nicmp type time-exceeded drop\n}\n}\n")
+	for _, format := range []string{"text", "json"} {
+		cmd, out := start(t, "-n", "-w", "30", "--format", format, "10.99.0.1")
+		// The hops before the silent one come first, in a moment.
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		heard := awaitProbes(t, c)
+		interrupted := time.Now()
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		err := cmd.Wait()
+		if took := time.Since(interrupted); err != nil || took > 2*time.Second || !heard {
+			t.Errorf("%s: %v after %v: %s", format, err, took, out)
+		}
+		if text := out.String(); !strings.Contains(text, "10.77.1.2") || !strings.Contains(text, "10.77.2.2") {
+			t.Errorf("%s: %s", format, text)
+		}
+	}
+}
+
+// awaitProbes waits until probes have arrived at the end of the chain.
+func awaitProbes(t *testing.T, c *kernelnet.Chain) bool {
+	t.Helper()
+	last := c.Routers[len(c.Routers)-1]
+	arrived := func() string {
+		return regexp.MustCompile(`(?m)^Udp: \d+ (\d+)`).FindString(last.Run("cat", "/proc/net/snmp"))
+	}
+	before := arrived()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if arrived() != before {
+			return true
+		}
+	}
+	return false
+}
+
+// BenchmarkProcess measures a whole process that traces across eight routers,
+// and how long it takes from its start to its first frame.
+func BenchmarkProcess(b *testing.B) {
+	c := kernelnet.NewChain(b, 8, nil)
+	program := filepath.Join(b.TempDir(), "tracewire")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	_ = c
+	var first time.Duration
+	var rss int64
+	for b.Loop() {
+		began := time.Now()
+		cmd := exec.Command(program, "-n", "--format", "jsonl", "10.99.0.1")
+		out, err := cmd.Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		sent := regexp.MustCompile(`"sent":"([^"]+)"`).FindSubmatch(out)
+		at, err := time.Parse(time.RFC3339Nano, string(sent[1]))
+		if err != nil {
+			b.Fatal(err)
+		}
+		first += at.Sub(began)
+		rss = max(rss, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+	}
+	b.ReportMetric(float64(first.Microseconds())/1000/float64(b.N), "ms-to-first-frame")
+	b.ReportMetric(float64(rss)/1024, "MB-max-RSS")
+}
