@@ -152,7 +152,6 @@ func TestKernelECMP(t *testing.T) {
 	n.Link(left, join, "10.77.4.0/24")
 	n.Link(right, join, "10.77.5.0/24")
 	join.Address(destination.String())
-	fork.Sysctl("net.ipv4.fib_multipath_hash_policy", "1")
 	n.Host().Route("default", "10.77.1.2")
 	fork.Route("10.99.0.1", "10.77.2.2", "10.77.3.2")
 	left.Route("10.99.0.1", "10.77.4.2")
