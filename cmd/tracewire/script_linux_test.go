@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -136,23 +137,112 @@ func TestPeersAgree(t *testing.T) {
 	}
 }
 
+// A parser that is made for traceroute's output reads ours the same way: here
+// jc's, of a path with a silent router and one that rejects.
+func TestParserOfTracerouteReadsUs(t *testing.T) {
+	kernelnet.Require(t, "traceroute", "jc")
+	c := kernelnet.NewChain(t, 6, nil)
+	c.Routers[1].Nft(rule("output", "icmp type time-exceeded drop"))
+	c.Routers[4].Nft(rule("prerouting", "ip daddr 10.99.0.1 udp dport 33434-33534 reject with icmp type admin-prohibited"))
+	cmd, out := start(t, "-n", "10.99.0.1")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err, out)
+	}
+	ours := parse(t, out.String())
+	if d := cmp.Diff(parse(t, c.Host().Run("traceroute", "-n", "10.99.0.1")), ours); d != "" {
+		t.Error(d, out)
+	}
+	want := []string{"10.77.1.2 10.77.1.2 10.77.1.2", "", "10.77.3.2 10.77.3.2 10.77.3.2", "10.77.4.2 10.77.4.2 10.77.4.2",
+		"10.77.5.2!X 10.77.5.2!X 10.77.5.2!X"}
+	if d := cmp.Diff(want, ours); d != "" {
+		t.Error(d, out)
+	}
+}
+
+// parse has jc read traceroute's lines, and returns who answered each probe of
+// a hop.
+func parse(t *testing.T, text string) (hops []string) {
+	t.Helper()
+	jc := exec.Command("jc", "--traceroute")
+	jc.Stdin = strings.NewReader(text)
+	out, err := jc.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parsed struct {
+		Hops []struct {
+			Probes []struct {
+				IP         string
+				RTT        *float64
+				Annotation string
+			}
+		}
+	}
+	if err := json.Unmarshal(out, &parsed); err != nil {
+		t.Fatal(err, string(out))
+	}
+	for _, h := range parsed.Hops {
+		var all []string
+		for _, p := range h.Probes {
+			if p.RTT == nil {
+				t.Errorf("no round trip from %s in %s", p.IP, text)
+			}
+			all = append(all, p.IP+p.Annotation)
+		}
+		hops = append(hops, strings.Join(all, " "))
+	}
+	return hops
+}
+
+// rule is an nftables script with one rule.
+func rule(hook, rule string) string {
+	return "table ip t {\nchain c {\ntype filter hook " + hook + " priority 0\n" + rule + "\n}\n}\n"
+}
+
+// Losing the interface ends a trace with the reason, after what was known.
+func TestInterfaceLost(t *testing.T) {
+	for name, command := range map[string][]string{
+		"set down": {"ip", "link", "set", "down", "dev"},
+		"removed":  {"ip", "link", "del"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := kernelnet.NewChain(t, 4, nil)
+			c.Routers[2].Nft(rule("output", "icmp type time-exceeded drop"))
+			cmd, out := start(t, "-n", "-w", "30", "10.99.0.1")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			awaitProbes(t, c)
+			lost := c.Links[0].A.Interface
+			c.Host().Run(append(command, lost)...)
+			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitSystem {
+				t.Error(err)
+			}
+			text := out.String()
+			lines := strings.Split(strings.TrimSpace(text), "\n")
+			if !strings.Contains(text, "10.77.1.2  ") || !strings.HasPrefix(lines[len(lines)-1], "tracewire: "+lost+": ") {
+				t.Error(text)
+			}
+		})
+	}
+}
+
 // An interrupt shows what is known, at once.
 func TestInterrupt(t *testing.T) {
 	c := kernelnet.NewChain(t, 4, nil)
-	c.Routers[2].Nft("table ip t {\nchain c {\ntype filter hook output priority 0\nicmp type time-exceeded drop\n}\n}\n")
-	for _, format := range []string{"text", "json"} {
+	c.Routers[2].Nft(rule("output", "icmp type time-exceeded drop"))
+	for _, format := range []string{"text", "json", "jsonl"} {
 		cmd, out := start(t, "-n", "-w", "30", "--format", format, "10.99.0.1")
-		// The hops before the silent one come first, in a moment.
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		heard := awaitProbes(t, c)
+		awaitProbes(t, c)
 		interrupted := time.Now()
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
 		err := cmd.Wait()
-		if took := time.Since(interrupted); err != nil || took > 2*time.Second || !heard {
+		if took := time.Since(interrupted); err != nil || took > 2*time.Second {
 			t.Errorf("%s: %v after %v: %s", format, err, took, out)
 		}
 		if text := out.String(); !strings.Contains(text, "10.77.1.2") || !strings.Contains(text, "10.77.2.2") {
@@ -161,20 +251,20 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// awaitProbes waits until probes have arrived at the end of the chain.
-func awaitProbes(t *testing.T, c *kernelnet.Chain) bool {
+// awaitProbes waits until a probe has arrived at the end of the chain, which
+// is later than at the routers before it.
+func awaitProbes(t *testing.T, c *kernelnet.Chain) {
 	t.Helper()
 	last := c.Routers[len(c.Routers)-1]
-	arrived := func() string {
-		return regexp.MustCompile(`(?m)^Udp: \d+ (\d+)`).FindString(last.Run("cat", "/proc/net/snmp"))
+	counters := func() string {
+		return regexp.MustCompile(`(?m)^Udp: \d+ \d+`).FindString(last.Run("cat", "/proc/net/snmp"))
 	}
-	before := arrived()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		if arrived() != before {
-			return true
+	before := counters()
+	for deadline := time.Now().Add(10 * time.Second); counters() == before; {
+		if time.Now().After(deadline) {
+			t.Fatal("no probe came")
 		}
 	}
-	return false
 }
 
 // BenchmarkProcess measures a whole process that traces across eight routers,

@@ -184,9 +184,11 @@ func (r *Recorder) replied(m matcher.Match) {
 // expire gives up the probes that should have been answered before a
 // watermark.
 func (r *Recorder) expire(watermark time.Time) {
-	for _, n := range slices.Clone(r.open) {
+	for i := 0; i < len(r.open); {
+		n := r.open[i]
 		p := &r.path.Probes[n]
 		if deadline := p.Sent.Add(r.moved[n] + r.wait(p.TTL)); !watermark.After(deadline) {
+			i++
 			continue
 		}
 		p.Status = Timeout
