@@ -1,0 +1,163 @@
+package tracewire_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/capture/capturetest"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// What others send, and what goes wrong while a trace runs.
+
+// Nothing that an outsider can send becomes a hop.
+func TestForeignReplies(t *testing.T) {
+	stranger := netip.MustParseAddr("203.0.113.66")
+	begin := func(l *lab) {
+		h := l.conn.Host()
+		// What somebody guesses our probes to look like, and another
+		// process's real ones.
+		for i := range 50 {
+			quoted, err := capturetest.UDP{
+				From: netip.AddrPortFrom(h.Addr, 50000), To: netip.AddrPortFrom(target, 33434), TTL: 1, ID: uint16(i * 1311), Payload: make([]byte, 32),
+			}.Packet()
+			if err != nil {
+				l.Fatal(err)
+			}
+			for _, length := range []capturetest.QuoteLength{capturetest.QuoteFull, capturetest.QuoteRFC792} {
+				for typ, code := range map[uint8]uint8{layers.ICMPv4TypeTimeExceeded: 0, layers.ICMPv4TypeDestinationUnreachable: 3} {
+					forged, err := capturetest.ICMPError{
+						From: stranger, To: h.Addr, Type: typ, Code: code, Datagram: quoted, Length: length,
+					}.Packet()
+					if err != nil {
+						l.Fatal(err)
+					}
+					l.conn.Deliver(time.Duration(i)*time.Millisecond/2, l.conn.Inbound(forged))
+				}
+			}
+		}
+	}
+	trace(t, eight(), capturetest.Host{}, tracewire.Options{}, begin, func(l *lab, p *path.Path, err error) {
+		if d := cmp.Diff(eightAddrs, addrs(p)); d != "" || err != nil {
+			l.Error(err, d)
+		}
+		if p.Counters.Foreign < 100 || p.Counters.Duplicate != 0 {
+			l.Errorf("%+v", p.Counters)
+		}
+	})
+}
+
+// Replies of an earlier run of our own are foreign too.
+func TestReplayedReplies(t *testing.T) {
+	earlier := recorded(t)
+	begin := func(l *lab) {
+		for i, reply := range earlier {
+			l.conn.Deliver(time.Duration(i)*time.Millisecond, reply)
+		}
+	}
+	trace(t, eight(), capturetest.Host{}, tracewire.Options{ID: 7}, begin, func(l *lab, p *path.Path, err error) {
+		if d := cmp.Diff(eightAddrs, addrs(p)); d != "" || err != nil {
+			l.Error(err, d)
+		}
+		if p.Counters.Foreign == 0 || p.Counters.Duplicate != 0 {
+			l.Errorf("%+v", p.Counters)
+		}
+	})
+}
+
+// recorded returns forged replies to the probes of a run with other IDs.
+func recorded(t *testing.T) (replies [][]byte) {
+	trace(t, eight(), capturetest.Host{Keep: true}, tracewire.Options{ID: 60000}, nil, func(l *lab, _ *path.Path, _ error) {
+		for _, f := range l.conn.Sent() {
+			reply, err := capturetest.ICMPError{
+				From: netip.MustParseAddr("203.0.113.66"), To: l.conn.Host().Addr,
+				Type: layers.ICMPv4TypeTimeExceeded, Datagram: f[14:],
+			}.Packet()
+			if err != nil {
+				l.Fatal(err)
+			}
+			replies = append(replies, l.conn.Inbound(reply))
+		}
+	})
+	return replies
+}
+
+func TestCancelYieldsWhatIsKnown(t *testing.T) {
+	begin := func(l *lab) {
+		var cancel context.CancelFunc
+		l.ctx, cancel = context.WithTimeout(l.ctx, 9*time.Millisecond)
+		l.Cleanup(cancel)
+	}
+	trace(t, eight(), capturetest.Host{}, tracewire.Options{}, begin, func(l *lab, p *path.Path, err error) {
+		if !errors.Is(err, context.DeadlineExceeded) || p == nil || !p.Interrupted {
+			l.Fatalf("%v, %+v", err, p)
+		}
+		for i, got := range addrs(p)[:3] {
+			if !strings.HasPrefix(got, eightAddrs[i]) {
+				l.Errorf("hop %d: %s", i+1, got)
+			}
+		}
+		if took := p.Ended.Sub(p.Started); took > 120*time.Millisecond {
+			l.Errorf("stopped after %v", took)
+		}
+	})
+}
+
+func TestFailuresYieldWhatIsKnown(t *testing.T) {
+	broken := errors.New("broken")
+	tests := map[string]struct {
+		begin  func(*lab)
+		unsent bool
+	}{
+		"reading": {begin: func(l *lab) { time.AfterFunc(9*time.Millisecond, func() { l.conn.Fail(broken) }) }},
+		"sending": {begin: func(l *lab) { time.AfterFunc(9*time.Millisecond, func() { l.conn.FailInject(broken) }) }, unsent: true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			trace(t, eight(), capturetest.Host{}, tracewire.Options{}, test.begin, func(l *lab, p *path.Path, err error) {
+				if !errors.Is(err, broken) || p == nil || len(p.Hops()) < 3 || addrs(p)[0] != "10.0.1.1" {
+					l.Fatalf("%v, %+v", err, p)
+				}
+				unsent := 0
+				for _, probe := range p.Probes {
+					if probe.Status == path.Unsent {
+						unsent++
+					}
+				}
+				if (unsent > 0) != test.unsent {
+					l.Errorf("%d unsent", unsent)
+				}
+			})
+		})
+	}
+}
+
+// A clock that is set while the trace runs is noticed, and delays nothing.
+func TestClockStep(t *testing.T) {
+	for _, step := range []time.Duration{time.Hour, -time.Hour} {
+		t.Run(fmt.Sprint(step), func(t *testing.T) {
+			c := eight()
+			c.Routers[3].Silent = true
+			begin := func(l *lab) { time.AfterFunc(250*time.Millisecond, func() { l.conn.Step(step) }) }
+			trace(t, c, capturetest.Host{}, tracewire.Options{}, begin, func(l *lab, p *path.Path, err error) {
+				want := append([]string(nil), eightAddrs...)
+				want[3] = "*"
+				if d := cmp.Diff(want, addrs(p)); d != "" || err != nil || !p.Clock.Stepped {
+					l.Error(err, d, p.Clock)
+				}
+				if n := p.Counters; n.Received < 21 || n.Late+n.Foreign > 0 {
+					l.Errorf("%+v", n)
+				}
+			})
+		})
+	}
+}
