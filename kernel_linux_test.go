@@ -248,7 +248,7 @@ func TestKernelStampsAreTcpdumps(t *testing.T) {
 	c := chain(t, 8, nil)
 	file := filepath.Join(t.TempDir(), "run.pcap")
 	dump := c.Host().Start("tcpdump", "-Z", "root", "-i", c.Links[0].A.Interface, "-j", "host",
-		"--time-stamp-precision=nano", "--immediate-mode", "-U", "-w", file, "udp or icmp")
+		"--time-stamp-precision=nano", "--immediate-mode", "-s", "256", "-B", "4096", "-U", "-w", file, "udp or icmp")
 	dump.Await("listening on")
 	p := mustTrace(t, tracewire.Options{})
 	sent, received := tcpdumpTimes(t, file)

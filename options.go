@@ -129,8 +129,8 @@ func validateTarget(dst netip.Addr) error {
 
 // identity is what is random in the probes of a run, all of it from the seed.
 type identity struct {
-	secret craft.Secret
-	nextID uint16
+	secret  craft.Secret
+	firstID uint16 // of the next trace
 }
 
 // streams of the seed, so that what one is used for doesn't move the others.
@@ -149,15 +149,24 @@ func newIdentity(p *path.Parameters) *identity {
 	}
 	random := rand.New(rand.NewPCG(p.Seed, identityStream))
 	i := &identity{secret: craft.Secret{random.Uint64(), random.Uint64()}}
-	i.nextID = cmp.Or(p.ID, uint16(1+random.IntN(65535)))
+	i.firstID = cmp.Or(p.ID, uint16(1+random.IntN(65535)))
 	return i
 }
 
-// id returns the next IP ID: any but 0, which a host may take for "choose one".
-func (i *identity) id() uint16 {
-	id := i.nextID
-	i.nextID = max(i.nextID+1, 1)
-	return id
+// idOf is the IP ID of a trace's probe with this TTL in this round, counted from
+// first round by round. So the same probe has the same ID in every run of the
+// same seed, whatever order replies let them go in. It is never 0, which a
+// host may take for "choose one".
+func idOf(p *path.Parameters, ttl uint8, round int) uint16 {
+	n := (round-1)*idsPerRound(p) + int(ttl) - int(p.FirstTTL)
+	return uint16(1 + (int(p.ID)-1+n)%65535)
+}
+
+func idsPerRound(p *path.Parameters) int { return int(p.MaxTTL) - int(p.FirstTTL) + 1 }
+
+// advance leaves the IDs of a trace behind, for the next one to have others.
+func (i *identity) advance(p *path.Parameters) {
+	i.firstID = uint16(1 + (int(i.firstID)-1+p.Queries*idsPerRound(p))%65535)
 }
 
 // ports yields source ports to try, in the range that systems leave to programs

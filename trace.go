@@ -103,8 +103,9 @@ type tracer struct {
 	probe   craft.Probe    // what the probes have in common
 	builder *craft.Builder // the sender's
 
+	parameters path.Parameters
+
 	mu       sync.Mutex
-	id       *identity
 	plan     plan.Plan
 	recorder *path.Recorder
 	events   []Event // not told yet
@@ -120,12 +121,13 @@ func newTracer(w *Wire, dst netip.Addr, host string, p path.Parameters, id *iden
 	if err != nil {
 		return nil, err
 	}
-	p.SrcPort, p.ID = w.Port, id.nextID
+	p.SrcPort, p.ID = w.Port, id.firstID
+	id.advance(&p)
 	if host == "" {
 		host = dst.String()
 	}
 	t := &tracer{
-		wire: w, builder: builder, id: id, observed: make(chan struct{}, 1),
+		wire: w, builder: builder, parameters: p, observed: make(chan struct{}, 1),
 		probe: craft.Probe{
 			Src: w.Source.Addr, Dst: dst, Protocol: layers.IPProtocolUDP, TOS: p.TOS, DF: p.DF,
 			SrcPort: p.SrcPort, DstPort: p.DstPort, Length: p.Length,
@@ -266,7 +268,7 @@ func (t *tracer) next() (step plan.Step, frame []byte, number int, err error) {
 		return step, nil, 0, nil
 	}
 	probe := t.probe
-	probe.TTL, probe.ID = step.TTL, t.id.id()
+	probe.TTL, probe.ID = step.TTL, idOf(&t.parameters, step.TTL, step.Round)
 	frame, key, err := t.builder.Frame(&probe)
 	if err != nil {
 		return step, nil, 0, err

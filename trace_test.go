@@ -83,10 +83,13 @@ func (l *lab) invariants(p *path.Path) {
 	if standing != len(p.Probes) {
 		l.Errorf("%d probes stand in hops, %d were made", standing, len(p.Probes))
 	}
-	told := map[uint8]bool{}
+	told, last := map[uint8]bool{}, uint8(0)
 	for _, e := range l.events {
 		if e.Kind == path.Decided {
-			told[e.Hop.TTL] = true
+			if told[e.Hop.TTL] = true; e.Hop.TTL <= last {
+				l.Errorf("hop %d was told after hop %d", e.Hop.TTL, last)
+			}
+			last = e.Hop.TTL
 		}
 	}
 	for _, h := range p.Hops() {
@@ -146,6 +149,34 @@ func TestTraceFindsEveryHop(t *testing.T) {
 			l.Errorf("took %v", took)
 		}
 	})
+}
+
+// The same seed makes the same probes, in whatever order replies let them go.
+func TestSeedFixesEveryProbe(t *testing.T) {
+	frames := map[uint8]map[int][]byte{}
+	compared := 0
+	for _, delay := range []time.Duration{0, time.Millisecond, 70 * time.Millisecond} {
+		c := eight()
+		c.Routers[0].Link.Delay, c.Routers[4].Reply.Delay = delay, delay
+		trace(t, c, capturetest.Host{Keep: true}, tracewire.Options{}, nil, func(l *lab, p *path.Path, err error) {
+			sent := l.conn.Sent()
+			for i, probe := range p.Probes {
+				if frames[probe.TTL] == nil {
+					frames[probe.TTL] = map[int][]byte{}
+				}
+				if other, ok := frames[probe.TTL][probe.Round]; ok {
+					compared++
+					if d := cmp.Diff(other, sent[i]); d != "" {
+						l.Errorf("TTL %d, round %d: %s", probe.TTL, probe.Round, d)
+					}
+				}
+				frames[probe.TTL][probe.Round] = sent[i]
+			}
+		})
+	}
+	if compared < 40 {
+		t.Errorf("only %d probes to compare", compared)
+	}
 }
 
 func TestTraceIsReproducible(t *testing.T) {
@@ -308,7 +339,10 @@ func TestQuotesInTheWild(t *testing.T) {
 		"8 bytes and an ID of zero": {capturetest.Quote{Length: capturetest.QuoteRFC792, ID: capturetest.QuoteIDZero}, matcher.ByFields},
 		"everything":                {capturetest.Quote{Length: capturetest.QuoteFull}, matcher.ByCookie},
 		"128 bytes":                 {capturetest.Quote{Length: 128}, matcher.ByCookie},
-		"a TTL that was restored":   {capturetest.Quote{TTL: capturetest.QuoteTTLSent}, matcher.ByCookie},
+		"8 bytes, padded with zeros as before an extension": {capturetest.Quote{Edit: func(m []byte) []byte {
+			return append(m[:8+28:8+28], make([]byte, 100)...)
+		}}, matcher.ByFields},
+		"a TTL that was restored": {capturetest.Quote{TTL: capturetest.QuoteTTLSent}, matcher.ByCookie},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -336,6 +370,20 @@ func TestDestinationRestoresTheQuotedTTL(t *testing.T) {
 	trace(t, c, capturetest.Host{}, tracewire.Options{}, nil, func(l *lab, p *path.Path, err error) {
 		if d := cmp.Diff(eightAddrs, addrs(p)); d != "" || err != nil {
 			l.Error(err, d)
+		}
+	})
+}
+
+// A destination whose quoted TTL is always the same can't be at as many hops.
+func TestDestinationQuotesAConstantTTL(t *testing.T) {
+	c := eight()
+	c.Destination.Quote.Edit = func(message []byte) []byte {
+		message[8+8] = 1
+		return message
+	}
+	trace(t, c, capturetest.Host{}, tracewire.Options{}, nil, func(l *lab, p *path.Path, err error) {
+		if d := cmp.Diff(eightAddrs, addrs(p)); d != "" || err != nil || p.End() != 8 {
+			l.Error(err, d, p.End())
 		}
 	})
 }
@@ -426,7 +474,7 @@ func TestEventsTellTheTrace(t *testing.T) {
 				got = append(got, fmt.Sprintf("%v %d", e.Kind, e.Probe.TTL))
 			}
 		}
-		want := []string{"start", "probe 1", "probe 2", "reply 1", "hop 1", "reply 2", "hop 2", "end"}
+		want := []string{"start", "probe 1", "probe 2", "reply 1", "reply 2", "hop 1", "hop 2", "end"}
 		if d := cmp.Diff(want, got); d != "" || err != nil {
 			l.Error(err, d)
 		}

@@ -91,6 +91,23 @@ func recorded(t *testing.T) (replies [][]byte) {
 	return replies
 }
 
+// A network that repeats a reply without end neither stops the trace nor fills
+// the memory.
+func TestReplyRepeatedWithoutEnd(t *testing.T) {
+	const copies = 50_000
+	c := eight()
+	c.Routers[1].Silent = true // so that the trace takes half a second
+	c.Routers[3].Reply.Copies, c.Routers[3].Reply.Spacing = copies, 10*time.Microsecond
+	trace(t, c, capturetest.Host{}, tracewire.Options{Queries: 1}, nil, func(l *lab, p *path.Path, err error) {
+		if err != nil || p.Counters.Duplicate < copies*9/10 {
+			l.Errorf("%v, %+v", err, p.Counters)
+		}
+		if n := len(p.Hops()[3].Probes[0].Extra); n != path.MaxExtra {
+			l.Errorf("%d replies are kept", n)
+		}
+	})
+}
+
 func TestCancelYieldsWhatIsKnown(t *testing.T) {
 	begin := func(l *lab) {
 		var cancel context.CancelFunc

@@ -107,7 +107,7 @@ func (l *Live) open(o LiveOptions) error {
 		err = l.receive.pcap.SetBPFFilter(filterFor(l.link, o.Filter))
 	}
 	wait.Wait()
-	return errors.Join(err, sendErr)
+	return cmp.Or(err, sendErr)
 }
 
 // activate opens one handle.
@@ -167,9 +167,6 @@ func filterFor(link frame.LinkType, filter string) string {
 	return fmt.Sprintf("(%[1]s) or (vlan and ((%[1]s) or (vlan and (%[1]s))))", filter)
 }
 
-// Link returns the link type of the frames.
-func (l *Live) Link() frame.LinkType { return l.link }
-
 // Frames implements Source. A handle that is idle yields a watermark about
 // every 20 ms.
 func (l *Live) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
@@ -180,7 +177,7 @@ func (l *Live) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 		}
 		clock, lastLook := newStepClock(), time.Now()
 		for ctx.Err() == nil {
-			f, err := l.read(clock)
+			f, err := l.read()
 			if err == nil && f.IsWatermark() && time.Since(lastLook) >= linkInterval {
 				lastLook, err = time.Now(), l.check()
 			}
@@ -191,8 +188,10 @@ func (l *Live) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 				yield(frame.Frame{}, fmt.Errorf("capture: %s: %w", l.name, err))
 				return
 			}
-			if !yield(f, nil) {
-				return
+			for _, f := range clock.insert(f, time.Now()) {
+				if !yield(f, nil) {
+					return
+				}
 			}
 		}
 	}
@@ -200,14 +199,11 @@ func (l *Live) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 
 // read returns the next frame or, when none comes for a while, a watermark.
 // Close doesn't wait for more than one read.
-func (l *Live) read(clock *stepClock) (f frame.Frame, err error) {
+func (l *Live) read() (f frame.Frame, err error) {
 	if l.closing.Load() {
 		return f, ErrClosed
 	}
 	began := time.Now()
-	if step := clock.step(began); step != 0 {
-		return frame.Frame{Step: step}, nil
-	}
 	err = l.receive.do(func(h *pcap.Handle) error {
 		data, info, err := h.ZeroCopyReadPacketData()
 		switch {

@@ -2,13 +2,18 @@
 
 package capture
 
-import "time"
+import (
+	"time"
+
+	"github.com/tracewire/tracewire/capture/frame"
+)
 
 // stepClock notices when the wall clock is set, by comparing it with the
 // monotonic clock.
 type stepClock struct {
 	began time.Time
 	ahead time.Duration // of the wall clock, as known so far
+	out   [2]frame.Frame
 }
 
 // minStep is what counts as a step: more than a process can lose between the
@@ -16,6 +21,29 @@ type stepClock struct {
 const minStep = 10 * time.Millisecond
 
 func newStepClock() *stepClock { return &stepClock{began: time.Now()} }
+
+// insert returns f, read by the time now, and beside it, if the wall clock was
+// set since the last call, a watermark that says so: before f if f was stamped
+// by the clock as it is now, after it if by the clock as it was. A watermark
+// taken before the clock was set promises nothing any more, and is left out.
+func (c *stepClock) insert(f frame.Frame, now time.Time) []frame.Frame {
+	c.out[0] = f
+	step := c.step(now)
+	if step == 0 {
+		return c.out[:1]
+	}
+	notice := frame.Frame{Step: step}
+	switch sinceNew, sinceOld := now.Sub(f.Time).Abs(), now.Add(-step).Sub(f.Time).Abs(); {
+	case f.IsWatermark():
+		c.out[0] = notice
+		return c.out[:1]
+	case sinceNew < sinceOld:
+		c.out[0], c.out[1] = notice, f
+	default:
+		c.out[1] = notice
+	}
+	return c.out[:]
+}
 
 // step returns by how much the wall clock was set forward since it was last
 // asked.

@@ -67,10 +67,6 @@ func (b *Builder) Frame(p *Probe) ([]byte, Key, error) {
 	}, nil
 }
 
-// IP returns the part of the last frame that is the IP packet. It is valid
-// until the next call of Frame.
-func (b *Builder) IP() []byte { return b.ip[:b.shape.Length] }
-
 // build makes the frame of shape, with no TTL, ID or identity yet.
 func (b *Builder) build(shape Probe) error {
 	b.shape = Probe{}
@@ -125,7 +121,7 @@ func (b *Builder) identity(p *Probe) (cookie uint64, checksum uint16) {
 	binary.BigEndian.PutUint16(in[20:], p.ID)
 	in[22] = p.TTL
 	cookie, rest := siphash.Hash128(b.secret[0], b.secret[1], in[:])
-	return cookie, uint16(1 + rest%0xfffe)
+	return cookie | 1, uint16(1 + rest%0xfffe) // no zero byte ends a cookie
 }
 
 // patch writes into the frame what distinguishes p from others of its shape,

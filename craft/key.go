@@ -26,7 +26,8 @@ type Key struct {
 	Dst netip.Addr
 
 	// Cookie is bytes 2 to 10 of the payload; HasCookie says whether they
-	// were visible.
+	// were visible. A cookie never ends in a zero byte: what does may be the
+	// padding of a short quote (RFC 4884, section 4.2).
 	Cookie uint64
 
 	// Token is the value that the transport header carries for each probe:
@@ -106,8 +107,8 @@ func (p *Packet) Key() (Key, error) {
 }
 
 // udpPayload is what is visible of the payload of p, which holds at least a
-// UDP header. The UDP length bounds it, so that an ICMP extension or padding
-// behind a short quote is never read as payload.
+// UDP header. The UDP length bounds it, so that what follows a whole datagram,
+// padding or an ICMP extension, is not read as payload.
 func udpPayload(p *Packet) []byte {
 	b := p.Payload
 	if n := int(binary.BigEndian.Uint16(b[4:])); n >= 8 && n < len(b) {
@@ -117,7 +118,7 @@ func udpPayload(p *Packet) []byte {
 }
 
 func (k *Key) setCookie(payload []byte) {
-	if len(payload) >= tuneLength+cookieLength {
+	if len(payload) >= tuneLength+cookieLength && payload[tuneLength+cookieLength-1] != 0 {
 		k.Cookie = binary.BigEndian.Uint64(payload[tuneLength:])
 		k.HasCookie = true
 	}

@@ -71,16 +71,6 @@ func ParsePacket(b []byte) (Packet, error) {
 	}, nil
 }
 
-// Transport returns the packet's bytes behind the IP header without padding:
-// no more than the header's total length says. It is what a whole packet
-// carries; for a quote, whose length field may be anything, use Payload.
-func (p *Packet) Transport() []byte {
-	if n := p.Length - len(p.Header); n >= 0 && n < len(p.Payload) {
-		return p.Payload[:n]
-	}
-	return p.Payload
-}
-
 // UDPChecksum returns the checksum field of a UDP packet, and whether enough
 // of it is visible.
 func (p *Packet) UDPChecksum() (uint16, bool) {

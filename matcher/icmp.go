@@ -37,7 +37,7 @@ func icmpError(outer *craft.Packet, r *Reply) (quote craft.Packet, err error) {
 	if outer.Fragment {
 		return quote, ErrUnrelated
 	}
-	if len(b) < icmpHeader {
+	if len(b) < icmpHeader || outer.Src.IsUnspecified() || outer.Src.IsMulticast() {
 		return quote, ErrMalformed
 	}
 	r.ICMPType, r.ICMPCode = b[0], b[1]

@@ -40,10 +40,13 @@ var errUnreached = errors.New("the target was not reached")
 // report says what went wrong, if anything did, and returns the exit code.
 func report(stderr io.Writer, err error) int {
 	switch {
-	case err == nil, errors.Is(err, context.Canceled):
-		return exitOK // a trace that is interrupted has shown what it knows
+	case err == nil:
+		return exitOK
 	case errors.Is(err, errUnreached):
 		return exitUnreached
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "tracewire: interrupted before anything was sent")
+		return exitSystem
 	}
 	line := strings.ReplaceAll(plain(err), "\n", "; ")
 	if hint := hint(err); hint != "" {

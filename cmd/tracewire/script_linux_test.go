@@ -251,13 +251,50 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// An interrupt before the first probe is no trace; with --fail-unreached one
+// before the target's answer is a failure.
+func TestInterruptedEarly(t *testing.T) {
+	c := kernelnet.NewChain(t, 4, nil)
+	c.Host().Route("10.98.0.0/16", "10.77.1.99")
+	cmd, out := start(t, "-n", "10.98.0.1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(c.Host().Run("ip", "neigh"), "10.77.1.99"); {
+		if time.Now().After(deadline) {
+			t.Fatal("the next hop is never asked for")
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitSystem || out.String() != "tracewire: interrupted before anything was sent\n" {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+
+	c.Routers[3].Nft(rule("input", "udp dport 33434 drop"))
+	cmd, out = start(t, "-n", "-w", "30", "--fail-unreached", "10.99.0.1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitProbes(t, c)
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitUnreached || !strings.Contains(out.String(), "10.77.1.2") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+}
+
 // awaitProbes waits until a probe has arrived at the end of the chain, which
 // is later than at the routers before it.
 func awaitProbes(t *testing.T, c *kernelnet.Chain) {
 	t.Helper()
 	last := c.Routers[len(c.Routers)-1]
 	counters := func() string {
-		return regexp.MustCompile(`(?m)^Udp: \d+ \d+`).FindString(last.Run("cat", "/proc/net/snmp"))
+		return regexp.MustCompile(`(?m)^Ip: \d+ \d+ \d+`).FindString(last.Run("cat", "/proc/net/snmp"))
 	}
 	before := counters()
 	for deadline := time.Now().Add(10 * time.Second); counters() == before; {

@@ -98,14 +98,14 @@ func newCommand(stdout io.Writer) *cobra.Command {
 	c.AddCommand(
 		&cobra.Command{Use: "output", Short: "What the output means", Long: outputHelp},
 		&cobra.Command{
-			Use: "schema", Short: "Print the JSON Schema of the JSON output", Args: cobra.NoArgs,
+			Use: "schema", Short: "Print the JSON Schema of the JSON output", Args: noArgs,
 			RunE: func(*cobra.Command, []string) error {
 				_, err := io.WriteString(stdout, render.Schema)
 				return err
 			},
 		},
 		&cobra.Command{
-			Use: "man", Short: "Print the manual page, for man(1)", Args: cobra.NoArgs,
+			Use: "man", Short: "Print the manual page, for man(1)", Args: noArgs,
 			Example: "  tracewire man | man -l -",
 			RunE: func(*cobra.Command, []string) error {
 				return doc.GenMan(c, &doc.GenManHeader{Title: "TRACEWIRE", Section: "1", Source: "tracewire " + version()}, stdout)
@@ -138,21 +138,30 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 		names = annotate.NewNames(nil)
 		defer names.Close()
 	}
-	out, err := render.New(f.format, stdout, names)
+	out, err := render.New(f.format, stdout, c.ErrOrStderr(), names)
 	if err != nil {
 		return err
 	}
-	reached, err := show(ctx, one(target), &f.options, out)
-	if err == nil && f.failUnreached && !reached {
+	seen, err := show(ctx, one(target), &f.options, out)
+	if errors.Is(err, context.Canceled) && seen.traced {
+		err = nil // it has shown what it knows
+	}
+	if err == nil && f.failUnreached && !seen.reached {
 		return errUnreached
 	}
 	return err
 }
 
+// seen is what the command itself wants to know of the traces.
+type seen struct {
+	traced  bool // one has begun, and so has ended
+	reached bool // the last one reached its target
+}
+
 // show runs the traces and renders them. Rendering has a goroutine of its own,
 // so that a slow name server or terminal doesn't hold the trace up. Stopping
 // to write, because nobody reads any more, stops the trace.
-func show(ctx context.Context, targets iter.Seq[netip.Addr], o *tracewire.Options, out render.Renderer) (reached bool, err error) {
+func show(ctx context.Context, targets iter.Seq[netip.Addr], o *tracewire.Options, out render.Renderer) (s seen, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	events, written := make(chan path.Event, 4096), make(chan error, 1)
 	go func() {
@@ -169,16 +178,23 @@ func show(ctx context.Context, targets iter.Seq[netip.Addr], o *tracewire.Option
 	}()
 	err = tracewire.Run(ctx, targets, o, func(e path.Event) {
 		if e.Kind == path.Ended {
-			reached = e.Path.Reached()
+			s = seen{traced: true, reached: e.Path.Reached()}
 		}
 		events <- e
 	})
 	close(events)
 	if failed := <-written; failed != nil {
-		return reached, fmt.Errorf("writing the output: %w", failed)
+		return s, fmt.Errorf("writing the output: %w", failed)
 	}
 	cancel(nil)
-	return reached, err
+	return s, err
+}
+
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%q is one argument too many", args[0])
+	}
+	return nil
 }
 
 func one[T any](v T) iter.Seq[T] { return func(yield func(T) bool) { yield(v) } }
@@ -199,7 +215,10 @@ func resolve(ctx context.Context, host string) (netip.Addr, error) {
 		if unknown, ok := errors.AsType[*net.DNSError](err); ok && unknown.IsNotFound {
 			return netip.Addr{}, usagef("unknown host %q: no IPv4 address is known for it", render.Printable(host))
 		}
-		return netip.Addr{}, err
+		if ctx.Err() != nil {
+			return netip.Addr{}, context.Canceled
+		}
+		return netip.Addr{}, usagef("no name server can be asked for %q: %w", render.Printable(host), err)
 	}
 	if len(found) == 0 {
 		return netip.Addr{}, usagef("%q has no IPv4 address", render.Printable(host))

@@ -143,8 +143,11 @@ type Probe struct {
 	Status    Status
 
 	Reply *Reply  // the first; nil if there is none
-	Extra []Reply // the others
+	Extra []Reply // the others, up to MaxExtra; Counters has them all
 }
+
+// MaxExtra is how many further replies to a probe are kept.
+const MaxExtra = 16
 
 // Reply is a reply to a probe, and the hop it tells of.
 type Reply struct {

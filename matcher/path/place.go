@@ -3,15 +3,35 @@ package path
 import "github.com/tracewire/tracewire/matcher"
 
 // place says of every reply which hop it is from, by the rules of Basis. What
-// one reply tells can depend on all the others, so all are placed anew.
+// one reply tells can depend on the first replies to all the other probes, so
+// all are placed anew when one of these came.
 func (p *Path) place() {
+	nearest := uint8(0)
+	for reply, probe := range p.replies {
+		p.placeReply(probe, reply)
+		if p.isTarget(reply) {
+			nearest = lowest(nearest, reply.Hop)
+		}
+	}
+	// The target is at one hop: the nearest that any of its replies tells of.
+	for reply := range p.replies {
+		if p.isTarget(reply) && reply.Hop > nearest {
+			reply.Hop, reply.Basis = nearest, ByLowestTTL
+		}
+	}
+}
+
+// replies yields every reply, with its probe.
+func (p *Path) replies(yield func(*Reply, *Probe) bool) {
 	for i := range p.Probes {
 		probe := &p.Probes[i]
-		if probe.Reply != nil {
-			p.placeReply(probe, probe.Reply)
+		if probe.Reply != nil && !yield(probe.Reply, probe) {
+			return
 		}
 		for j := range probe.Extra {
-			p.placeReply(probe, &probe.Extra[j])
+			if !yield(&probe.Extra[j], probe) {
+				return
+			}
 		}
 	}
 }

@@ -19,7 +19,7 @@ const (
 	ProbeOut                      // a probe left: Probe is set
 	Answer                        // a reply came: Probe and Reply are set
 	GaveUp                        // the wait for a reply is over, or the probe never left: Probe is set
-	Decided                       // nothing more is expected of a hop and of those before it: Hop is set
+	Decided                       // nothing more is expected of a hop: Hop is set; once for each, in order
 	Ended                         // the trace: Path is set
 )
 
@@ -49,8 +49,8 @@ type Recorder struct {
 	rtt   [256]time.Duration    // by TTL: the latest round trip of a reply in time
 	heard [256]bool             // by TTL: whether rtt is set
 	asked [256]int              // by TTL: probes with an outcome
-	next  int                   // the first hop not told
-	end   int                   // the hop that was told as the end of the path; 0 if none was
+	next  int                   // the hop to decide next
+	told  [256]bool             // by hop: whether it was told
 	emit  func(Event)
 }
 
@@ -117,13 +117,9 @@ func (r *Recorder) Observe(f *frame.Frame) {
 // Finish ends the trace: no further frame will be observed.
 func (r *Recorder) Finish(at time.Time) {
 	r.path.Ended = at
-	end := int(r.path.End())
 	for _, h := range r.path.Hops() {
-		ttl := int(h.TTL)
-		// The reply that makes a hop the end may have come when the hop had
-		// been told already.
-		if ttl >= r.next || ttl == end && end != r.end {
-			r.emit(Event{Kind: Decided, Hop: h.clone()})
+		if !r.told[h.TTL] {
+			r.tell(h)
 		}
 	}
 	r.emit(Event{Kind: Ended, Path: r.path})
@@ -152,33 +148,44 @@ func (r *Recorder) copied(probe int, at time.Time) {
 // replied notes a reply.
 func (r *Recorder) replied(m matcher.Match) {
 	p := &r.path.Probes[m.Probe]
-	reply := Reply{Reply: m.Reply, Late: p.Status == Timeout || p.Status == Late}
+	reply := Reply{Reply: m.Reply}
+	took := m.Reply.Received.Sub(p.Sent) - r.moved[m.Probe]
 	if m.Reply.MatchedBy != matcher.Ambiguous {
-		reply.RTT, reply.HasRTT = m.Reply.Received.Sub(p.Sent)-r.moved[m.Probe], true
+		reply.RTT, reply.HasRTT = took, true
 	}
-	switch {
-	case p.Reply != nil:
-		p.Extra = append(p.Extra, reply)
-		r.path.Counters.Duplicate++
-	case reply.Late:
-		p.Reply, p.Status = &reply, Late
+	if p.Reply != nil {
+		reply.Late = took > r.wait(p.TTL)
+		r.repeated(p, reply)
+		return
+	}
+	if reply.Late = p.Status == Timeout; reply.Late {
+		p.Status = Late
 		r.path.Counters.Late++
-	default:
-		p.Reply, p.Status = &reply, Replied
+	} else {
+		p.Status = Replied
 		r.path.Counters.Received++
 		if reply.HasRTT {
 			r.rtt[p.TTL], r.heard[p.TTL] = reply.RTT, true
 		}
 		r.close(m.Probe)
 	}
+	p.Reply = &reply
 	r.path.place()
 	told := p.clone()
-	event := Event{Kind: Answer, Probe: told, Reply: told.Reply}
-	if n := len(told.Extra); n > 0 {
-		event.Reply = &told.Extra[n-1]
-	}
-	r.emit(event)
+	r.emit(Event{Kind: Answer, Probe: told, Reply: told.Reply})
 	r.decide()
+}
+
+// repeated notes a further reply to a probe. It tells nothing about others.
+func (r *Recorder) repeated(p *Probe, reply Reply) {
+	r.path.Counters.Duplicate++
+	if len(p.Extra) == MaxExtra {
+		return
+	}
+	r.path.placeReply(p, &reply)
+	p.Extra = append(p.Extra, reply)
+	told := p.clone()
+	r.emit(Event{Kind: Answer, Probe: told, Reply: &told.Extra[len(told.Extra)-1]})
 }
 
 // expire gives up the probes that should have been answered before a
@@ -227,20 +234,33 @@ func (r *Recorder) close(probe int) {
 	r.asked[r.path.Probes[probe].TTL]++
 }
 
-// decide tells the hops of which nothing more is expected.
+// decide tells the hops of which nothing more is expected, each once and in
+// order.
 func (r *Recorder) decide() {
 	for r.next <= 255 && r.asked[r.next] >= r.path.Parameters.Queries {
 		end := int(r.path.End())
-		if end != 0 && (r.next > end || r.next == end && r.doubtful()) {
-			return // it was told, or is being asked again
+		if end == 0 && !r.passed(r.next) || end != 0 && (r.next > end || r.next == end && r.doubtful()) {
+			return
 		}
-		if r.next == end {
-			r.end = end
-		}
-		hop := r.path.Hop(uint8(r.next))
+		r.tell(r.path.Hop(uint8(r.next)))
 		r.next++
-		r.emit(Event{Kind: Decided, Hop: hop.clone()})
 	}
+}
+
+func (r *Recorder) tell(h Hop) {
+	r.told[h.TTL] = true
+	r.emit(Event{Kind: Decided, Hop: h.clone()})
+}
+
+// passed reports whether it is known what became of a probe with a higher TTL.
+// Until then a hop may still turn out to be one that lets nothing pass.
+func (r *Recorder) passed(ttl int) bool {
+	for t := ttl + 1; t <= int(r.path.Parameters.MaxTTL); t++ {
+		if r.asked[t] > 0 {
+			return true
+		}
+	}
+	return ttl >= int(r.path.Parameters.MaxTTL)
 }
 
 // doubtful reports whether the target gave answers that may be to other probes.

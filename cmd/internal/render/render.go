@@ -26,11 +26,12 @@ type Renderer interface {
 	Event(path.Event) error
 }
 
-// New returns the Renderer of a format: text, json or jsonl.
-func New(format string, w io.Writer, n Namer) (Renderer, error) {
+// New returns the Renderer of a format: text, json or jsonl. It writes to w,
+// and to notes what a person should know but a parser would trip over.
+func New(format string, w, notes io.Writer, n Namer) (Renderer, error) {
 	switch format {
 	case "text":
-		return &text{w: w, names: n}, nil
+		return &text{w: w, notes: notes, names: n}, nil
 	case "json":
 		return &document{w: w, names: n}, nil
 	case "jsonl":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/tracewire/tracewire/matcher"
@@ -14,8 +15,10 @@ import (
 // text writes the lines that Linux traceroute 2.1 writes.
 type text struct {
 	w       io.Writer
+	notes   io.Writer
 	names   Namer
 	queries int
+	written map[uint8]bool // by hop: its line; true if it shows a reply that ends a path
 }
 
 // Event implements Renderer.
@@ -24,23 +27,47 @@ func (t *text) Event(e path.Event) error {
 	switch e.Kind {
 	case path.Started:
 		p := e.Path
-		t.queries = p.Parameters.Queries
+		t.queries, t.written = p.Parameters.Queries, map[uint8]bool{}
 		fmt.Fprintf(&b, "traceroute to %s (%v), %d hops max, %d byte packets\n",
 			Printable(p.Target.Host), p.Target.Addr, p.Parameters.MaxTTL, p.Parameters.Length)
 	case path.Answer:
 		t.names.Want(e.Reply.From)
 	case path.Decided:
 		t.hop(&b, &e.Hop)
+	case path.Ended:
+		return t.note(e.Path)
 	}
 	_, err := t.w.Write(b.Bytes())
 	return err
 }
+
+// note says where the path ends if the reply that told so came after that hop's
+// line was written.
+func (t *text) note(p *path.Path) error {
+	end := p.End()
+	if shown, written := t.written[end]; !written || shown {
+		return nil
+	}
+	h := p.Hop(end)
+	for i := range h.Probes {
+		if r := h.Probes[i].Reply; r != nil && ends(r) {
+			_, err := fmt.Fprintf(t.notes, "tracewire: the path ends at hop %d, where %v answered %s after that line was written\n",
+				end, r.From, strings.TrimSpace(r.Kind.String()+" "+errorMark(r)))
+			return err
+		}
+	}
+	return nil
+}
+
+// ends reports whether a reply is one that a path can end with.
+func ends(r *path.Reply) bool { return r.Kind != matcher.TimeExceeded }
 
 // hop writes the line of a hop: its number, and a field for each query.
 func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 	shown := fields(h, t.queries)
 	names := t.names.Wait(responders(shown))
 	fmt.Fprintf(b, "%2d ", h.TTL)
+	t.written[h.TTL] = false
 	var last netip.Addr
 	for i := range shown {
 		r := shown[i].Reply
@@ -48,6 +75,7 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 			b.WriteString(" *")
 			continue
 		}
+		t.written[h.TTL] = t.written[h.TTL] || ends(r)
 		if r.From != last {
 			last = r.From
 			b.WriteString(" " + t.responder(r.From, names))
