@@ -1,15 +1,6 @@
-// Package topology describes networks to be simulated: routers, destinations
-// and the links between them, and how each of them behaves and misbehaves.
-//
-// A topology is written as a TOML file (see Parse) or built as a Go value. It
-// says what a network is; capturetest simulates it, and tracelab puts programs
-// into it.
 package topology
 
-import (
-	"net/netip"
-	"time"
-)
+import "net/netip"
 
 // Topology is a network as one host sees it: links lead away from the host, by
 // way of routers, to destinations. Which way a packet goes follows from the
@@ -41,8 +32,9 @@ type Host struct {
 	// 2001:db8::10/64.
 	Addresses []netip.Prefix `toml:"addresses"`
 
-	// Gateways are the next hops, one for each of Addresses' families, on the
-	// host's link. None means the first address of each prefix.
+	// Gateways are the next hops, at most one for each of Addresses' families,
+	// on the host's link. A family without one has the first address of its
+	// prefix. The first router may have that address, but need not.
 	Gateways []netip.Addr `toml:"gateways"`
 
 	MTU int `toml:"mtu"` // of its interface; 0 means 1500
@@ -108,7 +100,8 @@ type Answer struct {
 }
 
 // Limit is a token bucket: Burst at once, then Rate a second. The zero Limit is
-// none.
+// none. A Rate without a Burst has a Burst of 1; a Burst without a Rate is all
+// there ever is.
 type Limit struct {
 	Rate  float64 `toml:"rate"`
 	Burst int     `toml:"burst"`
@@ -295,16 +288,3 @@ type Prefix struct {
 	Answer Answer   `toml:"answer"`
 	Service
 }
-
-// Duration is a time.Duration that is written as time.ParseDuration reads it.
-type Duration time.Duration
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	*d = Duration(v)
-	return err
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
