@@ -17,13 +17,16 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 22
 
-build: pcap ## build bin/tracewire
-	$(GO) build -trimpath -o bin/tracewire ./cmd/tracewire
+build: pcap ## build bin/tracewire and bin/tracelab
+	$(GO) build -trimpath -o bin/ ./cmd/tracewire ./cmd/tracelab
 
-run: build ## trace the path to a host: make run TARGET=example.org
-	@test -n "$(TARGET)" || { echo "make run: which host? make run TARGET=example.org" >&2; exit 2; }
+# Without TARGET the trace goes through a simulated network, which needs neither
+# a network nor a privilege.
+run: build ## trace a path: make run, or make run TARGET=example.org
 	@bin=$$PWD/bin/tracewire; \
-	if [ "$$(id -u)" = 0 ] || getcap "$$bin" 2>/dev/null | grep -q cap_net_raw; then exec "$$bin" $(ARGS) $(TARGET); \
+	if [ -z "$(TARGET)" ]; then echo "bin/tracelab run demo -- bin/tracewire $(ARGS) www.example"; \
+		exec bin/tracelab run demo -- "$$bin" $(ARGS) www.example; \
+	elif [ "$$(id -u)" = 0 ] || getcap "$$bin" 2>/dev/null | grep -q cap_net_raw; then exec "$$bin" $(ARGS) $(TARGET); \
 	elif command -v sudo >/dev/null; then echo "sudo $$bin $(ARGS) $(TARGET)"; exec sudo "$$bin" $(ARGS) $(TARGET); \
 	else echo "make run: sending frames needs a privilege; as root, once: setcap cap_net_raw+ep $$bin" >&2; exit 1; fi
 
@@ -44,20 +47,21 @@ fuzz: pcap ## run every fuzz target for FUZZTIME
 	@set -e; for package in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
 			echo "$$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \
 	done
 
 bench: pcap ## run the benchmarks
 	$(GO) test -run '^$$' -bench . ./...
 
-install: build ## install the program with the capability it needs, and its manual page
+install: build ## install the programs, one with the capability it needs, and the manual page
+	$(SUDO) install -D bin/tracelab $(DESTDIR)$(PREFIX)/bin/tracelab
 	$(SUDO) install -D bin/tracewire $(DESTDIR)$(PREFIX)/bin/tracewire
 	$(SUDO) setcap cap_net_raw+ep $(DESTDIR)$(PREFIX)/bin/tracewire
 	bin/tracewire man | $(SUDO) install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/man/man1/tracewire.1
 
 uninstall: ## remove what install has installed
-	$(SUDO) rm -f $(DESTDIR)$(PREFIX)/bin/tracewire $(DESTDIR)$(PREFIX)/share/man/man1/tracewire.1
+	$(SUDO) rm -f $(DESTDIR)$(PREFIX)/bin/tracewire $(DESTDIR)$(PREFIX)/bin/tracelab $(DESTDIR)$(PREFIX)/share/man/man1/tracewire.1
 
 man: build ## show the manual page
 	@bin/tracewire man | man -l -

@@ -50,7 +50,11 @@ const (
 	expired           // the wait for a reply is over
 	exceeded          // a router said that the TTL was
 	answered          // any other reply came
+	withdrawn         // it was never sent
 )
+
+// sentBy reports whether the probe was on its way at a time.
+func (e *entry) sentBy(at time.Time) bool { return e.state != withdrawn && !e.sent.After(at) }
 
 // Match is what a frame is to the probes of a Table.
 type Match struct {
@@ -93,6 +97,9 @@ func (t *Table) Expire(probe int) {
 		e.state = expired
 	}
 }
+
+// Withdraw takes a probe back that was not sent after all: nothing matches it.
+func (t *Table) Withdraw(probe int) { t.entries[probe].state = withdrawn }
 
 // Shift moves the times of all probes: the clock that stamps the frames was
 // stepped by d since they were sent.
@@ -146,7 +153,7 @@ func (t *Table) copied(p *craft.Packet) int32 {
 	}
 	part := key.Filed()[0]
 	for i := t.head(part); i != none; i = t.entries[i].next[part.View()] {
-		if e := &t.entries[i]; e.key == key && !e.seen {
+		if e := &t.entries[i]; e.key == key && !e.seen && e.state != withdrawn {
 			found = i // the chain goes back in time
 		}
 	}
@@ -230,7 +237,7 @@ func (t *Table) find(quote *craft.Key, at time.Time) (int32, Rule) {
 // byCookie finds the probe by its cookie alone: all else was rewritten.
 func (t *Table) byCookie(quote *craft.Key, at time.Time) int32 {
 	i := t.head(quote.ByCookie())
-	if i == none || t.entries[i].shared || t.entries[i].sent.After(at) {
+	if i == none || t.entries[i].shared || !t.entries[i].sentBy(at) {
 		return none
 	}
 	return i
@@ -246,7 +253,7 @@ type candidate struct {
 
 func (t *Table) consider(best *candidate, i int32, quote *craft.Key, at time.Time) {
 	e := &t.entries[i]
-	if i == best.probe || e.sent.After(at) {
+	if i == best.probe || !e.sentBy(at) {
 		return
 	}
 	if quote.HasCookie && quote.Cookie != e.key.Cookie {
@@ -298,7 +305,7 @@ func (t *Table) alone(flow craft.Key, at time.Time) (int32, Rule) {
 	}
 	for i := t.head(flow); i != none; i = t.entries[i].next[flow.View()] {
 		e := &t.entries[i]
-		if e.sent.After(at) || e.ttl <= routers {
+		if !e.sentBy(at) || e.ttl <= routers {
 			continue
 		}
 		count[e.state]++
@@ -324,7 +331,7 @@ func (t *Table) alone(flow craft.Key, at time.Time) (int32, Rule) {
 // be to any of them.
 func (t *Table) putInDoubt(flow craft.Key, at time.Time) {
 	for i := t.head(flow); i != none; i = t.entries[i].next[flow.View()] {
-		if e := &t.entries[i]; e.state == outstanding && !e.sent.After(at) {
+		if e := &t.entries[i]; e.state == outstanding && e.sentBy(at) {
 			e.doubt = true
 		}
 	}
@@ -334,7 +341,7 @@ func (t *Table) putInDoubt(flow craft.Key, at time.Time) {
 // destination is farther away.
 func (t *Table) routers(flow craft.Key, at time.Time) (ttl uint8) {
 	for i := t.head(flow); i != none; i = t.entries[i].next[flow.View()] {
-		if e := &t.entries[i]; e.state == exceeded && !e.sent.After(at) {
+		if e := &t.entries[i]; e.state == exceeded && e.sentBy(at) {
 			ttl = max(ttl, e.ttl)
 		}
 	}

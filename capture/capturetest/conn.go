@@ -9,16 +9,15 @@ import (
 	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
-
-	"github.com/google/gopacket/layers"
 )
 
 // Host is the host that traces, with its one Ethernet interface.
 type Host struct {
-	Addr       netip.Addr       // IPv4; zero: 192.0.2.1
+	Addr       netip.Addr       // IPv4; zero: the topology's, or, in a chain, 192.0.2.1
+	Addr6      netip.Addr       // IPv6; zero: the topology's, or, in a chain, none
 	MAC        net.HardwareAddr // six bytes; nil: 02:00:00:00:00:01
 	GatewayMAC net.HardwareAddr // of the first node; nil: 02:00:00:00:00:02
-	MTU        int              // of the link; 0: 1500
+	MTU        int              // of the link; 0: the topology's, or, in a chain, 1500
 
 	// Idle is after how long without a frame a watermark comes; 0: 100 ms,
 	// which is a live handle's read timeout.
@@ -36,9 +35,13 @@ const (
 	defaultIdle = 100 * time.Millisecond
 )
 
-func (h Host) withDefaults() Host {
+// or fills in what h does not say: from d, and the rest.
+func (h Host) or(d Host) Host {
 	if !h.Addr.IsValid() {
-		h.Addr = netip.AddrFrom4([4]byte{192, 0, 2, 1})
+		h.Addr = d.Addr
+	}
+	if !h.Addr6.IsValid() {
+		h.Addr6 = d.Addr6
 	}
 	if h.MAC == nil {
 		h.MAC = net.HardwareAddr{2, 0, 0, 0, 0, 1}
@@ -47,7 +50,7 @@ func (h Host) withDefaults() Host {
 		h.GatewayMAC = net.HardwareAddr{2, 0, 0, 0, 0, 2}
 	}
 	if h.MTU <= 0 {
-		h.MTU = defaultMTU
+		h.MTU = d.MTU
 	}
 	if h.Idle <= 0 {
 		h.Idle = defaultIdle
@@ -65,6 +68,7 @@ type Conn struct {
 
 	start time.Time     // of all times kept as durations; with the monotonic clock
 	wall  time.Time     // start, as the capture stamps it
+	since time.Duration // start, as the network counts time
 	wake  chan struct{} // holds one when Frames has something to look at
 
 	mu        sync.Mutex
@@ -83,14 +87,14 @@ type Conn struct {
 // several times) share the routers, with their limits and counters, and
 // nothing else: none sees another's frames.
 func (n *Network) Conn(h Host) *Conn {
-	h = h.withDefaults()
+	h = h.or(n.host)
 	if len(h.MAC) != 6 || len(h.GatewayMAC) != 6 {
 		panic(fmt.Sprintf("capturetest: %v and %v are not both Ethernet addresses", h.MAC, h.GatewayMAC))
 	}
 	now := time.Now()
 	return &Conn{
 		net: n, host: h,
-		start: now, wall: now.UTC().Round(0),
+		start: now, wall: now.UTC().Round(0), since: n.since(now),
 		wake: make(chan struct{}, 1),
 	}
 }
@@ -104,7 +108,7 @@ type ConnStats struct {
 	Injected int
 
 	// Malformed is why frames that Inject took went nowhere: not from the
-	// host to the gateway, no IPv4, a wrong length or checksum (or, a fault of
+	// host to the gateway, no IP, a wrong length or checksum (or, a fault of
 	// the simulation's user, an answer that cannot be built).
 	Malformed []error
 }
@@ -158,16 +162,16 @@ func (c *Conn) Inject(data []byte) error {
 
 // travel schedules what a frame injected now brings back.
 func (c *Conn) travel(now time.Duration, data []byte) error {
-	p, err := c.host.parse(data)
+	ip, err := c.host.unwrap(data)
 	if err != nil {
 		return err
 	}
-	arrivals, err := c.net.carry(p)
+	arrivals, err := c.net.carrier.carry(now+c.since, ip)
 	if err != nil {
 		return err
 	}
 	for _, a := range arrivals {
-		c.schedule(event{at: now + a.after, data: c.Inbound(a.packet), dir: frame.In})
+		c.schedule(event{at: a.At - c.since, data: c.Inbound(a.IP), dir: frame.In})
 	}
 	return nil
 }
@@ -211,23 +215,16 @@ func (c *Conn) Fail(err error) {
 	c.show(0, event{err: err})
 }
 
-// Inbound returns the Ethernet frame that brings an IPv4 datagram from the
+// Inbound returns the Ethernet frame that brings an IP packet from the
 // gateway to the host. It is as long as it needs to be, not padded to 60 bytes.
 func (c *Conn) Inbound(datagram []byte) []byte {
 	return ethernet(c.host.GatewayMAC, c.host.MAC, datagram)
 }
 
-// Outbound returns the Ethernet frame that takes an IPv4 datagram from the
+// Outbound returns the Ethernet frame that takes an IP packet from the
 // host to the gateway.
 func (c *Conn) Outbound(datagram []byte) []byte {
 	return ethernet(c.host.MAC, c.host.GatewayMAC, datagram)
-}
-
-// ethernet puts IEEE 802.3's header before a datagram. gopacket's pads short
-// frames, which a capture on veth never shows.
-func ethernet(from, to net.HardwareAddr, datagram []byte) []byte {
-	data := slices.Concat(to, from, []byte{byte(layers.EthernetTypeIPv4 >> 8), byte(layers.EthernetTypeIPv4 & 0xff)})
-	return append(data, datagram...)
 }
 
 // copied is a copy that, unlike slices.Clone's, is never nil: a frame without

@@ -1,7 +1,6 @@
 package capturetest
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -50,23 +49,14 @@ func (p *packet) decrement() {
 	fixHeaderChecksum(p.ip)
 }
 
-// parse takes from an injected frame the datagram that the gateway would
-// forward; the error says why there is none.
-func (h *Host) parse(data []byte) (*packet, error) {
-	if !bytes.Equal(data[:6], h.GatewayMAC) || !bytes.Equal(data[6:12], h.MAC) {
-		return nil, fmt.Errorf("from MAC %x to %x, want from %v to %v", data[6:12], data[:6], h.MAC, h.GatewayMAC)
-	}
-	if t := layers.EthernetType(binary.BigEndian.Uint16(data[12:])); t != layers.EthernetTypeIPv4 {
-		return nil, fmt.Errorf("EtherType %#04x is not IPv4", uint16(t))
-	}
-	ip, err := parseIPv4(data[etherHeaderLength:])
+// parse takes the datagram that the gateway would forward; the error says why
+// there is none.
+func parse(data []byte) (*packet, error) {
+	ip, err := parseIPv4(data)
 	if err != nil {
 		return nil, err
 	}
 	p := &packet{ip: append([]byte{}, ip...), sent: ip[offsetTTL]}
-	if p.src() != h.Addr {
-		return nil, fmt.Errorf("source address %v is not the host's, %v", p.src(), h.Addr)
-	}
 	if p.protocol() == layers.IPProtocolUDP {
 		return p, p.checkUDP()
 	}

@@ -209,28 +209,25 @@ func (p *Path) isTarget(r *Reply) bool {
 	return r.From == p.Target.Addr && r.Kind != matcher.TimeExceeded
 }
 
-// End returns the hop at which the path ends: the target's, or that of a router
-// that says it can't be reached, unless something farther away answered. It
-// is 0 when neither is known.
+// End returns the hop at which the path ends: the target's, or the nearest of a
+// router that says it can't be reached, unless something farther away answered.
+// It is 0 when neither is known.
 func (p *Path) End() uint8 {
 	var target, refusal, farthest uint8
 	for i := range p.Probes {
-		r := p.Probes[i].Reply
-		switch {
-		case r == nil:
-		case p.isTarget(r):
+		if r := p.Probes[i].Reply; r != nil && p.isTarget(r) {
 			target = lowest(target, r.Hop)
-		case r.Kind == matcher.TimeExceeded:
+		} else if r != nil && r.Kind == matcher.TimeExceeded {
 			farthest = max(farthest, r.Hop)
-		default:
-			refusal = lowest(refusal, r.Hop)
 		}
 	}
-	switch {
-	case target != 0:
+	if target != 0 {
 		return target
-	case farthest > refusal:
-		return 0
+	}
+	for i := range p.Probes {
+		if r := p.Probes[i].Reply; r != nil && r.Kind != matcher.TimeExceeded && r.Hop >= farthest {
+			refusal = lowest(refusal, r.Hop)
+		}
 	}
 	return refusal
 }

@@ -93,10 +93,8 @@ func (p *Path) contradicted(r *Reply, hop uint8) bool {
 // An answer that may be another probe's doesn't count beside one that is not.
 func (p *Path) lowestTTL(r *Reply, sent uint8) uint8 {
 	var sure, any uint8
-	for i := range p.Probes {
-		probe := &p.Probes[i]
-		o := probe.Reply
-		if o == nil || o.Kind == matcher.TimeExceeded || o.From != r.From {
+	for o, probe := range p.replies {
+		if o.Kind == matcher.TimeExceeded || o.From != r.From {
 			continue
 		}
 		if any = lowest(any, probe.TTL); o.MatchedBy != matcher.Ambiguous {

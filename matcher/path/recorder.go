@@ -85,8 +85,13 @@ func (r *Recorder) Send(p Probe, key craft.Key) int {
 // Failed takes back that a probe was sent: the system refused it.
 func (r *Recorder) Failed(probe int) {
 	p := &r.path.Probes[probe]
+	waiting := p.Status == Outstanding
 	p.Sent, p.Status = time.Time{}, Unsent
 	r.path.Counters.Sent--
+	r.table.Withdraw(probe)
+	if !waiting {
+		return // it was given up already
+	}
 	r.close(probe)
 	r.emit(Event{Kind: GaveUp, Probe: p.clone()})
 	r.decide()
@@ -182,11 +187,15 @@ func (r *Recorder) repeated(p *Probe, reply Reply) {
 	if len(p.Extra) == MaxExtra {
 		return
 	}
-	r.path.placeReply(p, &reply)
 	p.Extra = append(p.Extra, reply)
+	r.path.place()
 	told := p.clone()
 	r.emit(Event{Kind: Answer, Probe: told, Reply: &told.Extra[len(told.Extra)-1]})
 }
+
+// copyGrace is how much longer a probe is waited for whose captured copy was not
+// seen yet: it may have left later than the program thinks.
+const copyGrace = 100 * time.Millisecond
 
 // expire gives up the probes that should have been answered before a
 // watermark.
@@ -194,7 +203,11 @@ func (r *Recorder) expire(watermark time.Time) {
 	for i := 0; i < len(r.open); {
 		n := r.open[i]
 		p := &r.path.Probes[n]
-		if deadline := p.Sent.Add(r.moved[n] + r.wait(p.TTL)); !watermark.After(deadline) {
+		deadline := p.Sent.Add(r.moved[n] + r.wait(p.TTL))
+		if p.SentClock == User {
+			deadline = deadline.Add(copyGrace)
+		}
+		if !watermark.After(deadline) {
 			i++
 			continue
 		}

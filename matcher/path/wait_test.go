@@ -123,13 +123,14 @@ func TestOnlyStampsEndTheWait(t *testing.T) {
 	}
 }
 
-// The wait begins with the kernel's stamp, once that is known.
+// The wait begins with the kernel's stamp, once that is known; before, the
+// probe has a tenth of a second more to leave.
 func TestTheWaitBeginsWhenTheProbeLeft(t *testing.T) {
 	l := newLab(t, path.Parameters{Wait: path.Wait{Max: time.Second}})
 	copied, called := l.send(1), l.send(2)
 	l.pass(300 * ms)
 	l.copied(copied)
-	l.pass(700*ms + 1)
+	l.pass(800*ms + 1)
 	l.watermark()
 	status := func() []path.Status {
 		p := l.rec.Path().Probes

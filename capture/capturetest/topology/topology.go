@@ -83,8 +83,8 @@ type Answer struct {
 	// there: negative if it is shorter.
 	ReturnHops int `toml:"return_hops"`
 
-	// As is the address that ICMP errors come from; by default the node's
-	// own. AsDestination makes it the probe's destination: a middlebox that
+	// As is the address that all ICMP errors of the node come from; by default
+	// its own. AsDestination makes it the probe's destination: a middlebox that
 	// answers in its name.
 	As            netip.Addr `toml:"as"`
 	AsDestination bool       `toml:"as_destination"`
@@ -111,7 +111,7 @@ type Limit struct {
 type Quote struct {
 	// Length is how many bytes, from the IP header on; 0 is as much as RFC
 	// 1812 and RFC 4443 ask for, -1 everything. 28 is the least that IPv4
-	// allows. With an RFC 4884 extension the quote is padded to 128.
+	// allows; for IPv6, 28 to 47 mean 48, its header and 8 bytes. With an RFC 4884 extension the quote is padded to 128.
 	Length int `toml:"length"`
 
 	TTL QuoteTTL `toml:"ttl"` // which TTL it shows

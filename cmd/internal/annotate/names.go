@@ -93,7 +93,8 @@ func (n *Names) begin(a netip.Addr) *lookup {
 		case <-n.ctx.Done():
 			return
 		}
-		if names, err := n.resolver.LookupAddr(n.ctx, a.String()); err == nil && len(names) > 0 {
+		// A name may come beside an error about another.
+		if names, _ := n.resolver.LookupAddr(n.ctx, a.String()); len(names) > 0 {
 			l.name = strings.TrimSuffix(names[0], ".")
 		}
 	})

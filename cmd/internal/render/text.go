@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ type text struct {
 	notes   io.Writer
 	names   Namer
 	queries int
-	written map[uint8]bool // by hop: its line; true if it shows a reply that ends a path
+	written map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
 }
 
 // Event implements Renderer.
@@ -36,6 +37,9 @@ func (t *text) Event(e path.Event) error {
 		t.hop(&b, &e.Hop)
 	case path.Ended:
 		return t.note(e.Path)
+	}
+	if b.Len() == 0 {
+		return nil
 	}
 	_, err := t.w.Write(b.Bytes())
 	return err
@@ -65,9 +69,9 @@ func ends(r *path.Reply) bool { return r.Kind != matcher.TimeExceeded }
 // hop writes the line of a hop: its number, and a field for each query.
 func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 	shown := fields(h, t.queries)
-	names := t.names.Wait(responders(shown))
+	names := t.names.Wait(inTime(shown))
 	fmt.Fprintf(b, "%2d ", h.TTL)
-	t.written[h.TTL] = false
+	t.written[h.TTL] = slices.ContainsFunc(h.Probes, func(p path.Probe) bool { return p.Reply != nil && ends(p.Reply) })
 	var last netip.Addr
 	for i := range shown {
 		r := shown[i].Reply
@@ -75,7 +79,6 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 			b.WriteString(" *")
 			continue
 		}
-		t.written[h.TTL] = t.written[h.TTL] || ends(r)
 		if r.From != last {
 			last = r.From
 			b.WriteString(" " + t.responder(r.From, names))
@@ -90,6 +93,17 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		}
 	}
 	b.WriteByte('\n')
+}
+
+// inTime lists the addresses that a line shows.
+func inTime(shown []path.Probe) []netip.Addr {
+	var all []netip.Addr
+	for i := range shown {
+		if p := &shown[i]; p.Status == path.Replied && !slices.Contains(all, p.Reply.From) {
+			all = append(all, p.Reply.From)
+		}
+	}
+	return all
 }
 
 // responder is an address as a line shows it: with its name, and itself for a
