@@ -15,7 +15,9 @@ import (
 // Source yields the frames of a capture in the order they were captured, and
 // watermarks between them (see frame.Frame).
 //
-// A frame is itself a watermark of its own stamp. A source that comes to its end
+// A frame is itself a watermark of its own stamp (but for the tens of
+// microseconds by which frames of several processors can be out of order in a
+// live capture). A source that comes to its end
 // by itself, as a file does, yields frame.End last; one that ends by an error or
 // by ctx does not, for what would have followed is not known.
 //

@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ import (
 // says. Its methods may be called by any goroutine.
 type Live struct {
 	name    string
+	index   int
 	mac     net.HardwareAddr // nil on lo, where every frame is both in and out
 	link    frame.LinkType
 	ranged  atomic.Bool
@@ -40,6 +42,7 @@ type Live struct {
 
 	receive handle
 	send    handle
+	data    []byte // of the frame that Frames has yielded last
 }
 
 // handle is a libpcap handle that may be closed at any time: a call on a
@@ -72,13 +75,16 @@ func (h *handle) close() {
 // OpenLive opens an interface. Frames are captured from then on.
 func OpenLive(o LiveOptions) (*Live, error) {
 	device, err := net.InterfaceByName(o.Interface)
+	if gone(err) {
+		err = ErrGone
+	}
 	if err != nil {
-		return nil, fmt.Errorf("capture: %s: %w", o.Interface, ErrGone)
+		return nil, fmt.Errorf("capture: %s: %w", o.Interface, err)
 	}
 	if device.Flags&net.FlagUp == 0 {
 		return nil, fmt.Errorf("capture: %s: %w", o.Interface, ErrDown)
 	}
-	l := &Live{name: o.Interface}
+	l := &Live{name: o.Interface, index: device.Index, data: []byte{}}
 	if device.Flags&net.FlagLoopback == 0 {
 		l.mac = device.HardwareAddr
 	}
@@ -104,7 +110,9 @@ func (l *Live) open(o LiveOptions) error {
 	l.receive.pcap, err = activate(o.Interface, cmp.Or(o.SnapLen, defaultSnapLen), cmp.Or(o.Buffer, defaultBuffer))
 	if err == nil {
 		l.link = linkType(l.receive.pcap)
-		err = l.receive.pcap.SetBPFFilter(filterFor(l.link, o.Filter))
+		if err = l.receive.pcap.SetBPFFilter(filterFor(l.link, o.Filter)); err != nil {
+			err = fmt.Errorf("filter %q: %w", o.Filter, err)
+		}
 	}
 	wait.Wait()
 	return cmp.Or(err, sendErr)
@@ -221,10 +229,12 @@ func (l *Live) read() (f frame.Frame, err error) {
 	return f, err
 }
 
+// frame copies data, which Close frees while the frame may still be in use.
 func (l *Live) frame(data []byte, info gopacket.CaptureInfo) frame.Frame {
+	l.data = append(l.data[:0], data...)
 	return frame.Frame{
 		Time: info.Timestamp.UTC(), Read: time.Now().UTC().Round(0),
-		Data: data, Length: info.Length, Link: l.link, Direction: l.direction(data),
+		Data: slices.Clip(l.data), Length: info.Length, Link: l.link, Direction: l.direction(data),
 	}
 }
 
@@ -247,19 +257,27 @@ func (l *Live) readError(h *pcap.Handle) error {
 	return h.Error()
 }
 
-// check looks whether the interface is there and up.
+// check looks whether the interface is there and up, whatever it is called by
+// now. No news is good news.
 func (l *Live) check() error {
-	device, err := net.InterfaceByName(l.name)
+	device, err := net.InterfaceByIndex(l.index)
 	switch {
-	case err != nil:
+	case gone(err):
 		return ErrGone
-	case device.Flags&net.FlagUp == 0:
+	case err == nil && device.Flags&net.FlagUp == 0:
 		return ErrDown
 	}
 	return nil
 }
 
-// Inject implements Injector. The errors wrap what the system says.
+// gone tells whether there is no interface where none was found. An error of
+// the system's says that it could not be looked for.
+func gone(err error) bool {
+	_, failed := errors.AsType[syscall.Errno](err)
+	return err != nil && !failed
+}
+
+// Inject implements Injector.
 func (l *Live) Inject(data []byte) error {
 	if len(data) == 0 {
 		return fmt.Errorf("capture: %s: an empty frame can't be sent", l.name)
@@ -268,10 +286,13 @@ func (l *Live) Inject(data []byte) error {
 	if err == nil {
 		return nil
 	}
-	if strings.Contains(strings.ToLower(err.Error()), syscall.ENOBUFS.Error()) {
+	text := strings.ToLower(err.Error())
+	if strings.Contains(text, syscall.ENOBUFS.Error()) {
 		err = ErrBusy
 	} else if down := l.check(); down != nil {
 		err = down
+	} else if strings.Contains(text, syscall.ENETDOWN.Error()) {
+		err = ErrDown // it was, and is up again
 	}
 	return fmt.Errorf("capture: %s: %w", l.name, err)
 }

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,8 @@ func Lookup(dst netip.Addr, o Options) (Route, error) {
 	if len(found) == 0 {
 		return Route{}, fmt.Errorf("route: %v: %w", dst, ErrNoRoute)
 	}
-	switch found[0].Type {
-	case unix.RTN_LOCAL:
-		return Route{}, fmt.Errorf("route: %v: %w", dst, ErrLocal)
-	case unix.RTN_BROADCAST, unix.RTN_MULTICAST:
-		return Route{}, fmt.Errorf("route: %v: %w", dst, ErrBroadcast)
+	if err := checkDestination(dst, o, found[0].Type); err != nil {
+		return Route{}, err
 	}
 	if link == nil || link.Attrs().Index != found[0].LinkIndex {
 		if link, err = netlink.LinkByIndex(found[0].LinkIndex); err != nil {
@@ -89,6 +87,23 @@ func checkSource(dst netip.Addr, o Options, link netlink.Link) error {
 		}
 	}
 	return fmt.Errorf("route: source %v: %w", o.Source, ErrSource)
+}
+
+// checkDestination refuses what is not for one other host. Asked for an
+// interface, the kernel doesn't look whether dst is special on another.
+func checkDestination(dst netip.Addr, o Options, kind int) error {
+	if o.Interface != "" && kind == unix.RTN_UNICAST {
+		if found, err := netlink.RouteGet(dst.AsSlice()); err == nil && len(found) > 0 {
+			kind = found[0].Type
+		}
+	}
+	switch kind {
+	case unix.RTN_LOCAL:
+		return fmt.Errorf("route: %v: %w", dst, ErrLocal)
+	case unix.RTN_BROADCAST, unix.RTN_MULTICAST:
+		return fmt.Errorf("route: %v: %w", dst, ErrBroadcast)
+	}
+	return nil
 }
 
 func request(o Options) *netlink.RouteGetOptions {
@@ -148,42 +163,84 @@ const usable = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY |
 // second apart by default.
 const resolveTimeout = 3500 * time.Millisecond
 
+// lookInterval is how often the table is looked at when the kernel tells of no
+// change: it stops telling when there is more to tell than it keeps.
+const lookInterval = 50 * time.Millisecond
+
 // Neighbour returns the hardware address of the next hop. If the kernel does
 // not know it, it is made to ask; ErrNeighbour says that nobody answered.
 func (r Route) Neighbour(ctx context.Context) (net.HardwareAddr, error) {
 	if mac, _ := r.neighbour(); mac != nil {
 		return mac, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
+	asking, cancel := context.WithTimeout(ctx, resolveTimeout)
 	updates := make(chan netlink.NeighUpdate, 16)
-	if err := netlink.NeighSubscribe(updates, ctx.Done()); err != nil {
+	if err := netlink.NeighSubscribe(updates, asking.Done()); err != nil {
+		cancel()
 		return nil, fmt.Errorf("route: neighbours: %w", err)
 	}
+	// The goroutine that sends the updates ends after the last is received.
+	defer func() {
+		cancel()
+		for range updates {
+		}
+	}()
 	if err := r.nudge(); err != nil {
 		return nil, err
 	}
-	// The answer may have come before the subscription had begun.
+	mac, err := r.await(asking, updates)
+	if ended := context.Cause(ctx); err != nil && ended != nil {
+		err = ended // the caller's patience, not ours
+	}
+	return mac, err
+}
+
+// await returns what the kernel has learnt about the next hop, once it is there.
+func (r Route) await(asking context.Context, updates <-chan netlink.NeighUpdate) (net.HardwareAddr, error) {
+	look := time.NewTicker(lookInterval)
+	defer look.Stop()
 	for {
-		mac, failed := r.neighbour()
-		if mac != nil {
+		// The answer may have come before the first update.
+		switch mac, failed := r.neighbour(); {
+		case mac != nil:
 			return mac, nil
-		}
-		if failed {
+		case failed:
 			return nil, r.neighbourError()
 		}
-		select {
-		case _, ok := <-updates:
-			if ok {
-				continue
-			}
-		case <-ctx.Done():
-		}
-		if err := context.Cause(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		if err := r.check(); err != nil {
 			return nil, err
 		}
-		return nil, r.neighbourError()
+		for changed := false; !changed; {
+			select {
+			case u, ok := <-updates:
+				if !ok {
+					updates = nil
+				}
+				changed = ok && u.LinkIndex == r.Index && r.NextHop == addrOf(u.IP)
+			case <-look.C:
+				changed = true
+			case <-asking.Done():
+				return nil, r.neighbourError()
+			}
+		}
 	}
+}
+
+// check looks whether the interface is still there and up.
+func (r Route) check() error {
+	link, err := netlink.LinkByIndex(r.Index)
+	switch {
+	case err != nil:
+		return fmt.Errorf("route: %s: %w", r.Interface, ErrInterface)
+	case link.Attrs().Flags&net.FlagUp == 0:
+		return fmt.Errorf("route: %s: %w", r.Interface, ErrDown)
+	}
+	return nil
+}
+
+func addrOf(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
 }
 
 func (r Route) neighbourError() error {
@@ -202,7 +259,7 @@ func (r Route) neighbour() (mac net.HardwareAddr, failed bool) {
 		return nil, false
 	}
 	for _, n := range list {
-		if ip, ok := netip.AddrFromSlice(n.IP); !ok || ip.Unmap() != r.NextHop {
+		if addrOf(n.IP) != r.NextHop {
 			continue
 		}
 		if n.State&usable != 0 && len(n.HardwareAddr) == 6 {
@@ -214,22 +271,27 @@ func (r Route) neighbour() (mac net.HardwareAddr, failed bool) {
 }
 
 // nudge makes the kernel ask for the next hop's hardware address, by sending
-// it a datagram: to the discard port (RFC 863), from an ordinary socket.
+// it a datagram: to the discard port (RFC 863), from an ordinary socket. Not
+// by a gateway, where a route says that the next hop is behind one.
 func (r Route) nudge() error {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
-		if e := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), r.Interface) }); e != nil {
-			return e
-		}
-		return err
+		e := c.Control(func(fd uintptr) {
+			err = errors.Join(unix.BindToDevice(int(fd), r.Interface),
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DONTROUTE, 1))
+		})
+		return cmp.Or(e, err)
 	}}
 	conn, err := d.Dial("udp", netip.AddrPortFrom(r.NextHop, 9).String())
 	if err == nil {
 		_, err = conn.Write([]byte{0})
 		conn.Close()
 	}
-	if err != nil {
-		return fmt.Errorf("route: %v on %s: %w", r.NextHop, r.Interface, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if lost := r.check(); lost != nil {
+		return lost
+	}
+	return fmt.Errorf("route: %v on %s: %w", r.NextHop, r.Interface, err)
 }
