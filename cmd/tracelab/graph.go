@@ -1,0 +1,63 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tracewire/tracewire/cmd/internal/graph"
+)
+
+// graphFormats are what a graph can be written as.
+var graphFormats = []string{"dot", "svg"}
+
+func graphCommand(stdout io.Writer) *cobra.Command {
+	var format, output string
+	c := &cobra.Command{
+		Use:   "graph TOPOLOGY",
+		Short: "Draw a topology",
+		Long: "graph draws a topology, with its delays and what is peculiar about its nodes: as\n" +
+			"SVG for a browser, or as DOT for graphviz, which is needed for neither.",
+		Example:           "  tracelab graph demo -o demo.svg\n  tracelab graph demo --format dot",
+		Args:              exactlyOne("which topology?"),
+		ValidArgsFunction: completeTopologies,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if format == "" {
+				format = formatOf(output)
+			}
+			if !slices.Contains(graphFormats, format) {
+				return usagef("--format %q is none of %s", format, strings.Join(graphFormats, ", "))
+			}
+			t, err := loadOne(args[0])
+			if err != nil {
+				return err
+			}
+			drawn := graph.FromTopology(t)
+			text := drawn.DOT()
+			if format == "svg" {
+				text = drawn.SVG()
+			}
+			if output != "" {
+				return os.WriteFile(output, []byte(text), 0o666)
+			}
+			_, err = io.WriteString(stdout, text)
+			return err
+		},
+	}
+	c.Flags().StringVar(&format, "format", "", "write `dot|svg` (default what FILE ends with, else dot)")
+	c.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`, not standard output")
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(graphFormats, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+// formatOf is the format that a file's name asks for.
+func formatOf(file string) string {
+	if strings.EqualFold(filepath.Ext(file), ".svg") {
+		return "svg"
+	}
+	return "dot"
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// record makes TestPeers keep what each program sent and got, as
+// DIR/PROGRAM-TOPOLOGY.pcap.
+var record = flag.String("record", "", "keep captures of the peers' runs in `DIR`")
+
+// hop is what a program reports of one: who answered, and a round trip in ms.
+type hop struct {
+	addr string
+	rtt  float64
+}
+
+// stated are paths as the topologies' files state them.
+var stated = []struct {
+	name, topology, dst string
+	hops                []hop
+}{
+	{"chain", "chain", "198.51.100.80", []hop{
+		{"192.0.2.1", 1}, {"10.1.0.2", 3}, {"10.1.0.3", 7}, {"10.1.0.4", 11}, {"10.2.0.5", 17},
+		{"10.2.0.6", 25}, {"10.3.0.7", 35}, {"10.3.0.8", 47}, {"198.51.100.80", 49},
+	}},
+	{"mpls", "mpls", "198.51.100.1", []hop{
+		{"192.0.2.1", 2}, {"10.1.0.1", 4}, {"10.1.0.2", 6}, {"10.1.0.3", 8}, {"10.1.0.4", 10}, {"10.2.0.1", 12},
+		{"10.2.0.2", 14}, {"10.2.0.3", 16}, {"10.3.0.2", 20}, {"198.51.100.1", 22},
+	}},
+	{"nat", "nat", "198.51.100.1", []hop{
+		{"192.0.2.1", 1}, {"100.64.0.1", 5}, {"100.64.0.2", 9}, {"10.1.0.1", 15}, {"10.2.0.1", 21}, {"198.51.100.1", 27},
+	}},
+	{"chain-ipv6", "chain", "2001:db8:3::80", []hop{
+		{"2001:db8::1", 1}, {"2001:db8:1::2", 3}, {"2001:db8:1::3", 7}, {"2001:db8:1::4", 11}, {"2001:db8:2::5", 17},
+		{"2001:db8:2::6", 25}, {"2001:db8:3::7", 35}, {"2001:db8:3::8", 47}, {"2001:db8:3::80", 49},
+	}},
+}
+
+// peers are the programs, with their arguments, and what reads their output.
+// Those that send one probe a hop run several times.
+var peers = []struct {
+	name  string
+	args  []string // before the destination
+	args6 []string // instead, for IPv6; nil where the program has none
+	runs  int
+	read  func(t *testing.T, out []byte) []hop
+}{
+	{"traceroute", []string{"-n", "-q", "5"}, []string{"-n", "-q", "5"}, 1, lines(`^ *(\d+)  (\S+)(.*)`)},
+	{"tcptraceroute", []string{"-n", "-q", "5"}, nil, 1, lines(`^ *(\d+)  (\S+)(.*)`)},
+	{"tracepath", []string{"-n"}, []string{"-n"}, 4, lines(`^ *(\d+): +(\S+)(.*)`)},
+	{"nmap", []string{"-n", "-sn", "-PE", "--traceroute"}, []string{"-6", "-n", "-sn", "-PE", "--traceroute"}, 4, nmapHops},
+	{"mtr", []string{"-n", "--raw", "-c", "5", "-i", "0.3", "-G", "1"}, []string{"-n", "--raw", "-c", "5", "-i", "0.3", "-G", "1"}, 1, mtrHops},
+	{
+		"scamper", []string{"-p", "1000", "-O", "json", "-c", "trace -q 4 -Q", "-i"}, []string{"-p", "1000", "-O", "json", "-c", "trace -q 4 -Q", "-i"}, 1,
+		scamperHops,
+	},
+}
+
+// What the programs that people use report inside is what the topology states:
+// the hops, and their delays within a millisecond.
+func TestPeers(t *testing.T) {
+	for _, p := range peers {
+		for _, s := range stated {
+			args := p.args
+			if s.name == "chain-ipv6" {
+				args = p.args6
+			}
+			if args == nil {
+				continue
+			}
+			t.Run(p.name+"/"+s.name, func(t *testing.T) {
+				requireLab(t, p.name)
+				command := append([]string{p.name}, append(args, s.dst)...)
+				var got []hop
+				for range p.runs {
+					got = append(got, p.read(t, runPeer(t, s.topology, p.name+"-"+s.name, command))...)
+				}
+				compare(t, s.hops, nearest(s.hops, got))
+			})
+		}
+	}
+}
+
+// compare asks for hops as stated, and for delays within a millisecond.
+func compare(t *testing.T, want, got []hop) {
+	t.Helper()
+	near := cmp.Comparer(func(a, b hop) bool { return a.addr == b.addr && math.Abs(a.rtt-b.rtt) < 1 })
+	if d := cmp.Diff(want, got, near); d != "" {
+		t.Error(d)
+	}
+}
+
+// runPeer runs a command in a topology and returns its standard output.
+func runPeer(t *testing.T, topology, name string, command []string) []byte {
+	t.Helper()
+	args := []string{"run", topology, "--"}
+	if *record != "" {
+		dir, err := filepath.Abs(*record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const script = `tcpdump -Z root -U --immediate-mode --time-stamp-precision=nano -i eth0 -w "$0" 2>"$0.log" & until grep -q listening "$0.log"; do sleep .1; done;
+			"$@"; code=$?; sleep .3; kill $!; wait $!; rm "$0.log"; exit $code`
+		args = append(args, "sh", "-c", script, filepath.Join(dir, name+".pcap"))
+	}
+	cmd := exec.Command(program(t), append(args, command...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s%s", command, err, out, &stderr)
+	}
+	return out
+}
+
+// nearest is the hops that were reported, in their order and once each, with
+// the round trip that is nearest to the one stated. On a busy machine a program
+// may be late to note that it has sent, or that it has got something; what it
+// reports is then shorter or longer than what was on the wire.
+func nearest(stated, reported []hop) (hops []hop) {
+	want := map[string]float64{}
+	for _, h := range stated {
+		want[h.addr] = h.rtt
+	}
+	at := map[string]int{}
+	for _, h := range reported {
+		i, known := at[h.addr]
+		switch {
+		case !known:
+			at[h.addr] = len(hops)
+			hops = append(hops, h)
+		case math.Abs(h.rtt-want[h.addr]) < math.Abs(hops[i].rtt-want[h.addr]):
+			hops[i] = h
+		}
+	}
+	return hops
+}
+
+// lines reads hops from lines that match: a TTL, who answered, and what has the
+// round trips in it, if any.
+func lines(pattern string) func(t *testing.T, out []byte) []hop {
+	line := regexp.MustCompile("(?m)" + pattern + "$")
+	times := regexp.MustCompile(`(\d+\.\d+) ?ms`)
+	return func(t *testing.T, out []byte) (hops []hop) {
+		for _, m := range line.FindAllSubmatch(out, -1) {
+			for _, rtt := range times.FindAllSubmatch(m[3], -1) {
+				hops = append(hops, hop{string(m[2]), number(t, rtt[1])})
+			}
+		}
+		return hops
+	}
+}
+
+func number(t *testing.T, text []byte) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(string(text), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// nmapHops reads "2   3.01 ms  10.1.0.2".
+func nmapHops(t *testing.T, out []byte) (hops []hop) {
+	for _, m := range regexp.MustCompile(`(?m)^\d+ +(\S+) ms +(\S+)$`).FindAllSubmatch(out, -1) {
+		hops = append(hops, hop{string(m[2]), number(t, m[1])})
+	}
+	return hops
+}
+
+// mtrHops reads "h 1 10.1.0.2", who is at hop 2, and "p 1 3042 33001", that it
+// answered after 3042 µs. What lies behind the destination is not reported.
+func mtrHops(t *testing.T, out []byte) (hops []hop) {
+	trips := map[string][]float64{}
+	for _, m := range regexp.MustCompile(`(?m)^p (\d+) (\d+) `).FindAllSubmatch(out, -1) {
+		trips[string(m[1])] = append(trips[string(m[1])], number(t, m[2])/1000)
+	}
+	for i := 0; ; i++ {
+		at := strconv.Itoa(i)
+		m := regexp.MustCompile(`(?m)^h ` + at + ` (\S+)$`).FindSubmatch(out)
+		if m == nil {
+			return hops
+		}
+		for _, rtt := range trips[at] {
+			hops = append(hops, hop{string(m[1]), rtt})
+		}
+	}
+}
+
+// scamperHops reads scamper's JSON: a line for each of its steps.
+func scamperHops(t *testing.T, out []byte) (hops []hop) {
+	for line := range bytes.Lines(out) {
+		var trace struct {
+			Hops []struct {
+				Addr string
+				RTT  float64
+			}
+		}
+		if err := json.Unmarshal(line, &trace); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		for _, h := range trace.Hops {
+			hops = append(hops, hop{h.Addr, h.RTT})
+		}
+	}
+	return hops
+}
+
+// A run leaves no trace in the file system.
+// signals_linux_test.go. Here: nothing of it is left in the file system.
+func TestNothingIsLeft(t *testing.T) {
+	requireLab(t)
+	before := etc(t)
+	runPeer(t, "chain", "", []string{"true"})
+	if d := cmp.Diff(before, etc(t)); d != "" {
+		t.Error(d)
+	}
+}
+
+func etc(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, name := range []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/proc/self/mountinfo"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = string(text)
+	}
+	return files
+}
