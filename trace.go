@@ -16,6 +16,7 @@ import (
 	"iter"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/gopacket/layers"
@@ -174,11 +175,27 @@ func (t *tracer) run(ctx context.Context, emit func(Event)) error {
 // now is the wall clock's time, as frames are stamped.
 func now() time.Time { return time.Now().UTC().Round(0) }
 
-// capture observes frames until the plan is done or ctx ends.
+// drainLimit bounds how long a source may take, after ctx has ended, to say that
+// it has told all there was before.
+const drainLimit = time.Second
+
+// capture observes frames until the plan is done, or until all are observed that
+// were captured before ctx ended.
 func (t *tracer) capture(ctx context.Context, emit func(Event)) error {
-	for f, err := range t.wire.Conn.Frames(ctx) {
+	listening, hush := context.WithCancel(context.WithoutCancel(ctx))
+	defer hush()
+	var ended atomic.Pointer[time.Time]
+	defer context.AfterFunc(ctx, func() {
+		at := now()
+		ended.Store(&at)
+		time.AfterFunc(drainLimit, hush)
+	})()
+	for f, err := range t.wire.Conn.Frames(listening) {
 		if err != nil {
 			return err
+		}
+		if at := ended.Load(); at != nil && f.Time.After(*at) {
+			return nil
 		}
 		t.mu.Lock()
 		t.recorder.Observe(&f)
