@@ -68,10 +68,11 @@ func newCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 func runCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	var stats bool
 	c := &cobra.Command{
-		Use:     "run TOPOLOGY -- COMMAND [ARG…]",
-		Short:   "Run a command in a simulated network",
-		Long:    runLong,
-		Example: "  tracelab run chain -- traceroute web.example\n  tracelab run chain -- bash",
+		Use:                   "run [flags] TOPOLOGY -- COMMAND [ARG…]",
+		DisableFlagsInUseLine: true,
+		Short:                 "Run a command in a simulated network",
+		Long:                  runLong,
+		Example:               "  tracelab run chain -- traceroute web.example\n  tracelab run chain -- bash",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 && args[1] == "--" {
 				args = append(args[:1:1], args[2:]...)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 )
 
@@ -100,7 +99,7 @@ func hint(err error) string {
 		return h.hint
 	case errors.As(err, new(usageError)):
 		return "see 'tracelab --help'"
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.As(err, new(unknownTopology)):
 		return "'tracelab list' shows the topologies that need no file"
 	}
 	return ""

@@ -29,6 +29,9 @@ func graphCommand(stdout io.Writer) *cobra.Command {
 			if format == "" {
 				format = formatOf(output)
 			}
+			if format == "" {
+				return usagef("%s ends with neither .svg nor .dot: give --format too", output)
+			}
 			if !slices.Contains(graphFormats, format) {
 				return usagef("--format %q is none of %s", format, strings.Join(graphFormats, ", "))
 			}
@@ -54,10 +57,14 @@ func graphCommand(stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// formatOf is the format that a file's name asks for.
+// formatOf is the format that a file's name asks for, or "" if it asks for
+// another.
 func formatOf(file string) string {
-	if strings.EqualFold(filepath.Ext(file), ".svg") {
+	switch strings.ToLower(filepath.Ext(file)) {
+	case ".svg":
 		return "svg"
+	case ".dot", ".gv", "":
+		return "dot"
 	}
-	return "dot"
+	return ""
 }

@@ -108,13 +108,13 @@ func (c *checker) addresses() {
 	o.gateways(c)
 	for n, r := range c.t.Routers {
 		i := c.router(n)
-		o.node(i, r.Node)
+		o.node(c, i, r.Node)
 		if r.NAT != nil {
 			o.take(i.key("nat").key("address").named(), r.NAT.Address, i.name)
 		}
 	}
 	for n, d := range c.t.Destinations {
-		o.node(c.destination(n), d.Node)
+		o.node(c, c.destination(n), d.Node)
 	}
 	for _, p := range c.t.Host.Addresses {
 		o.ranges = append(o.ranges, span{p.Masked(), fmt.Sprintf("the host's link %v", p.Masked())})
@@ -153,10 +153,29 @@ func (o *owners) gateways(c *checker) {
 	}
 }
 
-func (o *owners) node(i item, n Node) {
+func (o *owners) node(c *checker, i item, n Node) {
 	for m, a := range n.Addresses {
-		o.take(i.key("addresses").elem(m).named(), a, i.name)
+		at := i.key("addresses").elem(m).named()
+		o.take(at, a, i.name)
+		if link, ok := linkOf(c.t.Host, a); ok && a == broadcast(link) {
+			at.fault("address %v is the broadcast address of the host's link", a)
+		}
 	}
+	if n.Answer.As.IsValid() && slices.Contains(hostAddrs(c.t.Host), n.Answer.As) {
+		i.key("answer").key("as").named().fault("address %v is that of the host", n.Answer.As)
+	}
+}
+
+// broadcast is the broadcast address of an IPv4 prefix that has one.
+func broadcast(p netip.Prefix) netip.Addr {
+	if !p.Addr().Is4() || p.Bits() > 30 {
+		return netip.Addr{}
+	}
+	b := p.Masked().Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		b[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(b)
 }
 
 func (o *owners) take(i item, a netip.Addr, owner string) {

@@ -14,6 +14,24 @@ func (c *checker) names() {
 	for n, d := range c.t.Destinations {
 		c.nodeNames(c.destination(n), d.Node, had, hadDNS)
 	}
+	for n, r := range c.t.Routers {
+		c.hostName(c.router(n), r.Node, had)
+	}
+	for n, d := range c.t.Destinations {
+		c.hostName(c.destination(n), d.Node, had)
+	}
+}
+
+// hostName checks that a node's host name is not what links call another node:
+// both are looked up.
+func (c *checker) hostName(i item, n Node, had map[string]string) {
+	kind := had[n.DNS]
+	switch {
+	case n.DNS == HostName:
+		i.key("dns").fault("%q is what links call the host", n.DNS)
+	case kind != "" && n.DNS != n.Name:
+		i.key("dns").fault("%q is the name by which links call a %s", n.DNS, kind)
+	}
 }
 
 func (c *checker) nodeNames(i item, n Node, had, hadDNS map[string]string) {

@@ -132,6 +132,14 @@ func TestFaults(t *testing.T) {
 		{`name of a router and a destination`, edits{`name = "d"`, `name = "r1"`},
 			`lab.toml:18:1: destination "r1": the name is a router's already` + "\n" +
 				`lab.toml:33:15: link "r2" to "d": no node "d"; known are host, r1, r2`},
+		{`host name that is a node's`, edits{r2, "dns = \"d\"\n"},
+			`lab.toml:14:1: router "r2": dns "d" is the name by which links call a destination`},
+		{`host name that is the host's`, edits{r2, "dns = \"host\"\n"},
+			`lab.toml:14:1: router "r2": dns "host" is what links call the host`},
+		{`broadcast address of the host's link`, edits{`"10.0.0.2"`, `"192.0.2.255"`},
+			`lab.toml:15:14: router "r2": address 192.0.2.255 is the broadcast address of the host's link`},
+		{`answers in the host's name`, edits{r2, r2 + "answer = { as = \"192.0.2.10\" }\n"},
+			`lab.toml:15:12: router "r2": address 192.0.2.10 is that of the host`},
 		{`node called host`, edits{`name = "r2"`, `name = "host"`},
 			`lab.toml:13:1: router "host": "host" is what links call the host` + "\n" +
 				`lab.toml:24:1: prefix 10.16.0.0/12: no router "r2"; did you mean "r1"?; known are r1` + "\n" +

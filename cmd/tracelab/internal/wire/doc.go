@@ -9,12 +9,14 @@
 // the next packet is due, and then watches the clock, unless the machine has but
 // one processor. Memory is bounded by the ring, 8 MB, and by what is in flight.
 //
-// Measured on two cores of an AMD EPYC in a virtual machine on which other
-// things ran as well (load 2):
+// Measured on two cores of an AMD EPYC in a virtual machine. Other programs ran
+// beside it, which make a packet late now and then; the figures are those of the
+// quietest of several runs, and in brackets of the busiest, with three times as
+// many programs as cores:
 //
-//	replies come too late (tcpdump's stamps)   11 µs p50, 405 µs p99
+//	replies come late, by tcpdump's stamps   9 µs p50, 86 µs p99 (16 µs, 12 ms)
 //	probes with replies, sender on the other core   188,000 a second
-//	probes with replies, by the time the thread ran   210,000 a second
+//	probes with replies, by the time the thread ran   210,000 a second (155,000)
 //
 // BenchmarkDelay and BenchmarkThroughput measure it again.
 package wire

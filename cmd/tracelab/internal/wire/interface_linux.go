@@ -37,6 +37,11 @@ var quiet = [][2]string{
 	{"net/ipv4/ping_group_range", "0 0"},
 }
 
+// silence keeps the kernel of the calling thread's namespace from speaking IPv6
+// on interfaces to come: in the far one the simulator alone speaks.
+func silence() { _ = writeExisting("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1") }
+
+// settle makes the near namespace quiet.
 func settle() {
 	for _, s := range quiet {
 		_ = writeExisting("/proc/sys/"+s[0], s[1])
@@ -183,6 +188,9 @@ func newNamespace() (netns.NsHandle, error) {
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		ns, err := netns.New()
+		if err == nil {
+			silence()
+		}
 		result <- made{ns, err}
 	}()
 	m := <-result
