@@ -144,8 +144,8 @@ func padded(q []byte) []byte {
 	if n := int(binary.BigEndian.Uint16(q[24:])); n >= 8 && 20+n < len(q) {
 		q = q[:20+n]
 	}
-	if len(q) < atCookie+8 {
-		q = q[:28]
+	if len(q) < atCookie+8 || q[atCookie+7] == 0 {
+		q = q[:28] // what ends in a zero byte is padding, not a cookie
 	}
 	return q
 }
