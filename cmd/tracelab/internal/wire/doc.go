@@ -9,14 +9,15 @@
 // the next packet is due, and then watches the clock, unless the machine has but
 // one processor. Memory is bounded by the ring, 8 MB, and by what is in flight.
 //
-// Measured on two cores of an AMD EPYC in a virtual machine. Other programs ran
-// beside it, which make a packet late now and then; the figures are those of the
-// quietest of several runs, and in brackets of the busiest, with three times as
-// many programs as cores:
+// Measured on two cores of an AMD EPYC in a virtual machine that had little else
+// to do, by tcpdump's stamps, in four runs:
 //
-//	replies come late, by tcpdump's stamps   9 µs p50, 86 µs p99 (16 µs, 12 ms)
+//	replies come late   10 to 17 µs p50, 0.4 to 1.9 ms p99
+//
+// and, beside other programs, in the quietest of several runs:
+//
 //	probes with replies, sender on the other core   188,000 a second
-//	probes with replies, by the time the thread ran   210,000 a second (155,000)
+//	probes with replies, by the time the thread ran   210,000 a second
 //
 // BenchmarkDelay and BenchmarkThroughput measure it again.
 package wire
