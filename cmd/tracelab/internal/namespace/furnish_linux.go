@@ -127,10 +127,3 @@ func mirror(from, to string, e fs.DirEntry) (err error) {
 	}
 	return unix.Mount(from, to, "", unix.MS_BIND|unix.MS_REC, "")
 }
-
-// Cover puts an empty directory over one, if it exists.
-func Cover(dir string) {
-	if _, err := os.Stat(dir); err == nil {
-		_ = unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=4k")
-	}
-}
