@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -318,15 +319,26 @@ func TestKernelConcurrentTraces(t *testing.T) {
 	want := hops(c)
 	for range 5 {
 		var (
-			wait  sync.WaitGroup
-			paths [2]*path.Path
-			errs  [2]error
-			other string
+			wait, capturing sync.WaitGroup
+			paths           [2]*path.Path
+			errs            [2]error
+			other           string
 		)
 		wait.Go(func() { other = c.Host().Run("traceroute", "-n", "-q", "10", destination.String()) })
+		capturing.Add(len(paths))
 		for i := range paths {
+			started := sync.OnceFunc(capturing.Done)
 			wait.Go(func() {
-				paths[i], errs[i] = tracewire.Trace(t.Context(), destination, &tracewire.Options{Queries: 10})
+				defer started() // also if there was no start
+				errs[i] = tracewire.Run(t.Context(), slices.Values([]netip.Addr{destination}), &tracewire.Options{Queries: 10}, func(e tracewire.Event) {
+					switch e.Kind {
+					case path.Started: // neither sends before both capture
+						started()
+						capturing.Wait()
+					case path.Ended:
+						paths[i] = e.Path
+					}
+				})
 			})
 		}
 		wait.Wait()
