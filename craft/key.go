@@ -15,12 +15,21 @@ const (
 	cookieLength = 8
 )
 
+// Headers of the transport protocols: UDP's and ICMP echo's, and what RFC 792
+// promises of every other.
+const (
+	udpHeader  = 8
+	echoHeader = 8
+	tcpHeader  = 20 // without options
+	promised   = 8
+)
+
 // Key is what identifies a probe: the fields that a router's quote of it must
 // show to be a quote of that probe and of no other. It is comparable, and this
 // package is the one place that knows which fields those are.
 //
 // Besides the destination a probe is told by three values, of which a path may
-// rewrite one: the source port, the IP ID, and the Token. The Cookie in the
+// rewrite one: the source port, the ID, and the Token. The Cookie in the
 // payload outweighs them all, where the quote is long enough to show it.
 type Key struct {
 	Dst netip.Addr
@@ -38,32 +47,13 @@ type Key struct {
 	// SrcPort.
 	SrcPort, DstPort uint16
 
-	ID        uint16 // IPv4 identification
+	// ID is the IPv4 identification. IPv6 has none: there it is the length of
+	// the payload, which tells apart the probes of tools that vary it, and
+	// agrees in those of the others.
+	ID        uint16
 	Protocol  layers.IPProtocol
 	HasCookie bool
-
-	view view
 }
-
-// view tells a partial key, an entry of an index, from a whole one and from
-// those that hold other parts.
-type view uint8
-
-const (
-	whole view = iota
-	portID
-	portToken
-	idToken
-	flow
-	cookie
-)
-
-// Views is the number of partial keys that a probe is filed under.
-const Views = int(cookie)
-
-// View numbers the partial keys of a Key from 0 to Views-1: which one k is. It
-// is -1 for a whole Key.
-func (k Key) View() int { return int(k.view) - 1 }
 
 // KeyOf reads the Key of a probe, whoever built it: from a captured IP packet
 // or from the quote of one in an ICMP error. It fails with ErrMalformed or
@@ -78,24 +68,27 @@ func KeyOf(ip []byte) (Key, error) {
 
 // Key is KeyOf for a packet that is parsed already.
 func (p *Packet) Key() (Key, error) {
-	if p.Fragment || len(p.Payload) < 8 {
+	if p.Fragment || len(p.Payload) < promised {
 		return Key{}, ErrNotProbe
 	}
 	k := Key{Dst: p.Dst, ID: p.ID, Protocol: p.Protocol}
+	if p.Is6() {
+		k.ID = uint16(p.Length - ipv6Header)
+	}
 	b := p.Payload
 	switch p.Protocol {
 	case layers.IPProtocolUDP:
 		k.SrcPort = binary.BigEndian.Uint16(b)
 		k.DstPort = binary.BigEndian.Uint16(b[2:])
-		k.Token = uint32(binary.BigEndian.Uint16(b[6:]))
+		k.Token = uint32(p.sentChecksum())
 		k.setCookie(udpPayload(p))
-	case layers.IPProtocolICMPv4:
-		if b[0] != layers.ICMPv4TypeEchoRequest {
+	case layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
+		if b[0] != p.echo().request {
 			return Key{}, ErrNotProbe
 		}
 		k.SrcPort = binary.BigEndian.Uint16(b[4:])
 		k.Token = uint32(binary.BigEndian.Uint16(b[6:]))
-		k.setCookie(b[8:])
+		k.setCookie(b[echoHeader:])
 	case layers.IPProtocolTCP:
 		k.SrcPort = binary.BigEndian.Uint16(b)
 		k.DstPort = binary.BigEndian.Uint16(b[2:])
@@ -106,15 +99,25 @@ func (p *Packet) Key() (Key, error) {
 	return k, nil
 }
 
+// echo is the ICMP types of an echo request and its reply.
+func (p *Packet) echo() (types struct{ request, reply uint8 }) {
+	if p.Protocol == layers.IPProtocolICMPv6 {
+		types.request, types.reply = layers.ICMPv6TypeEchoRequest, layers.ICMPv6TypeEchoReply
+	} else {
+		types.request, types.reply = layers.ICMPv4TypeEchoRequest, layers.ICMPv4TypeEchoReply
+	}
+	return types
+}
+
 // udpPayload is what is visible of the payload of p, which holds at least a
 // UDP header. The UDP length bounds it, so that what follows a whole datagram,
 // padding or an ICMP extension, is not read as payload.
 func udpPayload(p *Packet) []byte {
 	b := p.Payload
-	if n := int(binary.BigEndian.Uint16(b[4:])); n >= 8 && n < len(b) {
+	if n := int(binary.BigEndian.Uint16(b[4:])); n >= udpHeader && n < len(b) {
 		b = b[:n]
 	}
-	return b[8:]
+	return b[udpHeader:]
 }
 
 func (k *Key) setCookie(payload []byte) {
@@ -124,80 +127,167 @@ func (k *Key) setCookie(payload []byte) {
 	}
 }
 
-// AnswerKey reads, from a packet that may be the destination's own answer to a
-// probe, what it tells of that probe: the flow, and the cookie if the answer
-// echoes the payload. It fails with ErrNotProbe for what is no such answer.
-func (p *Packet) AnswerKey() (Key, error) {
-	if p.Protocol != layers.IPProtocolUDP {
-		return Key{}, ErrNotProbe
+// Answer is what kind of direct answer a packet may be to a probe.
+type Answer uint8
+
+// The answers.
+const (
+	Datagram  Answer = iota + 1 // UDP
+	EchoReply                   // ICMP or ICMPv6
+	SYNACK                      // TCP: the port is open
+	RST                         // TCP: the port is closed
+)
+
+// Answer reads, from a packet that may be the destination's own answer to a
+// probe, what it tells of that probe: the flow, the Token where has is
+// PortToken rather than Flow, and the cookie if the answer echoes the payload.
+// It fails with ErrNotProbe for what is no such answer.
+func (p *Packet) Answer() (a Answer, of Key, has View, err error) {
+	if p.Fragment || len(p.Payload) < promised {
+		return 0, Key{}, 0, ErrNotProbe
 	}
-	k, err := p.Key()
-	if err != nil {
-		return Key{}, err
+	of = Key{Dst: p.Src, Protocol: p.Protocol}
+	b := p.Payload
+	switch p.Protocol {
+	case layers.IPProtocolUDP:
+		a, has = Datagram, Flow
+		of.setCookie(udpPayload(p))
+	case layers.IPProtocolTCP:
+		if a, has = p.tcpAnswer(&of); a == 0 {
+			return 0, Key{}, 0, ErrNotProbe
+		}
+	case layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
+		if b[0] != p.echo().reply {
+			return 0, Key{}, 0, ErrNotProbe
+		}
+		of.SrcPort = binary.BigEndian.Uint16(b[4:])
+		of.Token = uint32(binary.BigEndian.Uint16(b[6:]))
+		of.setCookie(b[echoHeader:])
+		return EchoReply, of, PortToken, nil
+	default:
+		return 0, Key{}, 0, ErrNotProbe
 	}
-	k.Dst = p.Src
-	k.SrcPort, k.DstPort = k.DstPort, k.SrcPort
-	k.ID, k.Token = 0, 0
-	return k, nil
+	of.DstPort = binary.BigEndian.Uint16(b)
+	of.SrcPort = binary.BigEndian.Uint16(b[2:])
+	return a, of, has, nil
 }
 
-// Filed returns the partial keys to file a probe under, in the order of their
-// View, so that a quote or an answer that shows any one of them finds it. A
-// probe without a cookie has no last one: it is the zero Key.
-func (k Key) Filed() [Views]Key {
-	all := [Views]Key{k.part(portID), k.part(portToken), k.part(idToken), k.Flow()}
-	if k.HasCookie {
-		all[cookie-1] = k.ByCookie()
+// tcpAnswer tells a SYN-ACK and a RST from the rest (RFC 9293, section 3.5.2). Both
+// acknowledge a SYN's sequence number plus one; a RST that answers an ACK
+// acknowledges nothing.
+func (p *Packet) tcpAnswer(of *Key) (Answer, View) {
+	const fin, syn, rst, ack = 0x01, 0x02, 0x04, 0x10
+	b := p.Payload
+	if len(b) < tcpHeader {
+		return 0, 0
 	}
-	return all
+	of.Token = binary.BigEndian.Uint32(b[8:]) - 1
+	switch flags := b[13]; {
+	case flags&(syn|ack|rst|fin) == syn|ack:
+		return SYNACK, PortToken
+	case flags&(rst|ack) == rst|ack:
+		return RST, PortToken
+	case flags&rst != 0:
+		of.Token = 0
+		return RST, Flow
+	}
+	return 0, 0
 }
 
-// Sought yields the partial keys under which the probe of a quote is sought,
-// the likeliest first: two of {source port, ID, Token} together with the
-// destination, the ID also with its bytes swapped, as some hosts quote it.
-func (k Key) Sought(yield func(Key) bool) {
-	swapped := k
+// View is a part of a Key: fields by which a probe is filed, so that a quote or
+// an answer that shows just these finds it.
+type View uint8
+
+// The views. All but Cookie hold the destination, the protocol and the
+// destination port.
+const (
+	PortToken View = iota // the source port and the Token
+	PortID                // the source port and the ID
+	IDToken               // the ID and the Token
+	Flow                  // the source port: what all probes of a flow share
+	Cookie                // the cookie: what is left when all else was rewritten
+
+	Views = iota // how many there are
+)
+
+// The fields that a view compares, beside those that all have.
+const (
+	hasPort = 1 << iota
+	hasID
+	hasToken
+)
+
+var viewFields = [Views]uint8{
+	PortToken: hasPort | hasToken, PortID: hasPort | hasID, IDToken: hasID | hasToken, Flow: hasPort,
+}
+
+// Hash is equal for keys that are the Same in a view. It is no secret: what is
+// made for it can make many keys hash alike.
+func (k *Key) Hash(v View) uint64 {
+	const odd = 0x9e3779b97f4a7c15
+	if v == Cookie {
+		return mix(k.Cookie ^ odd)
+	}
+	fields := viewFields[v]
+	word := uint64(k.DstPort)<<48 | uint64(k.Protocol)<<40 | uint64(v)<<32
+	if fields&hasToken != 0 {
+		word |= uint64(k.Token)
+	}
+	var low uint64
+	if fields&hasPort != 0 {
+		low = uint64(k.SrcPort) << 16
+	}
+	if fields&hasID != 0 {
+		low |= uint64(k.ID)
+	}
+	dst := k.Dst.As16()
+	h := mix(word ^ odd ^ binary.LittleEndian.Uint64(dst[:])*odd)
+	return mix(h ^ low ^ binary.LittleEndian.Uint64(dst[8:]))
+}
+
+// mix spreads every bit of x over all.
+func mix(x uint64) uint64 {
+	high, low := bits.Mul64(x^0xd6e8feb86659fd93, 0xa0761d6478bd642f)
+	return high ^ low
+}
+
+// Same reports whether two keys are the same in a view.
+func (k *Key) Same(v View, o *Key) bool {
+	if v == Cookie {
+		return k.HasCookie && o.HasCookie && k.Cookie == o.Cookie && k.Protocol == o.Protocol
+	}
+	fields := viewFields[v]
+	return k.DstPort == o.DstPort && k.Protocol == o.Protocol &&
+		(fields&hasPort == 0 || k.SrcPort == o.SrcPort) &&
+		(fields&hasID == 0 || k.ID == o.ID) &&
+		(fields&hasToken == 0 || k.Token == o.Token) &&
+		k.Dst == o.Dst
+}
+
+// Sought yields the views under which the probe of a quote is sought, the
+// likeliest first: two of {source port, ID, Token}, the ID also with its bytes
+// swapped, as some hosts quote it.
+func (k *Key) Sought(yield func(View, *Key) bool) {
+	if !yield(PortToken, k) || !yield(PortID, k) || !yield(IDToken, k) || k.Dst.Is6() {
+		return
+	}
+	swapped := *k
 	swapped.ID = bits.ReverseBytes16(k.ID)
-	_ = yield(k.part(portID)) && yield(k.part(portToken)) && yield(k.part(idToken)) &&
-		yield(swapped.part(portID)) && yield(swapped.part(idToken))
-}
-
-// ByCookie is the partial key that holds nothing but the cookie: what is left
-// of a probe of which everything else was rewritten.
-func (k Key) ByCookie() Key {
-	return Key{view: cookie, Protocol: k.Protocol, Cookie: k.Cookie, HasCookie: true}
-}
-
-// Flow is the partial key that all probes of a flow share: what an answer
-// that quotes nothing shows.
-func (k Key) Flow() Key { return k.part(flow) }
-
-func (k Key) part(v view) Key {
-	part := Key{view: v, Dst: k.Dst, Protocol: k.Protocol, DstPort: k.DstPort}
-	if v != idToken {
-		part.SrcPort = k.SrcPort
-	}
-	if v == portID || v == idToken {
-		part.ID = k.ID
-	}
-	if v == portToken || v == idToken {
-		part.Token = k.Token
-	}
-	return part
+	_ = yield(PortID, &swapped) && yield(IDToken, &swapped)
 }
 
 // Agreement counts how many of the source port, the ID (also with its bytes
 // swapped) and the Token are the same in a probe and in a quote: 0 when the
 // destination, the protocol or the destination port differs.
-func (k Key) Agreement(quote Key) int {
-	if k.Dst != quote.Dst || k.Protocol != quote.Protocol || k.DstPort != quote.DstPort {
+func (k *Key) Agreement(quote *Key) int {
+	if k.DstPort != quote.DstPort || k.Protocol != quote.Protocol || k.Dst != quote.Dst {
 		return 0
 	}
 	n := 0
 	if k.SrcPort == quote.SrcPort {
 		n++
 	}
-	if k.ID == quote.ID || k.ID == bits.ReverseBytes16(quote.ID) {
+	if k.ID == quote.ID || k.ID == bits.ReverseBytes16(quote.ID) && k.Dst.Is4() {
 		n++
 	}
 	if k.Token == quote.Token {

@@ -8,16 +8,33 @@ import (
 	"github.com/tracewire/tracewire/craft"
 )
 
-// icmpHeader is the length of the header of an ICMP error, before its quote.
+// icmpHeader is the length of the header of an ICMP or ICMPv6 error, before its
+// quote.
 const icmpHeader = 8
 
-// ICMP error messages that are no reply to a probe, whatever they quote:
-// source quench and redirect are asides, and code 1 of time exceeded means
-// that fragments went missing, not that a hop was reached.
-func icmpKind(typ, code uint8) Kind {
+// icmpKind is the Kind of an ICMP message (RFC 792, RFC 4443), or 0 if it is no
+// reply to a probe, whatever it quotes: source quench and redirect are asides,
+// and code 1 of time exceeded means that fragments went missing, not that a hop
+// was reached.
+func icmpKind(typ, code uint8, is6 bool) Kind {
+	if is6 {
+		switch {
+		case typ == layers.ICMPv6TypeTimeExceeded && code == layers.ICMPv6CodeHopLimitExceeded:
+			return TimeExceeded
+		case typ == layers.ICMPv6TypeDestinationUnreachable:
+			return Unreachable
+		case typ == layers.ICMPv6TypePacketTooBig:
+			return PacketTooBig
+		case typ == layers.ICMPv6TypeParameterProblem:
+			return ParameterProblem
+		}
+		return 0
+	}
 	switch {
 	case typ == layers.ICMPv4TypeTimeExceeded && code == layers.ICMPv4CodeTTLExceeded:
 		return TimeExceeded
+	case typ == layers.ICMPv4TypeDestinationUnreachable && code == layers.ICMPv4CodeFragmentationNeeded:
+		return PacketTooBig
 	case typ == layers.ICMPv4TypeDestinationUnreachable:
 		return Unreachable
 	case typ == layers.ICMPv4TypeParameterProblem:
@@ -26,32 +43,41 @@ func icmpKind(typ, code uint8) Kind {
 	return 0
 }
 
-// icmpError reads an ICMP error (RFC 792): what it says, into r, and the
-// headers of the packet that it quotes. It fails with ErrMalformed, or with
+// icmpError reads an ICMP error: what it says, into r, and the headers of the
+// packet that it quotes, into quote. It fails with ErrMalformed, or with
 // ErrUnrelated for other ICMP messages.
 //
 // The outer header's total length is not believed where it would cut the quote
 // short of what was captured: some routers state too little.
-func icmpError(outer *craft.Packet, r *Reply) (quote craft.Packet, err error) {
+func icmpError(outer, quote *craft.Packet, r *Reply) error {
 	b := outer.Payload
 	if outer.Fragment {
-		return quote, ErrUnrelated
+		return ErrUnrelated
 	}
 	if len(b) < icmpHeader || outer.Src.IsUnspecified() || outer.Src.IsMulticast() {
-		return quote, ErrMalformed
+		return ErrMalformed
 	}
 	r.ICMPType, r.ICMPCode = b[0], b[1]
-	if r.Kind = icmpKind(b[0], b[1]); r.Kind == 0 {
-		return quote, ErrUnrelated
+	if r.Kind = icmpKind(b[0], b[1], outer.Is6()); r.Kind == 0 {
+		return ErrUnrelated
 	}
-	if r.Kind == Unreachable && r.ICMPCode == layers.ICMPv4CodeFragmentationNeeded {
-		r.MTU = binary.BigEndian.Uint16(b[6:])
+	if r.Kind == PacketTooBig {
+		r.MTU = nextMTU(b, outer.Is6())
 	}
-	quote, err = craft.ParsePacket(b[icmpHeader:])
-	if err != nil {
-		return quote, ErrMalformed
+	if quote.Parse(b[icmpHeader:]) != nil || quote.Is6() != outer.Is6() {
+		return ErrMalformed
 	}
 	r.Quoted = Quote{TTL: quote.TTL, TOS: quote.TOS, ID: quote.ID, Length: quote.Length}
-	r.Quoted.Checksum, r.Quoted.HasChecksum = quote.UDPChecksum()
-	return quote, nil
+	r.Quoted.Checksum, r.Quoted.HasChecksum = quote.Checksum()
+	return nil
+}
+
+// nextMTU is the MTU that a router states, in the lower 16 bits of the header's
+// second word (RFC 1191, section 4), or in all 32 (RFC 4443, section 3.2).
+func nextMTU(b []byte, is6 bool) uint32 {
+	mtu := binary.BigEndian.Uint32(b[4:])
+	if !is6 {
+		mtu &= 0xffff
+	}
+	return mtu
 }

@@ -25,6 +25,7 @@ var (
 type run struct {
 	t       testing.TB
 	table   matcher.Table
+	message matcher.Message
 	builder *craft.Builder
 	packets [][]byte
 	keys    []craft.Key
@@ -66,7 +67,14 @@ func (r *run) send(p craft.Probe) int {
 func (r *run) later() time.Time { return start.Add(time.Hour) }
 
 func (r *run) match(ip []byte, d frame.Direction) (matcher.Match, error) {
-	return r.table.Match(&frame.Frame{Time: r.later(), Link: frame.Raw, Data: ip, Length: len(ip), Direction: d})
+	return r.matchFrame(&frame.Frame{Time: r.later(), Link: frame.Raw, Data: ip, Length: len(ip), Direction: d})
+}
+
+func (r *run) matchFrame(f *frame.Frame) (matcher.Match, error) {
+	if err := r.message.Read(f); err != nil {
+		return matcher.Match{}, err
+	}
+	return r.table.Match(&r.message)
 }
 
 // packet is an IPv4 packet of a protocol.
@@ -241,11 +249,11 @@ func TestReplyBeforeItsProbeIsForeign(t *testing.T) {
 	r := newRun(t, 1)
 	b := icmpError(router, 11, 0, r.packets[0], 100)
 	f := frame.Frame{Time: start.Add(-time.Nanosecond), Link: frame.Raw, Data: b}
-	if _, err := r.table.Match(&f); !errors.Is(err, matcher.ErrForeign) {
+	if _, err := r.matchFrame(&f); !errors.Is(err, matcher.ErrForeign) {
 		t.Error(err)
 	}
 	r.table.Shift(-time.Second)
-	if _, err := r.table.Match(&f); err != nil {
+	if _, err := r.matchFrame(&f); err != nil {
 		t.Errorf("after the clock was set back: %v", err)
 	}
 }
@@ -370,7 +378,7 @@ func TestAnswersOfTheDestination(t *testing.T) {
 func TestMatchAllocatesNothing(t *testing.T) {
 	r := newRun(t, 90)
 	f := frame.Frame{Time: r.later(), Link: frame.Raw, Data: icmpError(router, 11, 0, r.packets[40], 100)}
-	if n := testing.AllocsPerRun(1000, func() { r.table.Match(&f) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { r.matchFrame(&f) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -384,7 +392,7 @@ func BenchmarkMatch(b *testing.B) {
 			f := frame.Frame{Time: r.later(), Link: frame.Ethernet, Data: ethernet}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := r.table.Match(&f); err != nil {
+				if _, err := r.matchFrame(&f); err != nil {
 					b.Fatal(err)
 				}
 			}

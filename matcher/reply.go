@@ -16,13 +16,20 @@ type Kind uint8
 
 // The kinds of reply.
 const (
-	TimeExceeded     Kind = iota + 1 // a router's: ICMP type 11 code 0 (RFC 792)
-	Unreachable                      // ICMP type 3, any code
-	ParameterProblem                 // ICMP type 12
-	UDP                              // the destination's own answer, a datagram
+	TimeExceeded     Kind = iota + 1 // a router's: ICMP type 11 code 0 (RFC 792), ICMPv6 type 3 code 0 (RFC 4443)
+	Unreachable                      // ICMP type 3, ICMPv6 type 1, any code but that of PacketTooBig
+	PacketTooBig                     // ICMP type 3 code 4, ICMPv6 type 2
+	ParameterProblem                 // ICMP type 12, ICMPv6 type 4
+	UDP                              // the destination's own answer: a datagram
+	EchoReply                        // … an ICMP or ICMPv6 echo reply
+	SYNACK                           // … of a TCP port that is open
+	RST                              // … of one that is closed
 )
 
-var kinds = [...]string{TimeExceeded: "time-exceeded", Unreachable: "unreachable", ParameterProblem: "parameter-problem", UDP: "udp"}
+var kinds = [...]string{
+	TimeExceeded: "time-exceeded", Unreachable: "unreachable", PacketTooBig: "packet-too-big", ParameterProblem: "parameter-problem",
+	UDP: "udp", EchoReply: "echo-reply", SYNACK: "syn-ack", RST: "rst",
+}
 
 // String returns the kind as the JSON output spells it.
 func (k Kind) String() string { return kinds[k] }
@@ -34,8 +41,9 @@ type Rule uint8
 const (
 	// ByCookie: the reply shows the probe's cookie.
 	ByCookie Rule = iota + 1
-	// ByFields: a quote too short for the cookie shows the destination and
-	// two of source port, ID and checksum, and only one probe has them.
+	// ByFields: the reply shows no cookie, but the destination and two of
+	// source port, ID and checksum or sequence number, and only one probe has
+	// them.
 	ByFields
 	// ByOrder: several probes look alike; the earliest without a reply got it.
 	ByOrder
@@ -61,7 +69,7 @@ type Reply struct {
 	Kind     Kind
 	ICMPType uint8 // of an ICMP error
 	ICMPCode uint8
-	MTU      uint16 // of the next link, where "fragmentation needed" states it (RFC 1191)
+	MTU      uint32 // of the next link, where PacketTooBig states it (RFC 1191)
 	TTL      uint8  // the reply's own, as it arrived
 
 	MatchedBy Rule
@@ -73,14 +81,14 @@ type Reply struct {
 type Quote struct {
 	TTL    uint8
 	TOS    uint8
-	ID     uint16
-	Length int // of the whole packet, as its header states it
+	ID     uint16 // of IPv4
+	Length int    // of the whole packet, as its header states it
 
-	// Checksum is the UDP checksum. HasChecksum says whether the quote is
-	// long enough to show it.
+	// Checksum is the transport header's checksum. HasChecksum says whether
+	// the quote is long enough to show it.
 	Checksum    uint16
 	HasChecksum bool
 }
 
 // IsQuoted reports whether the reply quotes the probe: whether Quoted is set.
-func (r *Reply) IsQuoted() bool { return r.Kind != UDP }
+func (r *Reply) IsQuoted() bool { return r.Kind < UDP }

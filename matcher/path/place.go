@@ -1,111 +1,217 @@
 package path
 
-import "github.com/tracewire/tracewire/matcher"
+import (
+	"net/netip"
 
-// place says of every reply which hop it is from, by the rules of Basis. What
-// one reply tells can depend on the first replies to all the other probes, so
-// all are placed anew when one of these came.
-func (p *Path) place() {
-	nearest := uint8(0)
-	for reply, probe := range p.replies {
-		p.placeReply(probe, reply)
-		if p.isTarget(reply) {
-			nearest = lowest(nearest, reply.Hop)
-		}
+	"github.com/tracewire/tracewire/matcher"
+)
+
+// places says of every reply of a Path which hop it is from, by the rules of
+// Basis. What one reply tells can depend on what the others told, so replies
+// are placed anew when one comes that tells something new; one that repeats
+// what is known, as those of an endless trace do, is placed alone.
+type places struct {
+	path *Path
+
+	// Of first replies that are time-exceeded: the TTLs at which an address
+	// answered, and the highest of all, with the highest of another address.
+	exceeded map[netip.Addr]*ttls
+	farthest [2]struct {
+		from netip.Addr
+		ttl  uint8
 	}
-	// The target is at one hop: the nearest that any of its replies tells of.
-	for reply := range p.replies {
-		if p.isTarget(reply) && reply.Hop > nearest {
-			reply.Hop, reply.Basis = nearest, ByLowestTTL
-		}
-	}
+
+	// Of all the others: where they are, the lowest TTL that drew one from an
+	// address, and whether one of the target's is a first reply.
+	others  []ref
+	lowest  map[netip.Addr]lowestTTL
+	nearest uint8 // the target's hop, 0 if it didn't answer
+	reached bool
+
+	end   uint8 // see Path.End
+	stale bool  // end is not known
 }
 
-// replies yields every reply, with its probe.
-func (p *Path) replies(yield func(*Reply, *Probe) bool) {
-	for i := range p.Probes {
-		probe := &p.Probes[i]
-		if probe.Reply != nil && !yield(probe.Reply, probe) {
-			return
-		}
-		for j := range probe.Extra {
-			if !yield(&probe.Extra[j], probe) {
-				return
-			}
-		}
-	}
-}
+// ref says where in a Path a reply is.
+type ref struct{ probe, extra int }
 
-func (p *Path) placeReply(probe *Probe, r *Reply) {
-	if r.Kind == matcher.TimeExceeded {
-		r.Hop, r.Basis = probe.TTL, BySentTTL
-		return
-	}
-	if !p.isTarget(r) {
-		if hop := p.exceededAt(r, probe.TTL); hop != 0 {
-			r.Hop, r.Basis = hop, BySameAddress
-			return
-		}
-	}
-	if hop := quotedHop(probe, r); hop != 0 && !p.contradicted(r, hop) {
-		if r.Hop, r.Basis = hop, ByArithmetic; p.isTarget(r) {
-			r.Basis = ByQuotedTTL
-		}
-		return
-	}
-	r.Hop, r.Basis = p.lowestTTL(r, probe.TTL), ByLowestTTL
-}
+// first is the place in Extra of a reply that is not there.
+const first = -1
 
-// quotedHop is how far the probe got by the TTL that the reply quotes, or 0 if
-// it quotes none that can be so.
-func quotedHop(probe *Probe, r *Reply) uint8 {
-	if q := r.Quoted.TTL; r.IsQuoted() && q >= 1 && q <= probe.TTL {
-		return probe.TTL - q + 1
+// ttls is a set of TTLs.
+type ttls [4]uint64
+
+func (s *ttls) has(ttl uint8) bool { return s[ttl>>6]>>(ttl&63)&1 != 0 }
+func (s *ttls) add(ttl uint8)      { s[ttl>>6] |= 1 << (ttl & 63) }
+
+// highest is the highest in the set that is no higher than most, or 0.
+func (s *ttls) highest(most uint8) uint8 {
+	for ttl := most; ttl > 0; ttl-- {
+		if s.has(ttl) {
+			return ttl
+		}
 	}
 	return 0
 }
 
-// exceededAt is the highest TTL, but no higher than that sent, at which the
-// reply's sender answered a time-exceeded; 0 if it didn't.
-func (p *Path) exceededAt(r *Reply, sent uint8) (ttl uint8) {
-	for i := range p.Probes {
-		probe := &p.Probes[i]
-		if o := probe.Reply; o != nil && o.Kind == matcher.TimeExceeded && o.From == r.From && probe.TTL <= sent {
-			ttl = max(ttl, probe.TTL)
+// lowestTTL is the lowest TTL that drew a reply, and the lowest of those whose
+// reply is no other probe's.
+type lowestTTL struct{ any, sure uint8 }
+
+func newPlaces(p *Path) places {
+	return places{path: p, exceeded: map[netip.Addr]*ttls{}, lowest: map[netip.Addr]lowestTTL{}}
+}
+
+func (l *places) at(at ref) (*Reply, *Probe) {
+	probe := &l.path.Probes[at.probe]
+	if at.extra == first {
+		return probe.Reply, probe
+	}
+	return &probe.Extra[at.extra], probe
+}
+
+// add places a reply that came, and others if it tells of them.
+func (l *places) add(at ref) {
+	r, probe := l.at(at)
+	news := false
+	if r.Kind == matcher.TimeExceeded {
+		r.Hop, r.Basis = probe.TTL, BySentTTL
+		news = at.extra == first && l.learnExceeded(r.From, probe.TTL)
+	} else {
+		l.others = append(l.others, at)
+		news = l.learnLowest(r, probe.TTL)
+		l.reached = l.reached || at.extra == first && l.path.isTarget(r)
+		l.stale = true
+		was := l.nearest
+		l.place(r, probe)
+		switch {
+		case news:
+		case l.nearest != was:
+			l.gather()
+		case l.path.isTarget(r) && r.Hop > l.nearest:
+			r.Hop, r.Basis = l.nearest, ByLowestTTL
 		}
 	}
-	return ttl
+	if news {
+		l.placeAll()
+	}
+}
+
+// learnExceeded notes a time-exceeded, and reports whether that is news.
+func (l *places) learnExceeded(from netip.Addr, ttl uint8) bool {
+	known := l.exceeded[from]
+	if known == nil {
+		known = &ttls{}
+		l.exceeded[from] = known
+	}
+	if known.has(ttl) {
+		return false
+	}
+	known.add(ttl)
+	switch most, next := &l.farthest[0], &l.farthest[1]; {
+	case from == most.from:
+		most.ttl = max(most.ttl, ttl)
+	case ttl > most.ttl:
+		*next = *most
+		most.from, most.ttl = from, ttl
+	case ttl > next.ttl:
+		next.from, next.ttl = from, ttl
+	}
+	return true
+}
+
+// learnLowest notes the TTL that drew a reply other than a time-exceeded, and
+// reports whether that is news.
+func (l *places) learnLowest(r *Reply, ttl uint8) bool {
+	old := l.lowest[r.From]
+	now := lowestTTL{any: lowest(old.any, ttl), sure: old.sure}
+	if r.MatchedBy != matcher.Ambiguous {
+		now.sure = lowest(old.sure, ttl)
+	}
+	l.lowest[r.From] = now
+	return now != old
+}
+
+// placeAll places all replies but time-exceeded anew.
+func (l *places) placeAll() {
+	l.nearest, l.stale = 0, true
+	for _, at := range l.others {
+		l.place(l.at(at))
+	}
+	l.gather()
+}
+
+// place says which hop a reply is from.
+func (l *places) place(r *Reply, probe *Probe) {
+	r.Hop, r.Basis = l.told(r, probe.TTL)
+	if l.path.isTarget(r) {
+		l.nearest = lowest(l.nearest, r.Hop)
+	}
+}
+
+// gather places all replies of the target at one hop: the nearest that any of
+// them tells of.
+func (l *places) gather() {
+	for _, at := range l.others {
+		if r, _ := l.at(at); l.path.isTarget(r) && r.Hop > l.nearest {
+			r.Hop, r.Basis = l.nearest, ByLowestTTL
+		}
+	}
+}
+
+// told is the hop that a reply to a probe with a TTL tells of by itself.
+func (l *places) told(r *Reply, sent uint8) (uint8, Basis) {
+	isTarget := l.path.isTarget(r)
+	if known := l.exceeded[r.From]; known != nil && !isTarget {
+		if hop := known.highest(sent); hop != 0 {
+			return hop, BySameAddress
+		}
+	}
+	if hop := quotedHop(sent, r); hop != 0 && !l.contradicted(r.From, hop) {
+		if isTarget {
+			return hop, ByQuotedTTL
+		}
+		return hop, ByArithmetic
+	}
+	low := l.lowest[r.From]
+	if low.sure != 0 {
+		return low.sure, ByLowestTTL
+	}
+	return low.any, ByLowestTTL
+}
+
+// quotedHop is how far the probe got by the TTL that the reply quotes, or 0 if
+// it quotes none that can be so.
+func quotedHop(sent uint8, r *Reply) uint8 {
+	if q := r.Quoted.TTL; r.IsQuoted() && q >= 1 && q <= sent {
+		return sent - q + 1
+	}
+	return 0
 }
 
 // contradicted reports whether another address answered a time-exceeded at hop
 // or farther away: then the reply can't be from there.
-func (p *Path) contradicted(r *Reply, hop uint8) bool {
-	for i := range p.Probes {
-		probe := &p.Probes[i]
-		if o := probe.Reply; o != nil && o.Kind == matcher.TimeExceeded && o.From != r.From && probe.TTL >= hop {
-			return true
-		}
+func (l *places) contradicted(from netip.Addr, hop uint8) bool {
+	other := l.farthest[0]
+	if other.from == from {
+		other = l.farthest[1]
 	}
-	return false
+	return other.ttl >= hop
 }
 
-// lowestTTL is the lowest TTL that drew a reply like r from the same address.
-// An answer that may be another probe's doesn't count beside one that is not.
-func (p *Path) lowestTTL(r *Reply, sent uint8) uint8 {
-	var sure, any uint8
-	for o, probe := range p.replies {
-		if o.Kind == matcher.TimeExceeded || o.From != r.From {
-			continue
-		}
-		if any = lowest(any, probe.TTL); o.MatchedBy != matcher.Ambiguous {
-			sure = lowest(sure, probe.TTL)
+// ending is Path.End, from what is known already.
+func (l *places) ending() uint8 {
+	if l.reached {
+		return l.nearest
+	}
+	if !l.stale {
+		return l.end
+	}
+	l.end, l.stale = 0, false
+	for _, at := range l.others {
+		if r, _ := l.at(at); at.extra == first && r.Hop >= l.farthest[0].ttl {
+			l.end = lowest(l.end, r.Hop)
 		}
 	}
-	switch {
-	case sure != 0:
-		return sure
-	case any != 0:
-		return any
-	}
-	return sent
+	return l.end
 }

@@ -42,23 +42,35 @@ type Event struct {
 // the stamps of frames and watermarks, so that the same frames always make
 // the same Path. It belongs to one goroutine at a time.
 type Recorder struct {
-	path  *Path
-	table matcher.Table
-	open  []int                 // probes that are outstanding, in the order of sending
-	moved map[int]time.Duration // of these: what steps of the clock did to their deadline
-	rtt   [256]time.Duration    // by TTL: the latest round trip of a reply in time
-	heard [256]bool             // by TTL: whether rtt is set
-	asked [256]int              // by TTL: probes with an outcome
-	next  int                   // the hop to decide next
-	told  [256]bool             // by hop: whether it was told
-	emit  func(Event)
+	path    *Path
+	table   matcher.Table
+	message matcher.Message // read last
+	places  places
+	open    []int                 // probes that are outstanding, in the order of sending, and some that no longer are
+	moved   map[int]time.Duration // of these: what steps of the clock did to their deadline
+	pace    *progress             // nil if nobody is told of events
+	emit    func(Event)
+}
+
+// progress is how far a trace is that somebody watches.
+type progress struct {
+	rtt   [256]time.Duration // by TTL: the latest round trip of a reply in time
+	heard [256]bool          // by TTL: whether rtt is set
+	asked [256]int           // by TTL: probes with an outcome
+	next  int                // the hop to decide next
+	told  [256]bool          // by hop: whether it was told
+	doubt bool               // the target gave answers that may be to other probes
 }
 
 // NewRecorder returns a Recorder that fills p, of which all that is known
 // before the first probe is set, and calls emit for each Event, from within
-// its own methods.
+// its own methods. With a nil emit the factors of p's Wait count for nothing.
 func NewRecorder(p *Path, emit func(Event)) *Recorder {
-	return &Recorder{path: p, next: int(p.Parameters.FirstTTL), moved: map[int]time.Duration{}, emit: emit}
+	r := &Recorder{path: p, places: newPlaces(p), emit: func(Event) {}}
+	if emit != nil {
+		r.emit, r.pace = emit, &progress{next: int(p.Parameters.FirstTTL)}
+	}
+	return r
 }
 
 // Path returns what is known so far. It belongs to the Recorder until Finish.
@@ -67,6 +79,9 @@ func (r *Recorder) Path() *Path { return r.path }
 // Start begins the trace.
 func (r *Recorder) Start(at time.Time) {
 	r.path.Started = at
+	if r.pace == nil {
+		return
+	}
 	begun := *r.path
 	r.emit(Event{Kind: Started, Path: &begun})
 }
@@ -89,29 +104,33 @@ func (r *Recorder) Failed(probe int) {
 	p.Sent, p.Status = time.Time{}, Unsent
 	r.path.Counters.Sent--
 	r.table.Withdraw(probe)
-	if !waiting {
-		return // it was given up already
+	if waiting { // else it was given up already
+		r.gaveUp(p)
 	}
-	r.close(probe)
+}
+
+// gaveUp tells that no reply to a probe is waited for any longer.
+func (r *Recorder) gaveUp(p *Probe) {
+	if r.pace == nil {
+		return
+	}
+	r.pace.asked[p.TTL]++
 	r.emit(Event{Kind: GaveUp, Probe: p.clone()})
 	r.decide()
 }
 
 // Observe takes the next frame of the capture, or a watermark.
 func (r *Recorder) Observe(f *frame.Frame) {
-	if f.IsWatermark() && f.Step != 0 {
-		r.step(f.Step)
-	}
-	r.expire(f.Time)
 	if f.IsWatermark() {
+		r.Pass(f.Time, f.Step)
 		return
 	}
-	m, err := r.table.Match(f)
+	err := r.message.Read(f)
+	r.Pass(f.Time, 0)
+	if err == nil {
+		_, err = r.match(&r.message)
+	}
 	switch {
-	case err == nil && m.Copy:
-		r.copied(m.Probe, f.Time)
-	case err == nil:
-		r.replied(m)
 	case errors.Is(err, matcher.ErrForeign):
 		r.path.Counters.Foreign++
 	case errors.Is(err, matcher.ErrMalformed):
@@ -119,11 +138,43 @@ func (r *Recorder) Observe(f *frame.Frame) {
 	}
 }
 
+// Pass says that nothing stamped before a time will follow, and by how much the
+// clock which stamps the frames was set since the frame before.
+func (r *Recorder) Pass(watermark time.Time, step time.Duration) {
+	if step != 0 {
+		r.step(step)
+	}
+	r.expire(watermark)
+}
+
+// Take is Observe for a frame that is read already. It reports whether the frame
+// is this trace's, and counts it only if it is.
+func (r *Recorder) Take(m *matcher.Message) bool {
+	r.Pass(m.Time, 0)
+	_, err := r.match(m)
+	return err == nil
+}
+
+func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
+	found, err := r.table.Match(m)
+	switch {
+	case err != nil:
+	case found.Copy:
+		r.copied(found.Probe, m.Time)
+	default:
+		r.replied(&found)
+	}
+	return found, err
+}
+
 // Finish ends the trace: no further frame will be observed.
 func (r *Recorder) Finish(at time.Time) {
 	r.path.Ended = at
+	if r.pace == nil {
+		return
+	}
 	for _, h := range r.path.Hops() {
-		if !r.told[h.TTL] {
+		if !r.pace.told[h.TTL] {
 			r.tell(h)
 		}
 	}
@@ -134,8 +185,13 @@ func (r *Recorder) Finish(at time.Time) {
 func (r *Recorder) step(d time.Duration) {
 	r.path.Clock.Stepped = true
 	r.table.Shift(d)
+	if r.moved == nil {
+		r.moved = map[int]time.Duration{}
+	}
 	for _, n := range r.open {
-		r.moved[n] += d
+		if r.path.Probes[n].Status == Outstanding {
+			r.moved[n] += d
+		}
 	}
 }
 
@@ -147,11 +203,13 @@ func (r *Recorder) copied(probe int, at time.Time) {
 	}
 	delete(r.moved, probe)
 	p.Sent, p.SentClock = at, Kernel
-	r.emit(Event{Kind: ProbeOut, Probe: p.clone()})
+	if r.pace != nil {
+		r.emit(Event{Kind: ProbeOut, Probe: p.clone()})
+	}
 }
 
 // replied notes a reply.
-func (r *Recorder) replied(m matcher.Match) {
+func (r *Recorder) replied(m *matcher.Match) {
 	p := &r.path.Probes[m.Probe]
 	reply := Reply{Reply: m.Reply}
 	took := m.Reply.Received.Sub(p.Sent) - r.moved[m.Probe]
@@ -160,7 +218,7 @@ func (r *Recorder) replied(m matcher.Match) {
 	}
 	if p.Reply != nil {
 		reply.Late = took > r.wait(p.TTL)
-		r.repeated(p, reply)
+		r.repeated(p, &reply)
 		return
 	}
 	if reply.Late = p.Status == Timeout; reply.Late {
@@ -169,28 +227,42 @@ func (r *Recorder) replied(m matcher.Match) {
 	} else {
 		p.Status = Replied
 		r.path.Counters.Received++
-		if reply.HasRTT {
-			r.rtt[p.TTL], r.heard[p.TTL] = reply.RTT, true
-		}
-		r.close(m.Probe)
 	}
 	p.Reply = &reply
-	r.path.place()
+	r.places.add(ref{m.Probe, first})
+	r.answered(p)
+}
+
+// answered tells of the first reply to a probe.
+func (r *Recorder) answered(p *Probe) {
+	if r.pace == nil {
+		return
+	}
+	reply := p.Reply
+	r.pace.doubt = r.pace.doubt || !reply.HasRTT
+	if !reply.Late {
+		r.pace.asked[p.TTL]++
+		if reply.HasRTT {
+			r.pace.rtt[p.TTL], r.pace.heard[p.TTL] = reply.RTT, true
+		}
+	}
 	told := p.clone()
 	r.emit(Event{Kind: Answer, Probe: told, Reply: told.Reply})
 	r.decide()
 }
 
 // repeated notes a further reply to a probe. It tells nothing about others.
-func (r *Recorder) repeated(p *Probe, reply Reply) {
+func (r *Recorder) repeated(p *Probe, reply *Reply) {
 	r.path.Counters.Duplicate++
 	if len(p.Extra) == MaxExtra {
 		return
 	}
-	p.Extra = append(p.Extra, reply)
-	r.path.place()
-	told := p.clone()
-	r.emit(Event{Kind: Answer, Probe: told, Reply: &told.Extra[len(told.Extra)-1]})
+	p.Extra = append(p.Extra, *reply)
+	r.places.add(ref{p.Number, len(p.Extra) - 1})
+	if r.pace != nil {
+		told := p.clone()
+		r.emit(Event{Kind: Answer, Probe: told, Reply: &told.Extra[len(told.Extra)-1]})
+	}
 }
 
 // copyGrace is how much longer a probe is waited for whose captured copy was not
@@ -200,34 +272,64 @@ const copyGrace = 100 * time.Millisecond
 // expire gives up the probes that should have been answered before a
 // watermark.
 func (r *Recorder) expire(watermark time.Time) {
-	for i := 0; i < len(r.open); {
-		n := r.open[i]
+	if r.pace == nil {
+		r.expireInOrder(watermark)
+		return
+	}
+	kept := r.open[:0]
+	for _, n := range r.open {
 		p := &r.path.Probes[n]
-		deadline := p.Sent.Add(r.moved[n] + r.wait(p.TTL))
-		if p.SentClock == User {
-			deadline = deadline.Add(copyGrace)
+		if p.Status != Outstanding {
+			continue
 		}
-		if !watermark.After(deadline) {
-			i++
+		if !watermark.After(r.deadline(p)) {
+			kept = append(kept, n)
 			continue
 		}
 		p.Status = Timeout
 		r.table.Expire(n)
-		r.close(n)
-		r.emit(Event{Kind: GaveUp, Probe: p.clone()})
-		r.decide()
+		r.gaveUp(p)
 	}
+	r.open = kept
+}
+
+// expireInOrder is expire where all probes are waited for equally long: those
+// sent first are given up first.
+func (r *Recorder) expireInOrder(watermark time.Time) {
+	for len(r.open) > 0 {
+		p := &r.path.Probes[r.open[0]]
+		if p.Status == Outstanding {
+			if !watermark.After(r.deadline(p)) {
+				return
+			}
+			p.Status = Timeout
+			r.table.Expire(p.Number)
+		}
+		r.open = r.open[1:]
+	}
+}
+
+// deadline is until when a reply to a probe is waited for.
+func (r *Recorder) deadline(p *Probe) time.Time {
+	deadline := p.Sent.Add(r.moved[p.Number] + r.wait(p.TTL))
+	if p.SentClock == User {
+		deadline = deadline.Add(copyGrace)
+	}
+	return deadline
 }
 
 // wait is how long a reply to a probe with this TTL is waited for.
 func (r *Recorder) wait(ttl uint8) time.Duration {
 	w := r.path.Parameters.Wait
-	if w.Here > 0 && r.heard[ttl] {
-		return w.bounded(w.Here, r.rtt[ttl])
+	if r.pace == nil {
+		return w.Max
+	}
+	if w.Here > 0 && r.pace.heard[ttl] {
+		return w.bounded(w.Here, r.pace.rtt[ttl])
 	}
 	for t := int(ttl) + 1; w.Near > 0 && t <= 255; t++ {
-		if r.heard[t] {
-			return w.bounded(w.Near, r.rtt[t])
+		if r.pace.heard[t] {
+			return w.bounded(w.Near, r.pace.rtt[t])
 		}
 	}
 	return w.Max
@@ -237,31 +339,22 @@ func (w Wait) bounded(factor float64, rtt time.Duration) time.Duration {
 	return min(max(time.Duration(factor*float64(rtt)), MinWait), w.Max)
 }
 
-// close notes that a probe is no longer outstanding.
-func (r *Recorder) close(probe int) {
-	i := slices.Index(r.open, probe)
-	if i < 0 {
-		return
-	}
-	r.open = slices.Delete(r.open, i, i+1)
-	r.asked[r.path.Probes[probe].TTL]++
-}
-
 // decide tells the hops of which nothing more is expected, each once and in
 // order.
 func (r *Recorder) decide() {
-	for r.next <= 255 && r.asked[r.next] >= r.path.Parameters.Queries {
-		end := int(r.path.End())
-		if end == 0 && !r.passed(r.next) || end != 0 && (r.next > end || r.next == end && r.doubtful()) {
+	pace := r.pace
+	for pace.next <= 255 && pace.asked[pace.next] >= r.path.Parameters.Queries {
+		end := int(r.places.ending())
+		if end == 0 && !r.passed(pace.next) || end != 0 && (pace.next > end || pace.next == end && pace.doubt) {
 			return
 		}
-		r.tell(r.path.Hop(uint8(r.next)))
-		r.next++
+		r.tell(r.path.Hop(uint8(pace.next)))
+		pace.next++
 	}
 }
 
 func (r *Recorder) tell(h Hop) {
-	r.told[h.TTL] = true
+	r.pace.told[h.TTL] = true
 	r.emit(Event{Kind: Decided, Hop: h.clone()})
 }
 
@@ -269,18 +362,11 @@ func (r *Recorder) tell(h Hop) {
 // Until then a hop may still turn out to be one that lets nothing pass.
 func (r *Recorder) passed(ttl int) bool {
 	for t := ttl + 1; t <= int(r.path.Parameters.MaxTTL); t++ {
-		if r.asked[t] > 0 {
+		if r.pace.asked[t] > 0 {
 			return true
 		}
 	}
 	return ttl >= int(r.path.Parameters.MaxTTL)
-}
-
-// doubtful reports whether the target gave answers that may be to other probes.
-func (r *Recorder) doubtful() bool {
-	return slices.ContainsFunc(r.path.Probes, func(p Probe) bool {
-		return p.Reply != nil && p.Reply.MatchedBy == matcher.Ambiguous
-	})
 }
 
 func (p *Probe) clone() Probe {

@@ -1,0 +1,107 @@
+package matcher
+
+import (
+	"time"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/craft"
+)
+
+// Message is what a frame may be to probes: it is read once, and then shown to
+// any number of Tables. A Message can be used for one frame after the other; it
+// refers to the frame, and is valid as long as that is.
+type Message struct {
+	Time      time.Time    // the frame's
+	Packet    craft.Packet // what the frame carries
+	Direction frame.Direction
+
+	// IsProbe says that it may be a probe itself, known by Key.
+	IsProbe bool
+	Key     craft.Key
+
+	// IsReply says that it may be a reply, of which Reply is all but what
+	// only the probe tells. Of is what it shows of the probe's Key: in an ICMP
+	// error that of Quote, the headers that it quotes; else, in an answer, the
+	// view Has.
+	IsReply bool
+	Reply   Reply
+	Quote   craft.Packet
+	Of      craft.Key
+	Has     craft.View
+}
+
+// Read reads a frame that is no watermark. It fails with ErrForeign for an ICMP
+// error about what can be nobody's probe, with ErrMalformed, or with
+// ErrUnrelated.
+func (m *Message) Read(f *frame.Frame) error {
+	m.Time, m.IsProbe, m.IsReply = f.Time, false, false
+	carried, err := frame.Decode(f)
+	if err != nil {
+		return ErrUnrelated
+	}
+	if err := m.Packet.Parse(carried.IP); err != nil {
+		return ErrUnrelated
+	}
+	m.Direction = carried.Direction
+	p := &m.Packet
+	if m.Direction != frame.In && maybeProbe(p) {
+		m.Key, err = p.Key()
+		m.IsProbe = err == nil
+	}
+	if m.Direction == frame.Out {
+		return m.verdict() // what this host says is no reply
+	}
+	r := &m.Reply
+	r.From, r.TTL, r.Received, r.Read = p.Src, p.TTL, f.Time, f.Read
+	r.ICMPType, r.ICMPCode, r.MTU, r.MatchedBy, r.Quoted = 0, 0, 0, 0, Quote{}
+	if isICMP(p) && !m.IsProbe && !isEchoReply(p) {
+		return m.readError()
+	}
+	var answer craft.Answer
+	if answer, m.Of, m.Has, err = p.Answer(); err == nil {
+		r.Kind, m.IsReply = answers[answer], true
+	}
+	return m.verdict()
+}
+
+// answers are the kinds of what package craft knows as answers.
+var answers = [...]Kind{craft.Datagram: UDP, craft.EchoReply: EchoReply, craft.SYNACK: SYNACK, craft.RST: RST}
+
+func (m *Message) verdict() error {
+	if !m.IsProbe && !m.IsReply {
+		return ErrUnrelated
+	}
+	return nil
+}
+
+// maybeProbe is false of what is no probe for certain and is common.
+func maybeProbe(p *craft.Packet) bool { return !isICMP(p) || !isEchoReply(p) }
+
+func isICMP(p *craft.Packet) bool {
+	return p.Protocol == layers.IPProtocolICMPv4 && !p.Is6() || p.Protocol == layers.IPProtocolICMPv6 && p.Is6()
+}
+
+func isEchoReply(p *craft.Packet) bool {
+	if len(p.Payload) == 0 {
+		return false
+	}
+	if p.Is6() {
+		return p.Payload[0] == layers.ICMPv6TypeEchoReply
+	}
+	return p.Payload[0] == layers.ICMPv4TypeEchoReply
+}
+
+// readError reads m.Packet as an ICMP error.
+func (m *Message) readError() error {
+	var err error
+	if err = icmpError(&m.Packet, &m.Quote, &m.Reply); err != nil {
+		return err
+	}
+	if m.Of, err = m.Quote.Key(); err != nil {
+		return ErrForeign
+	}
+	m.IsReply = true
+	return nil
+}
