@@ -23,6 +23,10 @@ type Path struct {
 	Parameters Parameters
 	Clock      Clock
 
+	// Tool is the program that sent the probes; in a capture of somebody
+	// else's, the one that they look like, or "" if they look like none.
+	Tool string
+
 	// Started is when the trace began and Ended when it was over, by the
 	// clock that stamps the frames. Ended is zero while it runs.
 	Started, Ended time.Time
@@ -49,7 +53,10 @@ type Source struct {
 	NextHopMAC net.HardwareAddr
 }
 
-// Parameters are the settings that shaped a trace.
+// Parameters are the settings that shaped a trace. Of a trace found in a capture
+// (Clock.Captured) they are what its probes show: FirstTTL, MaxTTL and Queries
+// are what was sent, ports and ID the first probe's, and InFlight, Interval and
+// Seed are zero.
 type Parameters struct {
 	FirstTTL, MaxTTL uint8
 	Queries          int
@@ -84,6 +91,10 @@ type Clock struct {
 	// Stepped says that the wall clock was set while the trace ran: a round
 	// trip during which it happened is wrong by as much.
 	Stepped bool
+
+	// Captured says that the stamps are those of a capture which doesn't tell
+	// where it has them from.
+	Captured bool
 }
 
 // Counters count what was sent and what came back.
@@ -95,6 +106,10 @@ type Counters struct {
 	Foreign   int // replies that are not, beyond doubt, to a probe of this trace
 	Malformed int // broken ICMP errors
 
+	// Evicted is how many packets of a capture were forgotten, for lack of
+	// memory, that a later reply might have shown to be probes of this trace.
+	Evicted int
+
 	// Dropped is how many frames the capture lost, by its own account.
 	Dropped int
 }
@@ -104,12 +119,13 @@ type SentClock uint8
 
 // The clocks.
 const (
-	Kernel SentClock = iota // the captured copy of the probe
-	User                    // the program, just before it handed the probe over: no copy was captured
+	Kernel  SentClock = iota // the captured copy of the probe
+	User                     // the program, just before it handed the probe over: no copy was captured
+	Capture                  // a capture that doesn't tell what clock it had
 )
 
 // String returns the clock as the JSON output spells it.
-func (c SentClock) String() string { return [...]string{"kernel", "user"}[c] }
+func (c SentClock) String() string { return [...]string{"kernel", "user", "capture"}[c] }
 
 // Status is what became of a probe.
 type Status uint8
@@ -131,14 +147,15 @@ func (s Status) String() string {
 
 // Probe is one probe of a trace.
 type Probe struct {
-	Number           int   // from 0, in the order of sending
-	TTL              uint8 // as sent
-	Round            int   // from 1: how often this TTL was probed by then
-	ID               uint16
-	SrcPort, DstPort uint16
+	Number           int    // from 0, in the order of sending
+	TTL              uint8  // as sent; 0 of a probe that is known by its reply alone
+	Round            int    // from 1: how often this TTL was probed by then
+	ID               uint16 // of IPv4
+	SrcPort, DstPort uint16 // an ICMP echo has its identifier as SrcPort
+	Sequence         uint32 // of ICMP echo and TCP: the sequence number
 
-	Called    time.Time // when the program handed it to the system
-	Sent      time.Time // by SentClock; zero if Unsent
+	Called    time.Time // when the program handed it to the system; zero if not known
+	Sent      time.Time // by SentClock; zero if Unsent, and where TTL is 0
 	SentClock SentClock
 	Status    Status
 
@@ -158,7 +175,7 @@ type Reply struct {
 	RTT    time.Duration
 	HasRTT bool
 
-	Hop   uint8 // the hop that answered
+	Hop   uint8 // the hop that answered; 0 if the probe is not known
 	Basis Basis // how that is known
 
 	Late bool // it came after the wait was over
@@ -167,7 +184,7 @@ type Reply struct {
 // Basis is the rule that says which hop a reply is from.
 type Basis uint8
 
-// The rules.
+// The rules. The zero Basis is none.
 const (
 	// BySentTTL: a time-exceeded is made where the TTL ran out.
 	BySentTTL Basis = iota + 1
@@ -188,7 +205,8 @@ func (b Basis) String() string {
 }
 
 // Hop is a distance from the source, and the probes that stand for it: those
-// it answered, and those unanswered that were sent to it.
+// it answered, and those unanswered that were sent to it. TTL is 0 for replies
+// to probes that are not known: a Hop then is who sent them.
 type Hop struct {
 	TTL    uint8
 	Probes []Probe
@@ -254,15 +272,21 @@ func (p *Path) Hop(ttl uint8) Hop {
 // Hops returns the hops from the first probed on to the end of the path, or to
 // the farthest probed while that is not known. Every probe stands in one. An
 // unanswered probe with a TTL beyond the end stands at the end, which it
-// must have reached.
+// must have reached. After them come those who replied to probes that are not
+// known, in the order of arrival.
 func (p *Path) Hops() []Hop {
 	end, last := p.End(), uint8(0)
 	for i := range p.Probes {
 		last = max(last, p.Probes[i].stands(end))
 	}
+	if last == 0 {
+		return p.strangers()
+	}
 	first := p.Parameters.FirstTTL
 	for i := range p.Probes {
-		first = min(first, p.Probes[i].stands(end))
+		if at := p.Probes[i].stands(end); at != 0 {
+			first = min(first, at)
+		}
 	}
 	if last < first {
 		return nil
@@ -272,8 +296,29 @@ func (p *Path) Hops() []Hop {
 		hops[i].TTL = first + uint8(i)
 	}
 	for i := range p.Probes {
-		h := &hops[p.Probes[i].stands(end)-first]
-		h.Probes = append(h.Probes, p.Probes[i])
+		if at := p.Probes[i].stands(end); at != 0 {
+			h := &hops[at-first]
+			h.Probes = append(h.Probes, p.Probes[i])
+		}
+	}
+	return append(hops, p.strangers()...)
+}
+
+// strangers are the hops of which it is not known how far away they are.
+func (p *Path) strangers() (hops []Hop) {
+	at := map[netip.Addr]int{}
+	for i := range p.Probes {
+		probe := &p.Probes[i]
+		if probe.TTL != 0 || probe.Reply == nil {
+			continue
+		}
+		n, known := at[probe.Reply.From]
+		if !known {
+			n = len(hops)
+			at[probe.Reply.From] = n
+			hops = append(hops, Hop{})
+		}
+		hops[n].Probes = append(hops[n].Probes, *probe)
 	}
 	return hops
 }

@@ -35,8 +35,8 @@ type places struct {
 // ref says where in a Path a reply is.
 type ref struct{ probe, extra int }
 
-// first is the place in Extra of a reply that is not there.
-const first = -1
+// firstReply is the place in Extra of a reply that is not there.
+const firstReply = -1
 
 // ttls is a set of TTLs.
 type ttls [4]uint64
@@ -64,7 +64,7 @@ func newPlaces(p *Path) places {
 
 func (l *places) at(at ref) (*Reply, *Probe) {
 	probe := &l.path.Probes[at.probe]
-	if at.extra == first {
+	if at.extra == firstReply {
 		return probe.Reply, probe
 	}
 	return &probe.Extra[at.extra], probe
@@ -76,11 +76,11 @@ func (l *places) add(at ref) {
 	news := false
 	if r.Kind == matcher.TimeExceeded {
 		r.Hop, r.Basis = probe.TTL, BySentTTL
-		news = at.extra == first && l.learnExceeded(r.From, probe.TTL)
+		news = at.extra == firstReply && l.learnExceeded(r.From, probe.TTL)
 	} else {
 		l.others = append(l.others, at)
 		news = l.learnLowest(r, probe.TTL)
-		l.reached = l.reached || at.extra == first && l.path.isTarget(r)
+		l.reached = l.reached || at.extra == firstReply && l.path.isTarget(r)
 		l.stale = true
 		was := l.nearest
 		l.place(r, probe)
@@ -209,7 +209,7 @@ func (l *places) ending() uint8 {
 	}
 	l.end, l.stale = 0, false
 	for _, at := range l.others {
-		if r, _ := l.at(at); at.extra == first && r.Hop >= l.farthest[0].ttl {
+		if r, _ := l.at(at); at.extra == firstReply && r.Hop >= l.farthest[0].ttl {
 			l.end = lowest(l.end, r.Hop)
 		}
 	}

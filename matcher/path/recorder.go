@@ -229,7 +229,7 @@ func (r *Recorder) replied(m *matcher.Match) {
 		r.path.Counters.Received++
 	}
 	p.Reply = &reply
-	r.places.add(ref{m.Probe, first})
+	r.places.add(ref{m.Probe, firstReply})
 	r.answered(p)
 }
 

@@ -79,6 +79,7 @@ type countersJSON struct {
 	Duplicate int `json:"duplicate"`
 	Foreign   int `json:"foreign"`
 	Malformed int `json:"malformed"`
+	Evicted   int `json:"evicted"`
 	Dropped   int `json:"capture_dropped"`
 }
 
@@ -118,7 +119,7 @@ type replyJSON struct {
 	Basis         string         `json:"hop_basis"`
 	ICMPType      *uint8         `json:"icmp_type"`
 	ICMPCode      *uint8         `json:"icmp_code"`
-	MTU           *uint16        `json:"mtu"`
+	MTU           *uint32        `json:"mtu"`
 	TTL           uint8          `json:"ttl"`
 	Late          bool           `json:"late"`
 	MatchedBy     string         `json:"matched_by"`

@@ -157,6 +157,8 @@ func timed(p *path.Probe) bool { return p.Status == path.Replied && p.Reply.HasR
 func errorMark(r *path.Reply) string {
 	switch r.Kind {
 	case matcher.Unreachable:
+	case matcher.PacketTooBig:
+		return fmt.Sprintf("!F-%d", r.MTU)
 	case matcher.ParameterProblem:
 		return fmt.Sprintf("!<%d-%d>", r.ICMPType, r.ICMPCode)
 	default:
@@ -173,8 +175,6 @@ func errorMark(r *path.Reply) string {
 		return "!H"
 	case 2:
 		return "!P"
-	case 4:
-		return fmt.Sprintf("!F-%d", r.MTU)
 	case 5:
 		return "!S"
 	case 9, 10, 13:

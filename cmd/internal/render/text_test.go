@@ -40,7 +40,7 @@ func TestErrorMarks(t *testing.T) {
 	tests := map[string]struct {
 		kind      matcher.Kind
 		typ, code uint8
-		mtu       uint16
+		mtu       uint32
 		want      string
 	}{
 		"net unreachable":                {matcher.Unreachable, unreachableType, 0, 0, " !N"},
