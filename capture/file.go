@@ -1,70 +1,82 @@
 package capture
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"math"
-	"math/bits"
+	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/pcapng"
 )
 
-// The sizes of a pcap file (pcap-savefile(5)).
-const (
-	fileHeader   = 24
-	recordHeader = 16
-	// maxCaptured is the most bytes that a record may hold: libpcap's
-	// MAXIMUM_SNAPLEN, whatever snapshot length the file header names.
-	maxCaptured = 262144
-	// readAhead holds the largest record, and of small ones enough that moving
-	// the cut one to the front of the buffer costs nothing.
-	readAhead = 2 * maxCaptured
-)
+// readAhead is the size of a File's buffer. It holds the largest record, and of
+// small ones enough that moving the cut one to the front of the buffer costs
+// nothing.
+const readAhead = 2 * maxCaptured
 
 // File is a capture file: a Source that ends.
 //
+// It is a pcap file, of either byte order, with stamps in microseconds or
+// nanoseconds; or a pcapng file, with any number of sections and interfaces
+// (see pcapng.Reader); or one of these compressed by gzip or zstd.
+//
 // Its frames come in the order of the file, with the stamps of the file, in
-// UTC. The last thing of a file that was read to its end is the watermark
-// frame.End; there are no others, because a frame is itself a watermark of its
-// own stamp. After an error, and when the context is done, frame.End does not
-// come: what would have followed is not known.
+// UTC, which may go back. The last thing of a file that was read to its end is
+// the watermark frame.End, with the comments that no frame followed; there are
+// no others, because a frame is itself a watermark of its own stamp. After an
+// error, and when the context is done, frame.End does not come: what would have
+// followed is not known.
 //
-// The file is read as it is ranged over, in a fixed amount of memory. A frame
-// whose record says that it was shorter on the wire than what was captured of
-// it has the Length of what was captured. These end a file with an error:
+// The file is read as it is ranged over, in a fixed amount of memory: less than
+// 4 MiB, what pcapng.Reader keeps, and for zstd a window of up to 64 MiB. A
+// frame whose record says that it was shorter on the wire than what was
+// captured of it has the Length of what was captured. These end a file with an
+// error:
 //
-//   - a cut in the middle of a record, after the whole frames before it. The
-//     error wraps io.ErrUnexpectedEOF;
+//   - a cut in the middle of a record or block, or of compressed data, after
+//     the whole frames before it. The error wraps io.ErrUnexpectedEOF;
 //   - a record of more than 262144 captured bytes;
-//   - a stamp whose fraction is a second or more: the time it means can't be
-//     known, and such a record is most often none.
+//   - a stamp that can't be known (in pcap, a fraction of a second or more,
+//     and such a record is most often none) or told (in pcapng, one that is
+//     more than 2^63 nanoseconds away from 1970);
+//   - in pcapng, the other things that pcapng.Reader names;
+//   - compressed data that is broken, or needs a larger window.
+//
+// In a compressed file the bytes that errors name are those of the file that
+// was compressed.
+//
+// One goroutine may use a File, but for Progress.
 type File struct {
 	name string
 	src  io.Reader
-	// opened is src if it is for File to close.
-	opened io.Closer
-	in     *bufio.Reader
+	// closers are what is for File to close, in order.
+	closers []func() error
+	decoder decoder
 
-	link    frame.LinkType
-	swapped bool   // the file is big-endian
-	tick    uint32 // of the fraction of a stamp, in nanoseconds
-
-	offset int64 // where in the file the record begins that next reads
-	frames int   // how many records were begun
-	held   int   // how many bytes at the front of in are done with when next is called
+	read  atomic.Int64
+	total int64
 }
 
-// OpenFile opens a capture file. So far that is a pcap file, of either byte
-// order, with stamps in microseconds or nanoseconds. The error for any other
-// says what it is, where that can be recognised.
+// decoder reads a format of capture files.
+type decoder interface {
+	// next makes f the next frame of the file. At the end of the file it makes
+	// it frame.End and returns io.EOF.
+	next(f *frame.Frame) error
+
+	interfaces() []pcapng.Interface
+	names() map[netip.Addr]string
+	stats() Stats
+}
+
+// OpenFile opens a capture file, of any of the kinds that File names,
+// whatever it is called. The error for any other says what it is, where that
+// can be recognised.
 func OpenFile(name string) (*File, error) {
 	opened, err := os.Open(name)
 	if err != nil {
@@ -75,7 +87,7 @@ func OpenFile(name string) (*File, error) {
 		opened.Close()
 		return nil, err
 	}
-	f.opened = opened
+	f.closers = append(f.closers, opened.Close)
 	return f, nil
 }
 
@@ -93,79 +105,25 @@ func openFile(opened *os.File) (*File, error) {
 // NewFile is OpenFile for a capture file that is already open. The name is for
 // errors. The File reads ahead, and leaves it to the caller to close src.
 func NewFile(src io.Reader, name string) (*File, error) {
-	f := &File{name: name, src: src, in: bufio.NewReaderSize(src, readAhead)}
-	if err := f.readHeader(); err != nil {
+	f := &File{name: name, src: src, total: size(src)}
+	if err := f.open(); err != nil {
+		f.Close()
 		return nil, fmt.Errorf("capture: %s: %w", name, err)
 	}
 	return f, nil
 }
 
-// Close closes the file that OpenFile opened. Call it after ranging over
-// Frames, once.
+// Close closes the file that OpenFile opened, and lets go of what decompressing
+// took. Call it after ranging over Frames, once.
 func (f *File) Close() error {
-	if f.opened == nil {
-		return nil
+	var errs []error
+	for _, c := range f.closers {
+		errs = append(errs, c())
 	}
-	if err := f.opened.Close(); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
 	return nil
-}
-
-// readHeader reads the file header: magic number, version (2 × 2), reserved
-// (8), snapshot length, link type.
-func (f *File) readHeader() error {
-	head, err := f.in.Peek(fileHeader)
-	if err != nil && err != io.EOF {
-		return err
-	}
-	if f.swapped, f.tick, err = readMagic(head); err != nil {
-		return err
-	}
-	if len(head) < fileHeader {
-		return fmt.Errorf("truncated at byte %d in the file header: %w", len(head), io.ErrUnexpectedEOF)
-	}
-	// In version 2.2 and before the two lengths of a record are the other way round.
-	if major, minor := f.uint16(head[4:]), f.uint16(head[6:]); major != 2 || minor < 3 {
-		return fmt.Errorf("version %d.%d of pcap is not read", major, minor)
-	}
-	// The upper half tells the length of the frame check sequences, or is to be
-	// ignored (draft-ietf-opsawg-pcap section 4).
-	f.link = frame.LinkType(f.uint32(head[20:]))
-	f.offset, f.held = fileHeader, fileHeader
-	return nil
-}
-
-// readMagic tells byte order and precision of a pcap file by how it begins.
-func readMagic(head []byte) (swapped bool, tick uint32, err error) {
-	if len(head) == 0 {
-		return false, 0, errors.New("empty file")
-	}
-	if len(head) >= 4 {
-		switch binary.LittleEndian.Uint32(head) {
-		case 0xa1b2c3d4:
-			return false, 1000, nil
-		case 0xa1b23c4d:
-			return false, 1, nil
-		case 0xd4c3b2a1:
-			return true, 1000, nil
-		case 0x4d3cb2a1:
-			return true, 1, nil
-		}
-	}
-	for _, other := range []struct{ magic, what string }{
-		{"\x0a\x0d\x0d\x0a", "pcapng is not read yet"},
-		{"\x1f\x8b", "gzip is not read yet"},
-		{"\x28\xb5\x2f\xfd", "zstd is not read yet"},
-		{"\x34\xcd\xb2\xa1", "pcap with the modified record headers of old Linux is not read"},
-		{"\xa1\xb2\xcd\x34", "pcap with the modified record headers of old Linux is not read"},
-		{"snoop\x00\x00\x00", "snoop is not read"},
-	} {
-		if bytes.HasPrefix(head, []byte(other.magic)) {
-			return false, 0, errors.New(other.what)
-		}
-	}
-	return false, 0, errors.New("not a capture file")
 }
 
 // Frames yields the frames of the file, then frame.End (see Source, and File).
@@ -175,11 +133,11 @@ func readMagic(head []byte) (swapped bool, tick uint32, err error) {
 func (f *File) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 	return func(yield func(frame.Frame, error) bool) {
 		defer f.stopReading(ctx)()
+		var next frame.Frame
 		for ctx.Err() == nil {
-			next, err := f.next()
-			switch {
+			switch err := f.decoder.next(&next); {
 			case err == io.EOF:
-				yield(frame.End(), nil)
+				yield(next, nil)
 				return
 			case err != nil:
 				if ctx.Err() == nil {
@@ -192,6 +150,50 @@ func (f *File) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 			}
 		}
 	}
+}
+
+// Interfaces are those that the file has described so far, all that the frames
+// so far came from; a frame's Interface is an index into them. A pcap file has
+// one, of which only Link and SnapLen are known. They are not to be changed,
+// and valid until the next frame is asked for.
+func (f *File) Interfaces() []pcapng.Interface { return f.decoder.interfaces() }
+
+// Names are what the file has said so far of the names of addresses; where it
+// named one twice, what it said last. The map is not to be changed, and the
+// next frame may change it. It is nil when there are none.
+func (f *File) Names() map[netip.Addr]string { return f.decoder.names() }
+
+// Stats are the counts of the file's interfaces so far, added up: the latest
+// that the file states of each. Where it states none, Dropped is what the
+// frames say was lost before them.
+func (f *File) Stats() Stats { return f.decoder.stats() }
+
+// Progress says how many bytes of the file were read so far, and how many it
+// has, both as they are on the disk: compressed, if it is. The total is 0
+// where it is not known, as for a pipe, and read may be more where the file
+// has grown. Any goroutine may call it at any time.
+func (f *File) Progress() (read, total int64) { return f.read.Load(), f.total }
+
+// Read is what the File reads from: src, counted.
+type counted struct{ *File }
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.src.Read(b)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+// size is the size of src if it is a file that has one, or else 0.
+func size(src io.Reader) int64 {
+	file, ok := src.(interface{ Stat() (os.FileInfo, error) })
+	if !ok {
+		return 0
+	}
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
 }
 
 // stopReading sees to it that ctx, once done, ends a read that waits. The
@@ -212,67 +214,4 @@ func (f *File) stopReading(ctx context.Context) func() {
 			<-done
 		}
 	}
-}
-
-// next reads one record: seconds, fraction, captured length, length on the
-// wire, and the captured bytes. The error is io.EOF at the end of the file.
-func (f *File) next() (frame.Frame, error) {
-	if _, err := f.in.Discard(f.held); err != nil {
-		return frame.Frame{}, err
-	}
-	head, err := f.in.Peek(recordHeader)
-	if len(head) == 0 && err == io.EOF {
-		return frame.Frame{}, io.EOF
-	}
-	f.frames++
-	if err != nil {
-		return frame.Frame{}, f.cut(len(head), err)
-	}
-	sec, fraction := f.uint32(head), f.uint32(head[4:])
-	captured, length := f.uint32(head[8:]), f.uint32(head[12:])
-	if captured > maxCaptured {
-		return frame.Frame{}, fmt.Errorf("frame %d at byte %d: captured length %d is more than %d",
-			f.frames, f.offset, captured, maxCaptured)
-	}
-	if fraction >= uint32(time.Second)/f.tick {
-		return frame.Frame{}, fmt.Errorf("frame %d at byte %d: %d in the stamp is a second or more",
-			f.frames, f.offset, fraction)
-	}
-	record, err := f.in.Peek(recordHeader + int(captured))
-	if err != nil {
-		return frame.Frame{}, f.cut(len(record), err)
-	}
-	f.held = len(record)
-	f.offset += int64(len(record))
-	return frame.Frame{
-		Time:   time.Unix(int64(sec), int64(fraction*f.tick)).UTC(),
-		Data:   record[recordHeader:len(record):len(record)],
-		Length: int(min(max(captured, length), math.MaxInt32)), // an int may have 32 bits
-		Link:   f.link,
-	}, nil
-}
-
-// cut says why a record could not be read beyond its first n bytes.
-func (f *File) cut(n int, err error) error {
-	at := f.offset + int64(n)
-	if err == io.EOF {
-		return fmt.Errorf("truncated at byte %d in frame %d: %w", at, f.frames, io.ErrUnexpectedEOF)
-	}
-	return fmt.Errorf("reading frame %d at byte %d: %w", f.frames, at, err)
-}
-
-func (f *File) uint32(b []byte) uint32 {
-	v := binary.LittleEndian.Uint32(b)
-	if f.swapped {
-		return bits.ReverseBytes32(v)
-	}
-	return v
-}
-
-func (f *File) uint16(b []byte) uint16 {
-	v := binary.LittleEndian.Uint16(b)
-	if f.swapped {
-		return bits.ReverseBytes16(v)
-	}
-	return v
 }

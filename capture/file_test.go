@@ -159,9 +159,10 @@ func TestFileSaysWhyItCannotBeRead(t *testing.T) {
 		{"empty", "capture: F: empty file", nil, 0},
 		{"a byte", "capture: F: not a capture file", []byte{0xd4}, 0},
 		{"text", "capture: F: not a capture file", []byte("traceroute to 10.99.0.1"), 0},
-		{"pcapng", "capture: F: pcapng is not read yet", []byte("\x0a\x0d\x0d\x0a\x1c\x00\x00\x00"), 0},
-		{"gzip", "capture: F: gzip is not read yet", []byte("\x1f\x8b\x08\x00"), 0},
-		{"zstd", "capture: F: zstd is not read yet", []byte("\x28\xb5\x2f\xfd"), 0},
+		{"pcapng", "capture: F: truncated at byte 8 in the section header: unexpected EOF",
+			[]byte("\x0a\x0d\x0d\x0a\x1c\x00\x00\x00"), 0},
+		{"gzip", "capture: F: truncated gzip data: unexpected EOF", []byte("\x1f\x8b\x08\x00"), 0},
+		{"zstd", "capture: F: truncated zstd data: unexpected EOF", []byte("\x28\xb5\x2f\xfd"), 0},
 		{"snoop", "capture: F: snoop is not read", []byte("snoop\x00\x00\x00\x00\x00\x00\x02"), 0},
 		{"modified", "capture: F: pcap with the modified record headers of old Linux is not read",
 			pcapBytes(binary.LittleEndian, 0xa1b2cd34, 1), 0},
@@ -392,12 +393,6 @@ func TestFileAgreesWithTshark(t *testing.T) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			t.Parallel()
 			f, err := capture.OpenFile(name)
-			if filepath.Base(name) == "pcapplusplus_IcmpPackets.pcap" {
-				if err == nil || !strings.HasSuffix(err.Error(), "pcapng is not read yet") {
-					t.Errorf("error %v, but this is a pcapng file", err)
-				}
-				return
-			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -441,12 +436,15 @@ func FuzzFile(f *testing.F) {
 		at := 24
 		for i, next := range got {
 			if next.IsWatermark() {
-				if i != len(got)-1 || err != nil || at != len(b) {
+				if i != len(got)-1 || err != nil || isPcap(b) && at != len(b) {
 					t.Fatalf("frame %d of %d, at byte %d of %d, is the end; error %v", i, len(got), at, len(b), err)
 				}
 				break
 			}
 			n := len(next.Data)
+			if !isPcap(b) {
+				continue
+			}
 			if n > 262144 || at+16+n > len(b) || !bytes.Equal(next.Data, b[at+16:at+16+n]) {
 				t.Fatalf("frame %d is not at byte %d", i, at+16)
 			}
@@ -470,6 +468,16 @@ func FuzzFile(f *testing.F) {
 			t.Fatalf("read by halves: %d frames and %v, not %d and %v", len(again), halvesErr, len(got), err)
 		}
 	})
+}
+
+// isPcap reports whether a file begins like pcap, so that its frames' places
+// are plain.
+func isPcap(b []byte) bool {
+	if len(b) < 4 {
+		return false
+	}
+	magics := []uint32{micro, nano}
+	return slices.Contains(magics, binary.LittleEndian.Uint32(b)) || slices.Contains(magics, binary.BigEndian.Uint32(b))
 }
 
 // BenchmarkFile reads a file of 100,000 frames of 64 bytes.

@@ -48,6 +48,18 @@ type Frame struct {
 	// Direction is which way the frame went, where the capture says so.
 	Direction Direction
 
+	// Interface is the number of the interface that the frame was captured on,
+	// in a file that describes several: they are numbered from 0 over all of
+	// the file. Else it is 0.
+	Interface int
+
+	// Comments are what the capture's author said of this frame, and before
+	// that of what came before it in the file that is not a frame: sections,
+	// interfaces, statistics, names; in the order of the file. In a watermark
+	// they are what no frame followed. Like Data, they are valid until the next
+	// frame is asked for. Nil when there are none.
+	Comments []string
+
 	// Step is, in a watermark, by how much the wall clock that stamps the
 	// frames was set forward (or, negative, back) since the frame before it.
 	Step time.Duration

@@ -1,0 +1,188 @@
+package pcapng
+
+import (
+	"math"
+	"math/bits"
+	"time"
+
+	"github.com/tracewire/tracewire/capture/frame"
+)
+
+// packet is what the packet blocks say before the bytes of the frame.
+type packet struct {
+	source           uint32
+	ticks            uint64
+	captured, length uint32
+}
+
+// enhanced reads an enhanced packet block (section 4.3): interface, stamp in
+// two halves, captured length, length on the wire, the frame and options.
+func (r *Reader) enhanced(body []byte, f *frame.Frame) error {
+	const fixed = 20
+	if len(body) < fixed {
+		return r.short()
+	}
+	return r.packet(body[fixed:], f, packet{
+		source:   r.uint32(body),
+		ticks:    r.ticks(body[4:]),
+		captured: r.uint32(body[12:]),
+		length:   r.uint32(body[16:]),
+	})
+}
+
+// obsolete reads an obsolete packet block (appendix A): like an enhanced one,
+// but with 16 bits for the interface and 16 for a drop count, of which 65535
+// means that it is not known.
+func (r *Reader) obsolete(body []byte, f *frame.Frame) error {
+	const fixed = 20
+	if len(body) < fixed {
+		return r.short()
+	}
+	p := packet{
+		source:   uint32(r.uint16(body)),
+		ticks:    r.ticks(body[4:]),
+		captured: r.uint32(body[12:]),
+		length:   r.uint32(body[16:]),
+	}
+	if err := r.packet(body[fixed:], f, p); err != nil {
+		return err
+	}
+	if drops := r.uint16(body[2:]); drops != math.MaxUint16 {
+		r.drop(f, uint64(drops))
+	}
+	return nil
+}
+
+// packet makes f the frame at the front of rest, which options follow.
+func (r *Reader) packet(rest []byte, f *frame.Frame, p packet) error {
+	from, err := r.from(p.source)
+	if err != nil {
+		return err
+	}
+	if err := r.fits(p.captured, rest); err != nil {
+		return err
+	}
+	ns, ok := from.clock.nanoseconds(p.ticks)
+	if !ok {
+		return r.bad("the stamp is more than 2^63 nanoseconds away from 1970")
+	}
+	r.last = time.Unix(0, ns).UTC()
+	r.fill(f, p, rest)
+	if options := rest[padded(int(p.captured)):]; len(options) > 0 {
+		if err := r.packetOptions(options, f); err != nil {
+			return err
+		}
+	}
+	f.Comments = r.said()
+	return nil
+}
+
+// simple reads a simple packet block (section 4.4): the length on the wire and
+// the frame, which came by the section's first interface and was cut to its
+// snapshot length.
+func (r *Reader) simple(body []byte, f *frame.Frame) error {
+	if len(body) < 4 {
+		return r.short()
+	}
+	from, err := r.from(0)
+	if err != nil {
+		return err
+	}
+	p := packet{length: r.uint32(body)}
+	p.captured = p.length
+	if from.snapLen > 0 {
+		p.captured = min(p.captured, from.snapLen)
+	}
+	if err := r.fits(p.captured, body[4:]); err != nil {
+		return err
+	}
+	r.fill(f, p, body[4:])
+	f.Comments = r.said()
+	return nil
+}
+
+// fill makes f a frame without comments, stamped r.last.
+func (r *Reader) fill(f *frame.Frame, p packet, rest []byte) {
+	*f = frame.Frame{
+		Time:      r.last,
+		Data:      rest[:p.captured:p.captured],
+		Length:    int(min(max(p.captured, p.length), math.MaxInt32)), // an int may have 32 bits
+		Link:      r.sources[r.first+int(p.source)].link,
+		Interface: r.first + int(p.source),
+	}
+}
+
+// from finds an interface by its number in the section.
+func (r *Reader) from(number uint32) (*source, error) {
+	sources := r.sources[r.first:]
+	if uint64(number) >= uint64(len(sources)) {
+		return nil, r.bad("it names interface %d, and %d are described before it", number, len(sources))
+	}
+	return &sources[number], nil
+}
+
+// fits checks the captured length of a frame against what there is of it.
+func (r *Reader) fits(captured uint32, rest []byte) error {
+	if captured > maxCaptured {
+		return r.bad("captured length %d is more than %d", captured, maxCaptured)
+	}
+	if int(captured) > len(rest) {
+		return r.bad("captured length %d is more than the %d bytes of its block", captured, len(rest))
+	}
+	return nil
+}
+
+// packetOptions reads the options of a packet block: comments, direction, and
+// how many frames were lost before it.
+func (r *Reader) packetOptions(list []byte, f *frame.Frame) error {
+	for len(list) > 0 {
+		code, value, rest, err := r.option(list)
+		if err != nil {
+			return err
+		}
+		switch {
+		case code == optComment:
+			r.comment(value)
+		case code == packetFlags && len(value) == 4:
+			f.Direction = direction(r.uint32(value))
+		case code == packetDropCount && len(value) == 8 && r.kind == enhancedPacketBlock:
+			r.drop(f, r.uint64(value))
+		}
+		list = rest
+	}
+	return nil
+}
+
+// direction is what the lowest two bits of epb_flags say (section 4.3.1).
+func direction(flags uint32) frame.Direction {
+	switch flags & 3 {
+	case 1:
+		return frame.In
+	case 2:
+		return frame.Out
+	}
+	return frame.Unknown
+}
+
+// drop counts frames that were lost before f.
+func (r *Reader) drop(f *frame.Frame, n uint64) {
+	lost := &r.sources[f.Interface].lost
+	*lost = add(*lost, n)
+}
+
+// add is a sum that stays at the highest number.
+func add(a, b uint64) uint64 {
+	sum, carry := bits.Add64(a, b, 0)
+	if carry != 0 {
+		return math.MaxUint64
+	}
+	return sum
+}
+
+// ticks reads a stamp: its upper half comes first in either byte order.
+func (r *Reader) ticks(b []byte) uint64 {
+	return uint64(r.uint32(b))<<32 | uint64(r.uint32(b[4:]))
+}
+
+// short says that the fixed part of a block is not all there.
+func (r *Reader) short() error { return r.bad("block length %d is too short for it", r.length) }
