@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"math"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,10 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-// record makes TestPeers keep what each program sent and got, as
-// DIR/PROGRAM-TOPOLOGY.pcap.
-var record = flag.String("record", "", "keep captures of the peers' runs in `DIR`")
 
 // hop is what a program reports of one: who answered, and a round trip in ms.
 type hop struct {
@@ -100,7 +94,7 @@ func TestPeers(t *testing.T) {
 				var diff string
 				want := hopsOf(s.stops)
 				for range attempts {
-					got = append(got, p.read(t, runPeer(t, s.topology, p.name+"-"+s.name, command))...)
+					got = append(got, p.read(t, runPeer(t, s.topology, command))...)
 					if diff = cmp.Diff(want, nearest(want, got), withinMillisecond); diff == "" {
 						return
 					}
@@ -121,18 +115,9 @@ var withinMillisecond = cmp.Comparer(func(a, b hop) bool {
 })
 
 // runPeer runs a command in a topology and returns its standard output.
-func runPeer(t *testing.T, topology, name string, command []string) []byte {
+func runPeer(t *testing.T, topology string, command []string) []byte {
 	t.Helper()
 	args := []string{"run", topology, "--"}
-	if *record != "" {
-		dir, err := filepath.Abs(*record)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const script = `tcpdump -Z root -U --immediate-mode --time-stamp-precision=nano -i eth0 -w "$0" 2>"$0.log" & until grep -q listening "$0.log"; do sleep .1; done;
-			"$@"; code=$?; sleep .3; kill $!; wait $!; rm "$0.log"; exit $code`
-		args = append(args, "sh", "-c", script, filepath.Join(dir, name+".pcap"))
-	}
 	cmd := exec.Command(program(t), append(args, command...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -248,7 +233,7 @@ func scamperHops(t *testing.T, out []byte) (hops []hop) {
 func TestNothingIsLeft(t *testing.T) {
 	requireLab(t)
 	before := etc(t)
-	runPeer(t, "chain", "", []string{"true"})
+	runPeer(t, "chain", []string{"true"})
 	if d := cmp.Diff(before, etc(t)); d != "" {
 		t.Error(d)
 	}
