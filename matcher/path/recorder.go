@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/gopacket/layers"
+
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
@@ -95,6 +97,39 @@ func (r *Recorder) Send(p Probe, key craft.Key) int {
 	r.path.Counters.Sent++
 	r.open = append(r.open, p.Number)
 	return p.Number
+}
+
+// Found records a probe that was captured, and that no Send announced: all but
+// Number and Status of p is set. It returns the number.
+//
+// That the same flow is probed again after a while says that whoever sends it
+// has given the probe before up.
+func (r *Recorder) Found(p Probe, key craft.Key) int {
+	p.Number = r.table.Sent(key, p.TTL, p.Sent)
+	if last := p.Number - 1; last >= 0 && p.Sent.Sub(r.path.Probes[last].Sent) >= MinWait {
+		r.table.Expire(last)
+	}
+	r.path.Probes = append(r.path.Probes, p)
+	r.path.Counters.Sent++
+	r.open = append(r.open, p.Number)
+	return p.Number
+}
+
+// Orphan records a reply to a probe that was not captured. What it quotes is all
+// that is known of the probe.
+func (r *Recorder) Orphan(m *matcher.Message) {
+	p := Probe{
+		Status: Replied, SentClock: Capture,
+		ID: m.Quote.ID, SrcPort: m.Of.SrcPort, DstPort: m.Of.DstPort,
+	}
+	if m.Of.Protocol != layers.IPProtocolUDP {
+		p.Sequence = m.Of.Token
+	}
+	p.Number = r.table.Sent(m.Of, 0, m.Time)
+	r.table.Withdraw(p.Number)
+	p.Reply = &Reply{Reply: m.Reply}
+	r.path.Probes = append(r.path.Probes, p)
+	r.path.Counters.Received++
 }
 
 // Failed takes back that a probe was sent: the system refused it.

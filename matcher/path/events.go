@@ -1,0 +1,76 @@
+package path
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Events tells of a Path that is complete as if it came about now: the probes,
+// replies and time-outs in the order of their times, then the hops. What the
+// events point to is p's.
+func (p *Path) Events(emit func(Event)) {
+	begun := *p
+	begun.Probes = nil
+	emit(Event{Kind: Started, Path: &begun})
+	for _, s := range p.steps() {
+		emit(s.event(&p.Probes[s.probe]))
+	}
+	for _, h := range p.Hops() {
+		emit(Event{Kind: Decided, Hop: h})
+	}
+	emit(Event{Kind: Ended, Path: p})
+}
+
+// step is something that happened to a probe.
+type step struct {
+	at    time.Time
+	kind  EventKind
+	probe int
+	extra int // of an Answer: its place in Extra, or firstReply
+}
+
+// steps are what happened to the probes, in order.
+func (p *Path) steps() []step {
+	all := make([]step, 0, 2*len(p.Probes))
+	for i := range p.Probes {
+		probe := &p.Probes[i]
+		if !probe.Sent.IsZero() {
+			all = append(all, step{probe.Sent, ProbeOut, i, 0})
+		}
+		if probe.Status == Timeout || probe.Status == Late || probe.Status == Unsent {
+			all = append(all, step{probe.Sent.Add(p.Parameters.Wait.Max), GaveUp, i, 0})
+		}
+		if probe.Reply != nil {
+			all = append(all, step{probe.Reply.Received, Answer, i, firstReply})
+		}
+		for j := range probe.Extra {
+			all = append(all, step{probe.Extra[j].Received, Answer, i, j})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b step) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.probe, b.probe))
+	})
+	return all
+}
+
+// event is the Event of a step, with the probe as it was then.
+func (s step) event(now *Probe) Event {
+	probe := *now
+	switch {
+	case s.kind == ProbeOut:
+		probe.Status, probe.Reply, probe.Extra = Outstanding, nil, nil
+	case s.kind == GaveUp:
+		probe.Reply, probe.Extra = nil, nil
+		if probe.Status == Late {
+			probe.Status = Timeout
+		}
+	case s.extra == firstReply:
+		probe.Extra = nil
+		return Event{Kind: Answer, Probe: probe, Reply: now.Reply}
+	default:
+		probe.Extra = now.Extra[:s.extra+1]
+		return Event{Kind: Answer, Probe: probe, Reply: &now.Extra[s.extra]}
+	}
+	return Event{Kind: s.kind, Probe: probe}
+}

@@ -1,0 +1,129 @@
+package session
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+	"time"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// sighting is what is kept of a packet that is, or may turn out to be, a probe:
+// 72 bytes without a pointer.
+type sighting struct {
+	src, dst      [16]byte
+	at            int64  // nanoseconds since 1970
+	payload       uint64 // bytes 2 to 10 of the payload, 0 if it has none
+	token         uint32 // see craft.Key, as are sport, dport and id
+	link          uint32 // a hash of the interface and the link header
+	earlier       uint32 // in the window: one more than the place of the packet before it in its chain
+	sport, dport  uint16
+	id, length    uint16 // length: of the IP packet
+	ttl, tos      uint8
+	protocol      uint8
+	is6, df, used bool // used: it was taken out of the window
+}
+
+func newSighting(f *frame.Frame, m *matcher.Message) sighting {
+	s := sightingOf(&m.Packet, &m.Key)
+	s.at = f.Time.UnixNano()
+	s.link = linkOf(f, &m.Packet)
+	return s
+}
+
+// quotedSighting is what an ICMP error shows of a packet. Its TTL tells nothing.
+func quotedSighting(m *matcher.Message) sighting {
+	s := sightingOf(&m.Quote, &m.Of)
+	s.at, s.ttl = m.Time.UnixNano(), 0
+	return s
+}
+
+func sightingOf(p *craft.Packet, key *craft.Key) sighting {
+	return sighting{
+		src: p.Src.As16(), dst: p.Dst.As16(), payload: key.Cookie, token: key.Token,
+		sport: key.SrcPort, dport: key.DstPort, id: key.ID, length: uint16(p.Length),
+		ttl: p.TTL, tos: p.TOS, protocol: uint8(p.Protocol), is6: p.Is6(), df: p.DF,
+	}
+}
+
+func (s *sighting) addr(a [16]byte) netip.Addr {
+	if s.is6 {
+		return netip.AddrFrom16(a)
+	}
+	return netip.AddrFrom16(a).Unmap()
+}
+
+func (s *sighting) time() time.Time { return time.Unix(0, s.at).UTC() }
+
+func (s *sighting) group() groupKey {
+	return groupKey{s.addr(s.src), s.addr(s.dst), layers.IPProtocol(s.protocol)}
+}
+
+// key is what the probe is known by. The payload is no part of it: it is
+// nobody's cookie.
+func (s *sighting) key() craft.Key {
+	return craft.Key{
+		Dst: s.addr(s.dst), Token: s.token, SrcPort: s.sport, DstPort: s.dport, ID: s.id,
+		Protocol: layers.IPProtocol(s.protocol),
+	}
+}
+
+// probe is the sighting as a probe of a path.
+func (s *sighting) probe(round int) path.Probe {
+	p := path.Probe{
+		TTL: s.ttl, Round: round, SrcPort: s.sport, DstPort: s.dport,
+		Sent: s.time(), SentClock: path.Capture,
+	}
+	if !s.is6 {
+		p.ID = s.id
+	}
+	if layers.IPProtocol(s.protocol) != layers.IPProtocolUDP {
+		p.Sequence = s.token
+	}
+	return p
+}
+
+// sameGroup reports whether two sightings are of the same group.
+func (s *sighting) sameGroup(o *sighting) bool {
+	return s.dst == o.dst && s.src == o.src && s.protocol == o.protocol && s.is6 == o.is6
+}
+
+// target is a hash of the destination and protocol.
+func (s *sighting) target() uint64 { return hashTarget(s.dst, s.protocol) }
+
+func hashTarget(dst [16]byte, protocol uint8) uint64 {
+	h := mix(binary.LittleEndian.Uint64(dst[:]) ^ uint64(protocol))
+	return mix(h ^ binary.LittleEndian.Uint64(dst[8:]))
+}
+
+// linkOf is a hash of where a frame was captured: the interface, and all that
+// precedes the IP packet. It is 0 if there is none of that.
+func linkOf(f *frame.Frame, p *craft.Packet) uint32 {
+	header := f.Data[:len(f.Data)-len(p.Header)-len(p.Payload)]
+	if len(header) == 0 && f.Interface == 0 {
+		return 0
+	}
+	return uint32(hashBytes(header, uint64(f.Interface)))
+}
+
+// hashBytes is not secret, and good enough to tell a few neighbours apart.
+func hashBytes(b []byte, h uint64) uint64 {
+	for ; len(b) >= 8; b = b[8:] {
+		h = mix(h ^ binary.LittleEndian.Uint64(b))
+	}
+	var rest [8]byte
+	n := copy(rest[:], b)
+	return mix(h ^ binary.LittleEndian.Uint64(rest[:]) ^ uint64(n)<<56)
+}
+
+// mix spreads every bit of x over all.
+func mix(x uint64) uint64 {
+	high, low := bits.Mul64(x^0xe7037ed1a0b428db, 0x8ebc6af09c88c6e3)
+	return high ^ low
+}
