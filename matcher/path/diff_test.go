@@ -258,6 +258,11 @@ hop 1: quoted length 60, was as sent`,
 		"a trace that began farther away": {
 			a: full(), b: edited(through("", "", r3, r4, target), func(p *path.Path) { p.Parameters.FirstTTL = 3 }),
 		},
+		"as far as a TTL can count": {
+			a:    edited(tried(probes(254, 3, r1), probes(255, 3, target)), func(p *path.Path) { p.Parameters.FirstTTL, p.Parameters.MaxTTL = 254, 255 }),
+			b:    edited(tried(probes(254, 3, r9), probes(255, 3, r1)), func(p *path.Path) { p.Parameters.FirstTTL, p.Parameters.MaxTTL = 254, 255 }),
+			want: "the target is not reached: the last answer is from hop 255, 10.0.1.1, was reached\nhop 254: new on the path: 10.0.9.1",
+		},
 		"a router refuses": {
 			a: full(), b: with(through(r1, r2), 2, 2, func(p *path.Probe) {
 				p.Reply.Kind, p.Reply.ICMPType, p.Reply.ICMPCode = matcher.Unreachable, 3, 13
@@ -436,5 +441,21 @@ func TestCertainChanges(t *testing.T) {
 	}
 	if len(all) != 3 || all[0].Kind != path.HopSilent {
 		t.Errorf("the changes themselves were changed: %v", all)
+	}
+}
+
+// The longest paths there are, with nothing in common.
+func BenchmarkDiff(b *testing.B) {
+	long := func(net byte) *path.Path {
+		var hops []string
+		for i := range 255 {
+			hops = append(hops, netip.AddrFrom4([4]byte{10, net, byte(i), 1}).String())
+		}
+		return through(hops...)
+	}
+	x, y := long(1), long(2)
+	b.ReportAllocs()
+	for b.Loop() {
+		path.Diff(x, y, nil)
 	}
 }

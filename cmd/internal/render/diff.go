@@ -8,11 +8,18 @@ import (
 	"slices"
 	"time"
 
+	_ "embed"
+
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// DiffSchemaName is the version of the JSON that Diff writes.
-const DiffSchemaName = "tracewire-diff/1"
+// DiffSchema is the JSON Schema of what Diff writes in the format json.
+//
+//go:embed tracewire-diff-1.schema.json
+var DiffSchema string
+
+// diffSchemaName is the version of the output that DiffSchema describes.
+const diffSchemaName = "tracewire-diff/1"
 
 // Side is one of two traces that are compared, and where it is from.
 type Side struct {
@@ -113,7 +120,7 @@ func newSide(s Side) sideJSON {
 }
 
 func newDiff(a, b Side, changes path.Changes) diffJSON {
-	j := diffJSON{DiffSchemaName, newSide(a), newSide(b), len(changes) == 0, make([]changeJSON, len(changes))}
+	j := diffJSON{diffSchemaName, newSide(a), newSide(b), len(changes) == 0, make([]changeJSON, len(changes))}
 	for i, c := range changes {
 		j.Changes[i] = changeJSON{
 			Kind: c.Kind.String(), HopA: pointer(c.HopA), LastA: pointer(c.LastA), HopB: pointer(c.HopB), LastB: pointer(c.LastB),

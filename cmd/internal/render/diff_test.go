@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/path"
@@ -50,38 +51,63 @@ func TestGoldenDiffs(t *testing.T) {
 	}
 }
 
-// The fields are always there, null where they have no value.
-func TestFieldsOfADiff(t *testing.T) {
-	out := object(t, compared(t, "json", plain(), rerouted(), path.Diff(plain(), rerouted(), nil)))
-	keys := func(v any) map[string]bool {
-		found := map[string]bool{}
-		for k := range v.(map[string]any) {
-			found[k] = true
-		}
-		return found
+// compiled is a JSON Schema, ready to validate; formats (IP addresses) included.
+func compiled(t testing.TB, name, text string) *jsonschema.Schema {
+	t.Helper()
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource(name, decoded(t, text)); err != nil {
+		t.Fatal(err)
 	}
-	set := func(words string) map[string]bool {
-		all := map[string]bool{}
-		for _, w := range strings.Fields(words) {
-			all[w] = true
-		}
-		return all
+	s, err := c.Compile(name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if d := cmp.Diff(set("schema a b same changes"), keys(out)); d != "" {
-		t.Errorf("-want +got\n%s", d)
-	}
-	for _, side := range []string{"a", "b"} {
-		if d := cmp.Diff(set("label target source protocol src_port dst_port started reached end"), keys(out[side])); d != "" {
-			t.Errorf("%s: -want +got\n%s", side, d)
+	return s
+}
+
+func TestADiffIsAsItsSchemaSays(t *testing.T) {
+	s := compiled(t, "tracewire-diff-1.schema.json", render.DiffSchema)
+	for _, b := range []*path.Path{plain(), rerouted(), refused(), bare(), silence(), everything()} {
+		out := compared(t, "json", plain(), b, path.Diff(plain(), b, nil))
+		if err := s.Validate(decoded(t, out)); err != nil {
+			t.Errorf("%v\n%s", err, out)
 		}
 	}
-	changes := out["changes"].([]any)
-	if len(changes) < 4 {
-		t.Errorf("%d changes", len(changes))
+}
+
+// Every field is always there, null where it has no value; and the schema takes
+// no other, nor other kinds of changes than there are.
+func TestTheSchemaOfADiffTakesNothingElse(t *testing.T) {
+	s := compiled(t, "tracewire-diff-1.schema.json", render.DiffSchema)
+	out := compared(t, "json", plain(), rerouted(), path.Diff(plain(), rerouted(), nil))
+	parts := map[string]func(map[string]any) map[string]any{
+		"the document": func(o map[string]any) map[string]any { return o },
+		"a":            func(o map[string]any) map[string]any { return o["a"].(map[string]any) },
+		"b.target":     func(o map[string]any) map[string]any { return o["b"].(map[string]any)["target"].(map[string]any) },
+		"a change":     func(o map[string]any) map[string]any { return o["changes"].([]any)[0].(map[string]any) },
 	}
-	for _, c := range changes {
-		if d := cmp.Diff(set("kind hop_a last_a hop_b last_b onward before after shift_ns doubtful text"), keys(c)); d != "" {
-			t.Errorf("-want +got\n%s", d)
+	for name, part := range parts {
+		for key := range part(object(t, out)) {
+			whole := object(t, out)
+			delete(part(whole), key)
+			if s.Validate(whole) == nil {
+				t.Errorf("%s without %s is taken", name, key)
+			}
+		}
+		whole := object(t, out)
+		part(whole)["other"] = nil
+		if s.Validate(whole) == nil {
+			t.Errorf("%s with another field is taken", name)
+		}
+	}
+	for k := path.ChangedTarget; k <= path.ChangedQuotedChecksum; k++ {
+		c := path.Change{Kind: k}
+		if k == path.ChangedRTT {
+			c.Shift = 1
+		}
+		if err := s.Validate(decoded(t, compared(t, "json", plain(), rerouted(), path.Changes{c}))); err != nil {
+			t.Errorf("%v: %v", k, err)
 		}
 	}
 }
