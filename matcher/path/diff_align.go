@@ -119,7 +119,7 @@ func align(a, b *Path) []pair {
 			pairs[i].a, pairs[i].b = pairs[i].b, pairs[i].a
 		}
 	}
-	return pairs
+	return putMoved(pairs)
 }
 
 func compareStations(a, b station) int {
@@ -199,7 +199,7 @@ func joinMoved(pairs []pair) []pair {
 			continue
 		}
 		for j := range pairs {
-			if pairs[j].a == nil && len(shared(pairs[i].a, pairs[j].b)) > 0 {
+			if pairs[j].a == nil && pairs[j].b != nil && len(shared(pairs[i].a, pairs[j].b)) > 0 {
 				pairs[j].a, pairs[j].moved = pairs[i].a, true
 				pairs[i].a = nil
 				break
@@ -207,6 +207,25 @@ func joinMoved(pairs []pair) []pair {
 		}
 	}
 	return slices.DeleteFunc(pairs, func(p pair) bool { return p.a == nil && p.b == nil })
+}
+
+// putMoved puts each hop that moved where it is in the second path.
+func putMoved(pairs []pair) []pair {
+	var moved []pair
+	rest := slices.DeleteFunc(pairs, func(p pair) bool {
+		if p.moved {
+			moved = append(moved, p)
+		}
+		return p.moved
+	})
+	for _, m := range moved {
+		i := slices.IndexFunc(rest, func(p pair) bool { return p.b != nil && p.b.ttl > m.b.ttl })
+		if i < 0 {
+			i = len(rest)
+		}
+		rest = slices.Insert(rest, i, m)
+	}
+	return rest
 }
 
 // tail looks again at the hops behind the last that answered in the other

@@ -59,6 +59,9 @@ func (s *aspect) changes(pairs []pair) []placed {
 	var found []placed
 	key, open := "", false
 	for i := range pairs {
+		if pairs[i].moved != (s.kind == HopMoved) {
+			continue // that it moved is all that is told of such a hop
+		}
 		v := s.look(&pairs[i])
 		switch {
 		case !v.shown:
@@ -133,10 +136,9 @@ func lookRemoved(p *pair) sight {
 }
 
 func lookMoved(p *pair) sight {
-	if !p.moved {
-		return same()
-	}
-	return distinct(p.a.responders(), p.b.responders(), false)
+	v := distinct(p.a.responders(), p.b.responders(), false)
+	v.key = fmt.Sprint(p.a.ttl) // each for itself
+	return v
 }
 
 // distinct is a change that only the same change continues.
@@ -174,14 +176,14 @@ func lookGone(p *pair) sight {
 }
 
 func lookSilent(p *pair) sight {
-	if p.a == nil || p.b == nil || p.moved {
+	if p.a == nil || p.b == nil {
 		return same()
 	}
 	return silence(p.a, p.b, func(v *sight, who string) { v.before = who })
 }
 
 func lookAnswers(p *pair) sight {
-	if p.a == nil || p.b == nil || p.moved {
+	if p.a == nil || p.b == nil {
 		return same()
 	}
 	return silence(p.b, p.a, func(v *sight, who string) { v.after = who })

@@ -199,6 +199,10 @@ hop 1: quoted length 60, was as sent`,
 			a: through(r1, r2, r3, r4, r5, target), b: through(r1, r3, r4, r5, r2, target),
 			want: "hop 5 (before: hop 2): moved here: 10.0.2.1",
 		},
+		"two routers moved": {
+			a: through(r7, r8, r1, r2, r3, r4, r5, target), b: through(r1, r2, r3, r4, r5, r8, r7, target),
+			want: "hop 6 (before: hop 2): moved here: 10.0.8.1\nhop 7 (before: hop 1): moved here: 10.0.7.1",
+		},
 		"a router that answered for two hops": {
 			a: through(r1, r1, r2, target), b: through(r1, r2, target),
 			want: "the target is at hop 3, was 4\nformer hop 2: gone from the path: 10.0.1.1",
