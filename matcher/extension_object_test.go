@@ -2,12 +2,14 @@ package matcher_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -195,4 +197,11 @@ func TestInterfaceRoles(t *testing.T) {
 	if d := cmp.Diff([]string{"incoming", "sub-ip-component", "outgoing", "next-hop"}, got); d != "" {
 		t.Error(d)
 	}
+}
+
+func ExampleExtensions_String() {
+	_, b := extError{length: 32, at: 128, structure: extStructure("000c 0101 05dc1001 05dc2bfd 0008 0208 00000203")}.message()
+	e, err := matcher.ParseExtensions(layers.IPProtocolICMPv4, b, false)
+	fmt.Println(e, err)
+	// Output: <MPLS:L=24001,E=0,S=0,T=1/L=24002,E=5,S=1,T=253;INC:515> <nil>
 }
