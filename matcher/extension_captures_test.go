@@ -160,6 +160,33 @@ func TestExtensionOfPcapPlusPlus(t *testing.T) {
 	}
 }
 
+// What traceroute 2.1.2 was answered in the mpls topology: with -e it prints the
+// label stacks like this. (It prints interface information in hexadecimal.)
+func TestExtensionsInTheWordsOfTraceroute(t *testing.T) {
+	got := map[string]bool{}
+	for _, m := range extMessages(t, extCaptures+"peers/traceroute-mpls.pcap") {
+		e, err := matcher.ParseExtensions(m.protocol, m.icmp, m.cut)
+		if err != nil {
+			t.Errorf("%s: %v", m, err)
+		}
+		got[e.String()] = true
+	}
+	want := map[string]bool{
+		"": true,
+		"<MPLS:L=24001,E=0,S=0,T=1/L=24002,E=5,S=1,T=253>": true,
+		"<MPLS:L=300112,E=1,S=1,T=1>":                      true,
+		"<MPLS:L=16,E=0,S=1,T=1>":                          true,
+		"<MPLS:L=1048575,E=7,S=1,T=1>":                     true,
+		"<MPLS:L=17001,E=0,S=1,T=1>":                       true,
+		"<MPLS:L=17002,E=0,S=1,T=1>":                       true,
+		"<MPLS:L=17003,E=0,S=1,T=1>":                       true,
+		`<INC:515,10.3.0.6,"et-0/0/3.0",mtu=9000>`:         true,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 // extFields are what tshark shows of an extension, in this order.
 var extFields = []string{
 	"icmp.ext.checksum.status", "icmp.ext.class", "icmp.ext.ctype",

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,6 +99,14 @@ func TestWhereAnExtensionIsFound(t *testing.T) {
 		return b
 	}
 	lured := extError{length: 17, at: 68, structure: append(append(bytes.Clone(bent), make([]byte, 48)...), extStack...)}
+	// Both are right: the one at byte 128 is a part of the other, and sums to 0.
+	inner := extStructure("0004 f800")
+	twice := extError{length: 17, at: 68, structure: extStructure(
+		extLabel + "0034 f700" + strings.Repeat("00", 44) + hex.EncodeToString(inner))}
+	withBoth := found(68, 68)
+	withBoth.Objects = append(slices.Clone(extLabels),
+		matcher.ExtensionObject{Class: 247, Length: 52, Payload: append(make([]byte, 44), inner[:4]...)},
+		matcher.ExtensionObject{Class: 248, Length: 4, Payload: []byte{}})
 	tests := []struct {
 		name string
 		extError
@@ -122,6 +131,7 @@ func TestWhereAnExtensionIsFound(t *testing.T) {
 		{"garbage Length of 93", extError{length: 93, at: 128, structure: extStack}, false, found(128, 372), nil},
 		{"garbage Length of 94", extError{length: 94, at: 128, structure: extStack}, false, found(128, 376), nil},
 		{"garbage Length of 95, IPv6", extError{v6: true, length: 95, at: 128, structure: extStack}, false, found(128, 760), nil},
+		{"a structure at Length and one at 128", twice, false, withBoth, nil},
 		{"a wrong checksum at Length, a right one at 128", lured, false, found(128, 68), nil},
 
 		{"Length set and no extension", extError{length: 32, at: 128}, false, none, nil},
