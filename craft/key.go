@@ -53,6 +53,9 @@ type Key struct {
 	ID        uint16
 	Protocol  layers.IPProtocol
 	HasCookie bool
+
+	// Short says that the packet, a quote, ends before the Token.
+	Short bool
 }
 
 // KeyOf reads the Key of a probe, whoever built it: from a captured IP packet
@@ -68,7 +71,7 @@ func KeyOf(ip []byte) (Key, error) {
 
 // Key is KeyOf for a packet that is parsed already.
 func (p *Packet) Key() (Key, error) {
-	if p.Fragment || len(p.Payload) < promised {
+	if p.Fragment {
 		return Key{}, ErrNotProbe
 	}
 	k := Key{Dst: p.Dst, ID: p.ID, Protocol: p.Protocol}
@@ -76,6 +79,9 @@ func (p *Packet) Key() (Key, error) {
 		k.ID = uint16(p.Length - ipv6Header)
 	}
 	b := p.Payload
+	if len(b) < promised {
+		return k, k.setShort(b, p.echo().request)
+	}
 	switch p.Protocol {
 	case layers.IPProtocolUDP:
 		k.SrcPort = binary.BigEndian.Uint16(b)
@@ -97,6 +103,22 @@ func (p *Packet) Key() (Key, error) {
 		return Key{}, ErrNotProbe
 	}
 	return k, nil
+}
+
+// setShort reads what there is of a transport header that ends before the Token,
+// as in captures that keep 68 bytes of a frame.
+func (k *Key) setShort(b []byte, echoRequest uint8) error {
+	k.Short = true
+	switch {
+	case (k.Protocol == layers.IPProtocolUDP || k.Protocol == layers.IPProtocolTCP) && len(b) >= 4:
+		k.SrcPort = binary.BigEndian.Uint16(b)
+		k.DstPort = binary.BigEndian.Uint16(b[2:])
+		return nil
+	case (k.Protocol == layers.IPProtocolICMPv4 || k.Protocol == layers.IPProtocolICMPv6) && len(b) >= 6 && b[0] == echoRequest:
+		k.SrcPort = binary.BigEndian.Uint16(b[4:])
+		return nil
+	}
+	return ErrNotProbe
 }
 
 // echo is the ICMP types of an echo request and its reply.
@@ -268,12 +290,12 @@ func (k *Key) Same(v View, o *Key) bool {
 // likeliest first: two of {source port, ID, Token}, the ID also with its bytes
 // swapped, as some hosts quote it.
 func (k *Key) Sought(yield func(View, *Key) bool) {
-	if !yield(PortToken, k) || !yield(PortID, k) || !yield(IDToken, k) || k.Dst.Is6() {
+	if !k.Short && !yield(PortToken, k) || !yield(PortID, k) || !k.Short && !yield(IDToken, k) || k.Dst.Is6() {
 		return
 	}
 	swapped := *k
 	swapped.ID = bits.ReverseBytes16(k.ID)
-	_ = yield(PortID, &swapped) && yield(IDToken, &swapped)
+	_ = yield(PortID, &swapped) && !k.Short && yield(IDToken, &swapped)
 }
 
 // Agreement counts how many of the source port, the ID (also with its bytes
@@ -290,7 +312,7 @@ func (k *Key) Agreement(quote *Key) int {
 	if k.ID == quote.ID || k.ID == bits.ReverseBytes16(quote.ID) && k.Dst.Is4() {
 		n++
 	}
-	if k.Token == quote.Token {
+	if k.Token == quote.Token && !quote.Short {
 		n++
 	}
 	return n

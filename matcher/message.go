@@ -48,7 +48,7 @@ func (m *Message) Read(f *frame.Frame) error {
 	p := &m.Packet
 	if m.Direction != frame.In && maybeProbe(p) {
 		m.Key, err = p.Key()
-		m.IsProbe = err == nil
+		m.IsProbe = err == nil && !m.Key.Short
 	}
 	if m.Direction == frame.Out {
 		return m.verdict() // what this host says is no reply

@@ -13,7 +13,7 @@ func (p *Path) Events(emit func(Event)) {
 	begun := *p
 	begun.Probes = nil
 	emit(Event{Kind: Started, Path: &begun})
-	for _, s := range p.steps() {
+	for _, s := range p.moments() {
 		emit(s.event(&p.Probes[s.probe]))
 	}
 	for _, h := range p.Hops() {
@@ -22,40 +22,40 @@ func (p *Path) Events(emit func(Event)) {
 	emit(Event{Kind: Ended, Path: p})
 }
 
-// step is something that happened to a probe.
-type step struct {
+// moment is something that happened to a probe.
+type moment struct {
 	at    time.Time
 	kind  EventKind
 	probe int
 	extra int // of an Answer: its place in Extra, or firstReply
 }
 
-// steps are what happened to the probes, in order.
-func (p *Path) steps() []step {
-	all := make([]step, 0, 2*len(p.Probes))
+// moments are what happened to the probes, in order.
+func (p *Path) moments() []moment {
+	all := make([]moment, 0, 2*len(p.Probes))
 	for i := range p.Probes {
 		probe := &p.Probes[i]
 		if !probe.Sent.IsZero() {
-			all = append(all, step{probe.Sent, ProbeOut, i, 0})
+			all = append(all, moment{probe.Sent, ProbeOut, i, 0})
 		}
 		if probe.Status == Timeout || probe.Status == Late || probe.Status == Unsent {
-			all = append(all, step{probe.Sent.Add(p.Parameters.Wait.Max), GaveUp, i, 0})
+			all = append(all, moment{probe.Sent.Add(p.Parameters.Wait.Max), GaveUp, i, 0})
 		}
 		if probe.Reply != nil {
-			all = append(all, step{probe.Reply.Received, Answer, i, firstReply})
+			all = append(all, moment{probe.Reply.Received, Answer, i, firstReply})
 		}
 		for j := range probe.Extra {
-			all = append(all, step{probe.Extra[j].Received, Answer, i, j})
+			all = append(all, moment{probe.Extra[j].Received, Answer, i, j})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b step) int {
+	slices.SortStableFunc(all, func(a, b moment) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.probe, b.probe))
 	})
 	return all
 }
 
-// event is the Event of a step, with the probe as it was then.
-func (s step) event(now *Probe) Event {
+// event is the Event of a moment, with the probe as it was then.
+func (s moment) event(now *Probe) Event {
 	probe := *now
 	switch {
 	case s.kind == ProbeOut:

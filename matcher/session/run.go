@@ -272,7 +272,7 @@ func (r *series) goesOn(v uint64) bool {
 
 // alike reports whether a probe has the looks of the run's.
 func (r *run) alike(s *sighting) bool {
-	return uint64(s.length) == r.style.length.last && s.tos == r.style.tos && s.df == r.style.df
+	return uint64(s.length) == r.style.length.last && s.df == r.style.df
 }
 
 // looks counts what speaks for a probe besides ports: less than strong.
@@ -281,6 +281,9 @@ func (r *run) looks(s *sighting) (n int) {
 		n += 2
 	}
 	if r.style.id.follows(uint64(s.id)) {
+		n++
+	}
+	if s.tos == r.style.tos {
 		n++
 	}
 	if s.payload == r.style.payload.last {

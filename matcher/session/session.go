@@ -67,7 +67,26 @@ type targetKey struct {
 // group is what was sent from one address to another.
 type group struct {
 	key  groupKey
-	runs []*run // those that are not over, the latest last
+	runs []*run                 // those that are not over, the latest last
+	syns map[[2]uint16]struct{} // of TCP: the ports that a SYN was sent from and to
+}
+
+// connects notes the connection that a TCP probe asks for, and reports whether
+// it is one of a connection that was asked for before: then it is none.
+func (g *group) connects(s *sighting) bool {
+	if g.key.protocol != layers.IPProtocolTCP {
+		return false
+	}
+	ports := [2]uint16{s.sport, s.dport}
+	if s.flags&flagSYN == 0 {
+		_, asked := g.syns[ports]
+		return asked
+	}
+	if g.syns == nil {
+		g.syns = map[[2]uint16]struct{}{}
+	}
+	g.syns[ports] = struct{}{}
+	return false
 }
 
 // NewFinder returns a Finder that calls emit for each trace, in the order in
@@ -160,13 +179,13 @@ var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 // they carry no data, and are neither a reset nor the answer to a SYN. Of a
 // quote that ends before the flags, only the length can tell.
 func likeTCPProbe(p *craft.Packet) bool {
-	const syn, rst, ack, header = 0x02, 0x04, 0x10, 20
+	const header = 20
 	b, length := p.Payload, p.Length-len(p.Header)
 	if len(b) < header {
 		return length <= 2*header
 	}
-	flags := b[13]
-	return length <= int(b[12]>>4)*4 && flags&rst == 0 && flags&(syn|ack) != syn|ack
+	flags := b[tcpFlags]
+	return length <= int(b[12]>>4)*4 && flags&flagRST == 0 && flags&(flagSYN|flagACK) != flagSYN|flagACK
 }
 
 // probe takes a packet that may be a probe.
@@ -187,7 +206,7 @@ func (s *Finder) probe(f *frame.Frame, m *matcher.Message) bool {
 
 // add adds a probe to the run of its group that it fits best, or to a new one.
 func (s *Finder) add(g *group, seen *sighting) {
-	if s.copies.probe(seen) {
+	if s.copies.probe(seen) || g.connects(seen) {
 		return
 	}
 	r := g.fitting(seen)

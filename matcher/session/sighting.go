@@ -15,7 +15,7 @@ import (
 )
 
 // sighting is what is kept of a packet that is, or may turn out to be, a probe:
-// 72 bytes without a pointer.
+// 80 bytes without a pointer.
 type sighting struct {
 	src, dst      [16]byte
 	at            int64  // nanoseconds since 1970
@@ -27,7 +27,8 @@ type sighting struct {
 	id, length    uint16 // length: of the IP packet
 	ttl, tos      uint8
 	protocol      uint8
-	is6, df, used bool // used: it was taken out of the window
+	flags         uint8 // of TCP, where they are visible
+	is6, df, used bool  // used: it was taken out of the window
 }
 
 func newSighting(f *frame.Frame, m *matcher.Message) sighting {
@@ -45,12 +46,24 @@ func quotedSighting(m *matcher.Message) sighting {
 }
 
 func sightingOf(p *craft.Packet, key *craft.Key) sighting {
-	return sighting{
+	s := sighting{
 		src: p.Src.As16(), dst: p.Dst.As16(), payload: key.Cookie, token: key.Token,
 		sport: key.SrcPort, dport: key.DstPort, id: key.ID, length: uint16(p.Length),
 		ttl: p.TTL, tos: p.TOS, protocol: uint8(p.Protocol), is6: p.Is6(), df: p.DF,
 	}
+	if p.Protocol == layers.IPProtocolTCP && len(p.Payload) > tcpFlags {
+		s.flags = p.Payload[tcpFlags]
+	}
+	return s
 }
+
+// Where TCP's flags are, and those that matter (RFC 9293, section 3.1).
+const (
+	tcpFlags = 13
+	flagSYN  = 0x02
+	flagRST  = 0x04
+	flagACK  = 0x10
+)
 
 func (s *sighting) addr(a [16]byte) netip.Addr {
 	if s.is6 {

@@ -107,7 +107,7 @@ func (r *run) likeTracert() bool {
 
 // likeHping: no payload, and source ports that count, one probe after the other.
 func (r *run) likeHping() bool {
-	if int(r.first.length) != r.packet(0) || r.burst || r.is6() {
+	if int(r.first.length) != r.packet(0) || r.is6() {
 		return false
 	}
 	if r.isEcho() {

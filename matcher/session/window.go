@@ -18,8 +18,8 @@ type window struct {
 }
 
 const (
-	// maxWindow packets of 72 bytes, and the table, are 64 MB.
-	maxWindow = 860_000
+	// maxWindow packets of 80 bytes, and the table, are 64 MB.
+	maxWindow = 780_000
 	windowBit = 20
 
 	// maxWalk bounds how many packets to a target are looked at.
