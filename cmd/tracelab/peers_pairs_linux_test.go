@@ -114,26 +114,27 @@ const ordinaryTTL = 33
 // pairs are the probes and replies among a file's packets, one in a line, by
 // the replies' order. It goes by simple rules that have nothing of tracewire's:
 //
-//   - an ICMP error is of the packet that has the addresses, protocol, IP ID,
-//     ports, identifier and sequence numbers that it quotes;
+//   - an ICMP error is of the packet that has the addresses, protocol, ports,
+//     identifier and sequence numbers that it quotes;
 //   - an echo reply is of the request with its identifier and sequence number,
-//     what comes by UDP is of the packet with its ports, and a TCP segment of
-//     one with its ports whose sequence number it acknowledges;
-//   - where that leaves several, those with the quoted checksum and flow label
-//     are preferred, then those unanswered, then those with the TTL that was used
-//     last; of these it is the earliest.
+//     what comes by UDP is of the packet with its ports, a SYN/ACK or RST is of the
+//     SYN that it acknowledges, and a RST is of an ACK out of the blue;
+//   - where that leaves several, those with the quoted IP ID, checksum and
+//     flow label are preferred, then those unanswered, then those with the TTL
+//     that was used last; of these it is the earliest;
+//   - what was captured twice at once counts once.
 func pairs(t *testing.T, packets []shown) string {
 	t.Helper()
-	start := 0
+	if len(packets) == 0 {
+		t.Fatal("no packets")
+	}
+	start := packets[0].number(t, "frame.number") - 1
 	var b strings.Builder
 	b.WriteString("# probe\treply\tTTL\tfrom\tkind\tRTT in ns\tof\tto\n")
 	answered := map[int]bool{}
 	for i, reply := range packets {
-		if i == 0 {
-			start = reply.number(t, "frame.number") - 1
-		}
 		probe, ok := probeOf(packets[:i], reply, answered)
-		if !ok {
+		if !ok || i > 0 && isCopy(reply, packets[i-1]) {
 			continue
 		}
 		answered[probe] = true
@@ -150,6 +151,13 @@ func pairs(t *testing.T, packets []shown) string {
 			reply.first("ip.src", "ipv6.src"), kind(reply), reply.nanoseconds(t)-sent.nanoseconds(t), of, sent.first("ip.dst", "ipv6.dst"))
 	}
 	return b.String()
+}
+
+// isCopy tells whether two packets are the same in all but the frame's number.
+func isCopy(a, b shown) bool {
+	return !slices.ContainsFunc(fields, func(f string) bool {
+		return !slices.Equal(a[f], b[f]) && f != "frame.number" && f != "frame.interface_id"
+	})
 }
 
 // kind says what sort of answer a packet is, and is empty for all others.
@@ -173,22 +181,24 @@ func kind(p shown) string {
 
 // probeOf is the place of the packet that a reply answers.
 func probeOf(before []shown, reply shown, answered map[int]bool) (place int, ok bool) {
+	var same []string
 	fits := answers
 	if k := kind(reply); k == "" {
 		return 0, false
 	} else if strings.HasPrefix(k, "icmp") {
 		fits = quotes
+		same = []string{"ip.id", "udp.checksum", "tcp.checksum", "icmp.checksum", "icmpv6.checksum", "ipv6.flow"}
 	}
 	var found []int
 	for i, p := range before {
-		if fits(reply, p) {
+		if fits(reply, p) && !continues(before[:i], p) && (i == 0 || !isCopy(p, before[i-1])) {
 			found = append(found, i)
 		}
 	}
 	if len(found) == 0 {
 		return 0, false
 	}
-	for _, f := range []string{"udp.checksum", "tcp.checksum", "icmp.checksum", "icmpv6.checksum", "ipv6.flow"} {
+	for _, f := range same {
 		found = preferred(found, func(i int) bool { return before[i].first(f) == reply.last(f) })
 	}
 	found = preferred(found, func(i int) bool { return !answered[i] })
@@ -213,7 +223,7 @@ func quotes(reply, p shown) bool {
 		return false
 	}
 	for _, names := range [][]string{
-		{"ip.src", "ipv6.src"}, {"ip.dst", "ipv6.dst"}, {"ip.proto", "ipv6.nxt"}, {"ip.id"},
+		{"ip.src", "ipv6.src"}, {"ip.dst", "ipv6.dst"}, {"ip.proto", "ipv6.nxt"},
 		{"icmp.ident", "icmpv6.echo.identifier"}, {"icmp.seq", "icmpv6.echo.sequence_number"},
 		{"udp.srcport"}, {"udp.dstport"}, {"tcp.srcport"}, {"tcp.dstport"}, {"tcp.seq"},
 	} {
@@ -246,9 +256,11 @@ func answers(reply, p shown) bool {
 	return false
 }
 
+// The flags of segments that probe, or answer.
+const syn, ack, synAck, rst, rstAck = "0x0002", "0x0010", "0x0012", "0x0004", "0x0014"
+
 // acknowledges tells whether a segment is what a SYN or a bare ACK draws.
 func acknowledges(reply, p shown) bool {
-	const syn, ack, synAck, rst, rstAck = "0x0002", "0x0010", "0x0012", "0x0004", "0x0014"
 	switch p.first("tcp.flags") {
 	case syn:
 		seq, err := strconv.ParseUint(p.first("tcp.seq"), 10, 32)
@@ -258,4 +270,16 @@ func acknowledges(reply, p shown) bool {
 		return reply.first("tcp.flags") == rst && p.first("tcp.len") == "0" && reply.first("tcp.seq") == p.first("tcp.ack")
 	}
 	return false
+}
+
+// continues tells whether a packet belongs to a connection that a SYN of its
+// sender's opened. mtr's have low TTLs too.
+func continues(before []shown, p shown) bool {
+	if p.first("tcp.flags") != ack {
+		return false
+	}
+	return slices.ContainsFunc(before, func(b shown) bool {
+		return b.first("tcp.flags") == syn && b.first("ip.dst", "ipv6.dst") == p.first("ip.dst", "ipv6.dst") &&
+			b.first("tcp.srcport") == p.first("tcp.srcport") && b.first("tcp.dstport") == p.first("tcp.dstport")
+	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -56,15 +57,47 @@ func scamper(method string) string {
 	return "scamper -p 1000 -O json -c 'trace -P " + method + " -q 2 -Q -w 1' -i DST"
 }
 
-// places are topologies, with the destination there.
+// scamperAll traces to three hosts at once.
+const scamperAll = "scamper -p 1000 -w 3 -O json -c 'trace -P udp-paris -q 1 -w 1' -i 198.51.100.80 10.2.0.6 10.1.0.4"
+
+// places are topologies, with the destination there, and whether all modes are
+// recorded in them.
 var places = []struct {
 	topology, dst, dst6 string
+	all                 bool
 }{
-	{"chain", "198.51.100.80", "2001:db8:3::80"},
-	{"demo", "198.51.100.80", "2001:db8:3::80"},
-	{"mpls", "198.51.100.1", ""},
-	{"nat", "198.51.100.1", ""},
-	{"diamond", "198.51.100.1", ""},
+	{"chain", "198.51.100.80", "2001:db8:3::80", true},
+	{"demo", "198.51.100.80", "2001:db8:3::80", true},
+	{"mpls", "198.51.100.1", "2001:db8:3::80", false},
+	{"nat", "198.51.100.1", "", false},
+	{"diamond", "198.51.100.1", "2001:db8:3::80", false},
+}
+
+// single are runs in topologies or with options that one program is enough for.
+var single = []struct{ name, topology, command string }{
+	{"traceroute-lossy", "lossy", "traceroute -n 198.51.100.1"},
+	{"traceroute-icmp-lossy", "lossy", "traceroute -n -I 198.51.100.1"},
+	{"mtr-lossy", "lossy", mtr + "-c 10 198.51.100.1"},
+	{"traceroute-quotes", "quotes", "traceroute -n -w 1 198.51.100.1"},
+	{"traceroute-icmp-quotes", "quotes", "traceroute -n -w 1 -I 198.51.100.1"},
+	{"traceroute-tcp-quotes", "quotes", "traceroute -n -w 1 -T 198.51.100.1"},
+	{"mtr-quotes", "quotes", mtr + "198.51.100.1"},
+	{"scamper-quotes", "quotes", strings.ReplaceAll(scamper("udp-paris"), "DST", "198.51.100.1")},
+	{"tcptraceroute-quotes", "quotes", "tcptraceroute -n -w 1 198.51.100.1"},
+	{"traceroute-limits", "limits", "traceroute -n 198.51.100.1"},
+	{"mtr-limits", "limits", mtr + "198.51.100.1"},
+	{"traceroute-firewall", "firewall", "traceroute -n 198.51.100.1"},
+	{"traceroute-icmp-firewall", "firewall", "traceroute -n -I 198.51.100.2"},
+	{"traceroute-tcp-firewall", "firewall", "traceroute -n -T -p 443 198.51.100.7"},
+	{"mtr-firewall", "firewall", mtr + "198.51.100.4"},
+	{"mtr-per-packet", "per-packet", mtr + "-c 10 198.51.100.1"},
+	{"traceroute-first-3-chain", "chain", "traceroute -n -f 3 -q 1 -p 40000 198.51.100.80"},
+	{"traceroute-udplite-chain", "chain", "traceroute -n -UL 198.51.100.80"},
+	{"mtr-tcp-443-chain", "chain", mtr + "-T -P 443 -f 2 198.51.100.80"},
+	{"mtr-udp-53-chain", "chain", mtr + "-u -P 53 198.51.100.80"},
+	{"mtr-sized-chain", "chain", mtr + "-s 200 198.51.100.80"},
+	{"scamper-parallel-chain", "chain", "scamper -p 1000 -O json -c 'trace -P icmp-paris -q 1 -N 4 -w 1' -i 198.51.100.80"},
+	{"traceroute-loaded-chain", "chain", "traceroute -n 198.51.100.80 1400"},
 }
 
 // recording is a capture, and what ran while it was made.
@@ -97,6 +130,31 @@ var mixed = []recording{
 	{
 		name: "interleaved-icmp-demo", topology: "demo",
 		commands: []string{"traceroute -n -I 198.51.100.80", mtr + "198.51.100.80", "nmap -n -sn -PE --traceroute 198.51.100.80"},
+	},
+	{
+		name: "pair-chain", topology: "chain",
+		commands: []string{"traceroute -n 198.51.100.80", "traceroute -n 198.51.100.80"},
+	},
+	{
+		name: "pair-mtr-chain", topology: "chain",
+		commands: []string{mtr + "198.51.100.80", mtr + "198.51.100.80"},
+	},
+	{
+		name: "targets-chain", topology: "chain",
+		commands: []string{scamperAll, "mtr -n --raw -c 3 -i 0.3 -G 1 10.3.0.7"},
+	},
+	{
+		name: "doubled-chain", topology: "chain",
+		commands: []string{"traceroute -n -I 198.51.100.80"},
+		then:     "mergecap -F nsecpcap -w $f.new $f.pcap $f.pcap && mv $f.new $f.pcap",
+	},
+	{
+		name: "replies-demo", topology: "demo",
+		commands: []string{"traceroute -n -I 198.51.100.80"}, capture: tcpdump + "-i eth0 -Q in",
+	},
+	{
+		name: "probes-demo", topology: "demo",
+		commands: []string{"traceroute -n -I 198.51.100.80"}, capture: tcpdump + "-i eth0 -Q out",
 	},
 	{
 		name: "twice-chain", topology: "chain",
@@ -153,7 +211,7 @@ func recordings() []recording {
 	var all []recording
 	for _, p := range places {
 		for _, m := range modes {
-			if !m.everywhere && p.dst6 == "" {
+			if !m.everywhere && !p.all {
 				continue
 			}
 			name := m.name + "-" + p.topology
@@ -162,6 +220,9 @@ func recordings() []recording {
 				all = append(all, recording{name: name + "-ipv6", topology: p.topology, commands: []string{strings.ReplaceAll(m.six, "DST", p.dst6)}})
 			}
 		}
+	}
+	for _, s := range single {
+		all = append(all, recording{name: s.name, topology: s.topology, commands: []string{s.command}})
 	}
 	return append(all, mixed...)
 }
@@ -210,15 +271,14 @@ func (r recording) script(path string) string {
 	if r.around != "" {
 		lines = append(lines, around, around+" & beside=$!")
 	}
-	var wait []string
-	for _, c := range r.commands {
-		name, _, _ := strings.Cut(c, " ")
+	for i, c := range r.commands {
 		suffix := ".txt"
 		if len(r.commands) > 1 {
-			suffix = "-" + name + ".txt"
+			suffix = fmt.Sprintf("-%d.txt", i+1)
 		}
 		lines = append(lines, "{ echo "+quoted("# "+c)+"; "+c+"; } >$f"+suffix+" & running+=\" $!\"")
 	}
+	var wait []string
 	if r.commands != nil {
 		wait = append(wait, "wait $running")
 	}
