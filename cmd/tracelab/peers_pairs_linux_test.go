@@ -53,6 +53,19 @@ func (p shown) number(t *testing.T, name string) int {
 	return n
 }
 
+func (p shown) ttl(t *testing.T) int {
+	t.Helper()
+	if len(p["ip.ttl"]) > 0 {
+		return p.number(t, "ip.ttl")
+	}
+	return p.number(t, "ipv6.hlim")
+}
+
+// way is where a packet comes from and goes to, and its protocol.
+func (p shown) way() string {
+	return strings.Join([]string{p.first("ip.src", "ipv6.src"), p.first("ip.dst", "ipv6.dst"), p.first("ip.proto", "ipv6.nxt")}, " ")
+}
+
 // nanoseconds is when the packet was captured, since 1970.
 func (p shown) nanoseconds(t *testing.T) int64 {
 	t.Helper()
@@ -123,6 +136,8 @@ const ordinaryTTL = 33
 //     flow label are preferred, then those unanswered, then those with the TTL
 //     that was used last; of these it is the earliest;
 //   - what was captured twice at once counts once.
+//
+// The last line has the probes that nothing answers.
 func pairs(t *testing.T, packets []shown) string {
 	t.Helper()
 	if len(packets) == 0 {
@@ -139,18 +154,56 @@ func pairs(t *testing.T, packets []shown) string {
 		}
 		answered[probe] = true
 		sent := packets[probe]
-		ttl, err := strconv.Atoi(sent.first("ip.ttl", "ipv6.hlim"))
-		if err != nil {
-			t.Fatal(err)
-		}
 		of := "trace"
-		if ttl >= ordinaryTTL {
+		if sent.ttl(t) >= ordinaryTTL {
 			of = "other"
 		}
-		fmt.Fprintf(&b, "%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\n", sent.number(t, "frame.number")-start, reply.number(t, "frame.number")-start, ttl,
+		fmt.Fprintf(&b, "%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\n", sent.number(t, "frame.number")-start, reply.number(t, "frame.number")-start, sent.ttl(t),
 			reply.first("ip.src", "ipv6.src"), kind(reply), reply.nanoseconds(t)-sent.nanoseconds(t), of, sent.first("ip.dst", "ipv6.dst"))
 	}
-	return b.String()
+	b.WriteString("# unanswered:")
+	for _, i := range unanswered(t, packets, answered) {
+		fmt.Fprintf(&b, " %d", packets[i].number(t, "frame.number")-start)
+	}
+	return b.String() + "\n"
+}
+
+// unanswered are the places of probes without a reply: of what has a low TTL,
+// that which is like an answered probe in protocol and addresses, or which comes
+// with three TTLs at least.
+func unanswered(t *testing.T, packets []shown, answered map[int]bool) []int {
+	t.Helper()
+	const several = 3
+	ttls := map[string]map[int]bool{}
+	hit := map[string]bool{}
+	var low []int
+	for i, p := range packets {
+		if !probes(packets[:i], p) || p.ttl(t) >= ordinaryTTL || i > 0 && isCopy(p, packets[i-1]) {
+			continue
+		}
+		low = append(low, i)
+		if ttls[p.way()] == nil {
+			ttls[p.way()] = map[int]bool{}
+		}
+		ttls[p.way()][p.ttl(t)] = true
+		hit[p.way()] = hit[p.way()] || answered[i]
+	}
+	return slices.DeleteFunc(low, func(i int) bool {
+		way := packets[i].way()
+		return answered[i] || !hit[way] && len(ttls[way]) < several
+	})
+}
+
+// probes tells whether a packet is one with which programs probe: a request, a
+// datagram or the like, or what opens a connection.
+func probes(before []shown, p shown) bool {
+	switch {
+	case p.first("icmp.type", "icmpv6.type") != "":
+		return asks(p)
+	case p.first("tcp.flags") != "":
+		return slices.Contains([]string{syn, ack}, p.first("tcp.flags")) && !continues(before, p)
+	}
+	return p.first("udp.srcport") != ""
 }
 
 // isCopy tells whether two packets are the same in all but the frame's number.
