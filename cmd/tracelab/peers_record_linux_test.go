@@ -103,8 +103,8 @@ var single = []struct{ name, topology, command string }{
 // recording is a capture, and what ran while it was made.
 type recording struct {
 	name, topology string
-	// commands run at the same time. What one prints is NAME.txt; with more, it
-	// is NAME-PROGRAM.txt of each.
+	// commands run at the same time. What one prints is NAME.txt; with more, they
+	// are NAME-1.txt and so on.
 	commands []string
 	// around is a shell script: ordinary traffic. It runs once before the
 	// commands, once beside them, once after.
