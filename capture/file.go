@@ -174,7 +174,7 @@ func (f *File) Stats() Stats { return f.decoder.stats() }
 // has grown. Any goroutine may call it at any time.
 func (f *File) Progress() (read, total int64) { return f.read.Load(), f.total }
 
-// Read is what the File reads from: src, counted.
+// counted is what the File reads from: src, counted.
 type counted struct{ *File }
 
 func (c counted) Read(b []byte) (int, error) {

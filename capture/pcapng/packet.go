@@ -66,8 +66,8 @@ func (r *Reader) packet(rest []byte, f *frame.Frame, p packet) error {
 	if !ok {
 		return r.bad("the stamp is more than 2^63 nanoseconds away from 1970")
 	}
-	r.last = time.Unix(0, ns).UTC()
-	r.fill(f, p, rest)
+	r.last = ns
+	r.fill(f, from.link, &p, rest)
 	if options := rest[padded(int(p.captured)):]; len(options) > 0 {
 		if err := r.packetOptions(options, f); err != nil {
 			return err
@@ -96,20 +96,23 @@ func (r *Reader) simple(body []byte, f *frame.Frame) error {
 	if err := r.fits(p.captured, body[4:]); err != nil {
 		return err
 	}
-	r.fill(f, p, body[4:])
+	r.fill(f, from.link, &p, body[4:])
 	f.Comments = r.said()
 	return nil
 }
 
-// fill makes f a frame without comments, stamped r.last.
-func (r *Reader) fill(f *frame.Frame, p packet, rest []byte) {
-	*f = frame.Frame{
-		Time:      r.last,
-		Data:      rest[:p.captured:p.captured],
-		Length:    int(min(max(p.captured, p.length), math.MaxInt32)), // an int may have 32 bits
-		Link:      r.sources[r.first+int(p.source)].link,
-		Interface: r.first + int(p.source),
-	}
+// fill makes f a frame without comments, stamped r.last. (It sets the fields
+// one by one because a whole Frame would be built elsewhere and moved.)
+func (r *Reader) fill(f *frame.Frame, link frame.LinkType, p *packet, rest []byte) {
+	f.Time = time.Unix(0, r.last).UTC()
+	f.Read = time.Time{}
+	f.Data = rest[:p.captured:p.captured]
+	f.Length = int(min(max(p.captured, p.length), math.MaxInt32)) // an int may have 32 bits
+	f.Link = link
+	f.Direction = frame.Unknown
+	f.Interface = r.first + int(p.source)
+	f.Comments = nil
+	f.Step = 0
 }
 
 // from finds an interface by its number in the section.

@@ -9,7 +9,6 @@ import (
 	"math/bits"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
 )
@@ -44,9 +43,9 @@ type Reader struct {
 	names      map[netip.Addr]string
 	text       int // what is left of maxText
 
-	last        time.Time // the stamp of the frame before
-	comments    []string  // of the frame that comes next
-	commentText int       // how much text they are
+	last        int64    // the stamp of the frame before, in nanoseconds since 1970
+	comments    []string // of the frame that comes next
+	commentText int      // how much text they are
 }
 
 // source is what of an interface is needed for each of its frames.
@@ -66,7 +65,6 @@ func NewReader(src io.Reader) (*Reader, error) {
 	r := &Reader{
 		in:   window{in: bufio.NewReaderSize(src, readAhead)},
 		text: maxText,
-		last: time.Unix(0, 0).UTC(),
 	}
 	if err := r.begin(); err == io.EOF {
 		return nil, errors.New("empty file")
@@ -99,7 +97,6 @@ func NewReader(src io.Reader) (*Reader, error) {
 //     the section has not described so far;
 //   - a stamp that is more than 2^63 nanoseconds away from 1970.
 func (r *Reader) Next(f *frame.Frame) error {
-	r.comments, r.commentText = r.comments[:0], 0
 	for {
 		if err := r.finish(); err != nil {
 			return err
@@ -291,12 +288,14 @@ func (r *Reader) comment(value []byte) {
 	}
 }
 
-// said are the comments of a frame.
+// said are the comments of a frame. Those of the next one take their place.
 func (r *Reader) said() []string {
-	if len(r.comments) == 0 {
+	said := r.comments
+	if len(said) == 0 {
 		return nil
 	}
-	return r.comments[:len(r.comments):len(r.comments)]
+	r.comments, r.commentText = said[:0], 0
+	return said[:len(said):len(said)]
 }
 
 // toText makes a string of what an option holds (section 3.5: a NUL ends it).
