@@ -80,6 +80,7 @@ func newPath(queries int, probes ...path.Probe) *path.Path {
 			NextHop: netip.MustParseAddr("192.0.2.254"), NextHopMAC: net.HardwareAddr{2, 0, 0, 0, 0, 0xfe},
 		},
 		Protocol: layers.IPProtocolUDP,
+		Tool:     "tracewire",
 		Parameters: path.Parameters{
 			FirstTTL: 1, MaxTTL: 30, Queries: queries, InFlight: 16,
 			Wait:    path.Wait{Max: 5 * time.Second, Here: 3, Near: 10},
@@ -199,7 +200,7 @@ func events(p *path.Path) []path.Event {
 	begun.Probes, begun.Counters, begun.Ended = nil, path.Counters{}, time.Time{}
 	all := []path.Event{{Kind: path.Started, Path: &begun}}
 	for _, probe := range p.Probes {
-		if probe.SentClock == path.Kernel {
+		if probe.SentClock != path.User && probe.TTL != 0 {
 			all = append(all, path.Event{Kind: path.ProbeOut, Probe: probe})
 		}
 		if probe.Status == path.Timeout || probe.Status == path.Late || probe.Status == path.Unsent {
@@ -259,6 +260,9 @@ func traces() map[string][]path.Event {
 		"belated":   belated(),
 		"all":       events(everything()),
 		"bare":      events(bare()),
+		"icmpv6":    events(icmpv6()),
+		"tcp":       events(tcp()),
+		"replies":   events(replies()),
 	}
 }
 
@@ -323,7 +327,7 @@ func tellingHop(ttl uint8, all []path.Event, probes ...path.Probe) []path.Event 
 // that can have none have none somewhere.
 func everything() *path.Path {
 	short := unreachable(3, 3, r3, 4, ms)
-	short.Reply.MTU, short.Reply.Quoted.Checksum, short.Reply.Quoted.HasChecksum = 1400, 0, false
+	short.Reply.Kind, short.Reply.MTU, short.Reply.Quoted.Checksum, short.Reply.Quoted.HasChecksum = matcher.PacketTooBig, 1400, 0, false
 	short.Reply.MatchedBy, short.Reply.Basis = matcher.ByFields, path.BySameAddress
 	problem := unreachable(4, 4, r4, 0, 2*ms)
 	problem.Reply.Kind, problem.Reply.ICMPType, problem.Reply.MatchedBy = matcher.ParameterProblem, 12, matcher.ByOrder
@@ -354,7 +358,7 @@ func TestGoldenFiles(t *testing.T) {
 	for name, all := range traces() {
 		golden(t, name+".txt", rendered(t, "text", names, all))
 		golden(t, name+".n.txt", rendered(t, "text", namer(nil), all))
-		if name == "all" || name == "bare" {
+		if slices.Contains([]string{"all", "bare", "icmpv6", "tcp", "replies"}, name) {
 			golden(t, name+".json", rendered(t, "json", names, all))
 			golden(t, name+".jsonl", rendered(t, "jsonl", names, all))
 		}

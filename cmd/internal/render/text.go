@@ -15,11 +15,12 @@ import (
 
 // text writes the lines that Linux traceroute 2.1 writes.
 type text struct {
-	w       io.Writer
-	notes   io.Writer
-	names   Namer
-	queries int
-	written map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
+	w        io.Writer
+	notes    io.Writer
+	names    Namer
+	queries  int
+	captured bool           // the probes are those of a capture: no field stands for one that was never sent
+	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
 }
 
 // Event implements Renderer.
@@ -28,13 +29,16 @@ func (t *text) Event(e path.Event) error {
 	switch e.Kind {
 	case path.Started:
 		p := e.Path
-		t.queries, t.written = p.Parameters.Queries, map[uint8]bool{}
-		fmt.Fprintf(&b, "traceroute to %s (%v), %d hops max, %d byte packets\n",
-			Printable(p.Target.Host), p.Target.Addr, p.Parameters.MaxTTL, p.Parameters.Length)
+		t.queries, t.captured, t.written = p.Parameters.Queries, p.Clock.Captured, map[uint8]bool{}
+		header(&b, p)
 	case path.Answer:
 		t.names.Want(e.Reply.From)
 	case path.Decided:
-		t.hop(&b, &e.Hop)
+		if e.Hop.TTL == 0 {
+			t.stranger(&b, &e.Hop)
+		} else {
+			t.hop(&b, &e.Hop)
+		}
 	case path.Ended:
 		return t.note(e.Path)
 	}
@@ -43,6 +47,19 @@ func (t *text) Event(e path.Event) error {
 	}
 	_, err := t.w.Write(b.Bytes())
 	return err
+}
+
+// header writes the line that begins a trace. A capture of nothing but replies
+// tells less: then words stand in the place of the numbers.
+func header(b *bytes.Buffer, p *path.Path) {
+	hops, packets := "hops not known", "packet length not known"
+	if n := p.Parameters.MaxTTL; n != 0 {
+		hops = fmt.Sprintf("%d hops max", n)
+	}
+	if n := p.Parameters.Length; n != 0 {
+		packets = fmt.Sprintf("%d byte packets", n)
+	}
+	fmt.Fprintf(b, "traceroute to %s (%v), %s, %s\n", Printable(p.Target.Host), p.Target.Addr, hops, packets)
 }
 
 // note says where the path ends if the reply that told so came after that hop's
@@ -68,7 +85,7 @@ func ends(r *path.Reply) bool { return r.Kind != matcher.TimeExceeded }
 
 // hop writes the line of a hop: its number, and a field for each query.
 func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
-	shown := fields(h, t.queries)
+	shown := fields(h, t.wanted(h))
 	names := t.names.Wait(inTime(shown))
 	fmt.Fprintf(b, "%2d ", h.TTL)
 	t.written[h.TTL] = slices.ContainsFunc(h.Probes, func(p path.Probe) bool { return p.Reply != nil && ends(p.Reply) })
@@ -89,6 +106,29 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		}
 		fmt.Fprintf(b, "  %.3f ms", float64(r.RTT)/float64(time.Millisecond))
 		if mark := errorMark(r); mark != "" {
+			b.WriteString(" " + mark)
+		}
+	}
+	b.WriteByte('\n')
+}
+
+// wanted is how many fields the line of a hop has. A program that sent fewer
+// probes to this hop than to others, or none, didn't lose the rest.
+func (t *text) wanted(h *path.Hop) int {
+	if !t.captured {
+		return t.queries
+	}
+	return max(1, min(t.queries, len(h.Probes)))
+}
+
+// stranger writes the line of one whose replies are to probes that are not
+// known: neither is its hop, nor are the round trips.
+func (t *text) stranger(b *bytes.Buffer, h *path.Hop) {
+	from := h.Probes[0].Reply.From
+	b.WriteString(" ?  " + t.responder(from, t.names.Wait([]netip.Addr{from})))
+	for i := range h.Probes {
+		b.WriteString(" *")
+		if mark := errorMark(h.Probes[i].Reply); mark != "" {
 			b.WriteString(" " + mark)
 		}
 	}
@@ -153,36 +193,34 @@ func fields(h *path.Hop, n int) []path.Probe {
 
 func timed(p *path.Probe) bool { return p.Status == path.Replied && p.Reply.HasRTT }
 
+// The marks of destination-unreachable, by code. Port-unreachable is how a
+// path is expected to end.
+var (
+	// RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812 section 5.2.7.1.
+	unreachable4 = map[uint8]string{
+		0: "!N", 1: "!H", 2: "!P", 3: "", 5: "!S", 6: "!N", 7: "!H", 8: "!N", 9: "!X", 10: "!X",
+		11: "!N", 12: "!H", 13: "!X", 14: "!V", 15: "!C",
+	}
+	// RFC 4443 section 3.1, of whose codes traceroute knows these.
+	unreachable6 = map[uint8]string{0: "!N", 1: "!X", 2: "!H", 3: "!H", 4: ""}
+)
+
 // errorMark is what follows a time when the reply was not the expected one.
 func errorMark(r *path.Reply) string {
 	switch r.Kind {
-	case matcher.Unreachable:
 	case matcher.PacketTooBig:
 		return fmt.Sprintf("!F-%d", r.MTU)
 	case matcher.ParameterProblem:
 		return fmt.Sprintf("!<%d-%d>", r.ICMPType, r.ICMPCode)
-	default:
-		return ""
+	case matcher.Unreachable:
+		marks := unreachable4
+		if r.From.Is6() {
+			marks = unreachable6
+		}
+		if mark, known := marks[r.ICMPCode]; known {
+			return mark
+		}
+		return fmt.Sprintf("!<%d>", r.ICMPCode)
 	}
-	// The codes are those of RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812
-	// section 5.2.7.1.
-	switch r.ICMPCode {
-	case 3:
-		return ""
-	case 0, 6, 8, 11:
-		return "!N"
-	case 1, 7, 12:
-		return "!H"
-	case 2:
-		return "!P"
-	case 5:
-		return "!S"
-	case 9, 10, 13:
-		return "!X"
-	case 14:
-		return "!V"
-	case 15:
-		return "!C"
-	}
-	return fmt.Sprintf("!<%d>", r.ICMPCode)
+	return ""
 }

@@ -36,43 +36,61 @@ func line(t testing.TB, queries int, probes ...path.Probe) string {
 }
 
 func TestErrorMarks(t *testing.T) {
-	const unreachableType, parameterProblem, timeExceeded = 3, 12, 11
+	const (
+		unreachableType, parameterProblem, timeExceeded = 3, 12, 11
+		v6                                              = "2001:db8::1"
+	)
 	tests := map[string]struct {
 		kind      matcher.Kind
+		from      string
 		typ, code uint8
 		mtu       uint32
 		want      string
 	}{
-		"net unreachable":                {matcher.Unreachable, unreachableType, 0, 0, " !N"},
-		"host unreachable":               {matcher.Unreachable, unreachableType, 1, 0, " !H"},
-		"protocol unreachable":           {matcher.Unreachable, unreachableType, 2, 0, " !P"},
-		"port unreachable":               {matcher.Unreachable, unreachableType, 3, 0, ""},
-		"fragmentation needed":           {matcher.Unreachable, unreachableType, 4, 1492, " !F-1492"},
-		"fragmentation needed, no MTU":   {matcher.Unreachable, unreachableType, 4, 0, " !F-0"},
-		"the largest MTU":                {matcher.Unreachable, unreachableType, 4, 65535, " !F-65535"},
-		"source route failed":            {matcher.Unreachable, unreachableType, 5, 0, " !S"},
-		"net unknown":                    {matcher.Unreachable, unreachableType, 6, 0, " !N"},
-		"host unknown":                   {matcher.Unreachable, unreachableType, 7, 0, " !H"},
-		"source host isolated":           {matcher.Unreachable, unreachableType, 8, 0, " !N"},
-		"net prohibited":                 {matcher.Unreachable, unreachableType, 9, 0, " !X"},
-		"host prohibited":                {matcher.Unreachable, unreachableType, 10, 0, " !X"},
-		"net unreachable for the TOS":    {matcher.Unreachable, unreachableType, 11, 0, " !N"},
-		"host unreachable for the TOS":   {matcher.Unreachable, unreachableType, 12, 0, " !H"},
-		"administratively prohibited":    {matcher.Unreachable, unreachableType, 13, 0, " !X"},
-		"host precedence violation":      {matcher.Unreachable, unreachableType, 14, 0, " !V"},
-		"precedence cutoff":              {matcher.Unreachable, unreachableType, 15, 0, " !C"},
-		"a code to come":                 {matcher.Unreachable, unreachableType, 16, 0, " !<16>"},
-		"the last code":                  {matcher.Unreachable, unreachableType, 255, 0, " !<255>"},
-		"parameter problem":              {matcher.ParameterProblem, parameterProblem, 0, 0, " !<12-0>"},
-		"parameter problem, another":     {matcher.ParameterProblem, parameterProblem, 2, 0, " !<12-2>"},
-		"time exceeded":                  {matcher.TimeExceeded, timeExceeded, 0, 0, ""},
-		"the destination's own datagram": {matcher.UDP, 0, 0, 0, ""},
+		"net unreachable":                {matcher.Unreachable, r1, unreachableType, 0, 0, " !N"},
+		"host unreachable":               {matcher.Unreachable, r1, unreachableType, 1, 0, " !H"},
+		"protocol unreachable":           {matcher.Unreachable, r1, unreachableType, 2, 0, " !P"},
+		"port unreachable":               {matcher.Unreachable, r1, unreachableType, 3, 0, ""},
+		"fragmentation needed":           {matcher.PacketTooBig, r1, unreachableType, 4, 1492, " !F-1492"},
+		"fragmentation needed, no MTU":   {matcher.PacketTooBig, r1, unreachableType, 4, 0, " !F-0"},
+		"the largest MTU":                {matcher.PacketTooBig, r1, unreachableType, 4, 65535, " !F-65535"},
+		"source route failed":            {matcher.Unreachable, r1, unreachableType, 5, 0, " !S"},
+		"net unknown":                    {matcher.Unreachable, r1, unreachableType, 6, 0, " !N"},
+		"host unknown":                   {matcher.Unreachable, r1, unreachableType, 7, 0, " !H"},
+		"source host isolated":           {matcher.Unreachable, r1, unreachableType, 8, 0, " !N"},
+		"net prohibited":                 {matcher.Unreachable, r1, unreachableType, 9, 0, " !X"},
+		"host prohibited":                {matcher.Unreachable, r1, unreachableType, 10, 0, " !X"},
+		"net unreachable for the TOS":    {matcher.Unreachable, r1, unreachableType, 11, 0, " !N"},
+		"host unreachable for the TOS":   {matcher.Unreachable, r1, unreachableType, 12, 0, " !H"},
+		"administratively prohibited":    {matcher.Unreachable, r1, unreachableType, 13, 0, " !X"},
+		"host precedence violation":      {matcher.Unreachable, r1, unreachableType, 14, 0, " !V"},
+		"precedence cutoff":              {matcher.Unreachable, r1, unreachableType, 15, 0, " !C"},
+		"a code to come":                 {matcher.Unreachable, r1, unreachableType, 16, 0, " !<16>"},
+		"the last code":                  {matcher.Unreachable, r1, unreachableType, 255, 0, " !<255>"},
+		"parameter problem":              {matcher.ParameterProblem, r1, parameterProblem, 0, 0, " !<12-0>"},
+		"parameter problem, another":     {matcher.ParameterProblem, r1, parameterProblem, 2, 0, " !<12-2>"},
+		"time exceeded":                  {matcher.TimeExceeded, r1, timeExceeded, 0, 0, ""},
+		"the destination's own datagram": {matcher.UDP, r1, 0, 0, 0, ""},
+		"an echo reply":                  {matcher.EchoReply, r1, 0, 0, 0, ""},
+		"an open TCP port":               {matcher.SYNACK, r1, 0, 0, 0, ""},
+		"a closed TCP port":              {matcher.RST, r1, 0, 0, 0, ""},
+		"IPv6: no route":                 {matcher.Unreachable, v6, 1, 0, 0, " !N"},
+		"IPv6: prohibited":               {matcher.Unreachable, v6, 1, 1, 0, " !X"},
+		"IPv6: beyond the scope":         {matcher.Unreachable, v6, 1, 2, 0, " !H"},
+		"IPv6: address unreachable":      {matcher.Unreachable, v6, 1, 3, 0, " !H"},
+		"IPv6: port unreachable":         {matcher.Unreachable, v6, 1, 4, 0, ""},
+		"IPv6: source address's policy":  {matcher.Unreachable, v6, 1, 5, 0, " !<5>"},
+		"IPv6: route rejects":            {matcher.Unreachable, v6, 1, 6, 0, " !<6>"},
+		"IPv6: packet too big":           {matcher.PacketTooBig, v6, 2, 0, 1280, " !F-1280"},
+		"IPv6: the largest MTU":          {matcher.PacketTooBig, v6, 2, 0, 1<<32 - 1, " !F-4294967295"},
+		"IPv6: unknown next header":      {matcher.ParameterProblem, v6, 4, 1, 0, " !<4-1>"},
+		"IPv6: time exceeded":            {matcher.TimeExceeded, v6, 3, 0, 0, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := exceeded(9, r1, 1500*us)
+			p := exceeded(9, test.from, 1500*us)
 			p.Reply.Kind, p.Reply.ICMPType, p.Reply.ICMPCode, p.Reply.MTU = test.kind, test.typ, test.code, test.mtu
-			if got, want := line(t, 1, p), " 9  10.0.1.1  1.500 ms"+test.want; got != want {
+			if got, want := line(t, 1, p), " 9  "+test.from+"  1.500 ms"+test.want; got != want {
 				t.Errorf("%q, want %q", got, want)
 			}
 		})
