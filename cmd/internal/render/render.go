@@ -37,7 +37,11 @@ func New(format string, w, notes io.Writer, n Namer) (Renderer, error) {
 	case "jsonl":
 		return &lines{w: w, names: n}, nil
 	}
-	return nil, fmt.Errorf("format %q is none of text, json, jsonl", format)
+	return nil, unknownFormat(format)
+}
+
+func unknownFormat(format string) error {
+	return fmt.Errorf("format %q is none of %s", format, strings.Join(Formats(), ", "))
 }
 
 // Formats are the formats that New knows.

@@ -61,6 +61,9 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 				}
 			}
 		}
+		if err := s.Validate(decoded(t, listed(t, "json", traces()[trace]))); err != nil {
+			t.Errorf("%s, listed: %v", trace, err)
+		}
 	}
 }
 
@@ -101,6 +104,7 @@ func TestTheSchemaTakesNothingElse(t *testing.T) {
 	lines := jsonLines(t, "json", "bare")
 	for _, trace := range []string{"all", "bare", "icmpv6", "tcp", "replies"} {
 		lines = append(lines, jsonLines(t, "jsonl", trace)...)
+		lines = append(lines, listed(t, "json", traces()[trace]))
 	}
 
 	seen, shapes := map[string]bool{}, map[string]bool{}

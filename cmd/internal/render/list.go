@@ -1,0 +1,119 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// List writes a line for each trace, as soon as it is over: a file may hold
+// more of them than fit in memory. It is a Renderer.
+type List struct {
+	write func(*entry) error
+	n     int // of the last trace that Event wrote
+}
+
+// NewList returns a List of a format that New knows. As text it has columns with
+// nothing but a space within them: number, start (UTC), source, ->, target,
+// protocol, tool (- if it looks like none), hops (? if not known), "hops", and
+// reached or unreached. In both other formats it has an object a line.
+func NewList(format string, w io.Writer) (*List, error) {
+	switch format {
+	case "text":
+		return &List{write: func(e *entry) error {
+			_, err := io.WriteString(w, e.line())
+			return err
+		}}, nil
+	case "json", "jsonl":
+		return &List{write: func(e *entry) error { return encode(w, e) }}, nil
+	}
+	return nil, unknownFormat(format)
+}
+
+// Event implements Renderer. It numbers the traces from 1 in the order in which
+// they end.
+func (l *List) Event(e path.Event) error {
+	if e.Kind != path.Ended {
+		return nil
+	}
+	l.n++
+	return l.Trace(l.n, e.Path)
+}
+
+// Trace writes the line of the trace with a number, for who leaves some out.
+func (l *List) Trace(number int, p *path.Path) error {
+	e := newEntry(p)
+	e.Trace = number
+	return l.write(&e)
+}
+
+// entry is a line of a List.
+type entry struct {
+	Trace    int        `json:"trace"`
+	Started  stamp      `json:"started"`
+	Ended    stamp      `json:"ended"`
+	Source   netip.Addr `json:"source"`
+	Target   netip.Addr `json:"target"`
+	Protocol string     `json:"protocol"`
+	Tool     *string    `json:"tool"`
+	Hops     *int       `json:"hops"`
+	Reached  bool       `json:"reached"`
+	Probes   int        `json:"probes"`
+	Replies  int        `json:"replies"`
+}
+
+func newEntry(p *path.Path) entry {
+	e := entry{
+		Started: stamp(p.Started), Ended: stamp(p.Ended), Source: p.Source.Addr, Target: p.Target.Addr,
+		Protocol: headersOf(p).protocol, Tool: pointer(p.Tool), Reached: p.Reached(),
+	}
+	farthest := 0
+	for i := range p.Probes {
+		probe := &p.Probes[i]
+		if probe.TTL != 0 && probe.Status != path.Unsent {
+			e.Probes++
+		}
+		if probe.Reply != nil {
+			e.Replies++
+			farthest = max(farthest, int(probe.Reply.Hop))
+		}
+	}
+	if e.Probes > 0 {
+		hops := cmp.Or(int(p.End()), farthest)
+		e.Hops = &hops
+	}
+	return e
+}
+
+// pairWidth is how wide the column of source and target is: room for any two
+// IPv4 addresses, and for most of IPv6. What is longer moves the rest of its line.
+func pairWidth(a netip.Addr) int {
+	if a.Is4() {
+		return len("255.255.255.255 -> 255.255.255.255")
+	}
+	return len("2001:db8:1234:5678::abcd -> 2001:db8:1234:5678::abcd")
+}
+
+// line is the entry as text.
+func (e *entry) line() string {
+	tool, hops, reached := "-", "?", "unreached"
+	if e.Tool != nil {
+		tool = strings.ReplaceAll(Printable(*e.Tool), " ", "_")
+	}
+	if e.Hops != nil {
+		hops = strconv.Itoa(*e.Hops)
+	}
+	if e.Reached {
+		reached = "reached"
+	}
+	started := time.Time(e.Started).UTC().Format("2006-01-02T15:04:05.000000Z")
+	pair := fmt.Sprintf("%v -> %v", e.Source, e.Target)
+	return fmt.Sprintf("%5d  %s  %-*s  %-6s  %-13s  %3s hops  %s\n",
+		e.Trace, started, pairWidth(e.Target), pair, e.Protocol, tool, hops, reached)
+}
