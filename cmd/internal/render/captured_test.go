@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"testing"
@@ -140,6 +141,33 @@ func TestRepliesToUnknownProbes(t *testing.T) {
 	}
 	if notes != "" {
 		t.Errorf("a note about hop 0: %q", notes)
+	}
+}
+
+// A capture that began in the middle of a trace has both.
+func TestUnknownProbesComeAfterTheHops(t *testing.T) {
+	p := replies()
+	strangers := p.Probes[:2]
+	p = tcp()
+	p.Probes = append(strangers, p.Probes...)
+	got := rendered(t, "text", namer(nil), events(p))
+	want := "traceroute to 198.51.100.7 (198.51.100.7), 5 hops max, 60 byte packets\n" +
+		" 1  10.0.1.1  1.000 ms  1.000 ms  1.000 ms\n" +
+		" 2  10.0.2.1  2.000 ms *\n" +
+		" 3  *\n" +
+		" 4  *\n" +
+		" 5  198.51.100.7  5.000 ms  6.000 ms\n" +
+		" ?  10.0.1.1 *\n" +
+		" ?  10.0.3.1 *\n"
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	var entry struct{ Hops, Probes, Replies int }
+	if err := json.Unmarshal([]byte(listed(t, "json", events(p))), &entry); err != nil {
+		t.Fatal(err)
+	}
+	if entry.Hops != 5 || entry.Probes != 8 || entry.Replies != 8 {
+		t.Errorf("%+v", entry)
 	}
 }
 
