@@ -69,9 +69,11 @@ func TestListAsJSON(t *testing.T) {
 	const times = `"started":"2026-01-02T03:04:05.000000006Z","ended":"2026-01-02T03:04:06.000000006Z",`
 	want := `{"trace":1,` + times + `"source":"192.0.2.1","target":"198.51.100.7","protocol":"tcp","tool":"tcptraceroute","hops":5,"reached":true,"probes":8,"replies":6}
 {"trace":2,` + times + `"source":"192.0.2.1","target":"198.51.100.7","protocol":"udp","tool":null,"hops":null,"reached":true,"probes":0,"replies":6}
+{"trace":3,` + times + `"source":"192.0.2.1","target":"198.51.100.7","protocol":"udp","tool":"tracewire","hops":0,"reached":false,"probes":1,"replies":0}
 `
+	unanswered := newPath(1, lost(1), path.Probe{TTL: 2, Status: path.Unsent})
 	for _, format := range []string{"json", "jsonl"} {
-		if d := cmp.Diff(want, listed(t, format, eventsOf(tcp(), replies()))); d != "" {
+		if d := cmp.Diff(want, listed(t, format, eventsOf(tcp(), replies(), unanswered))); d != "" {
 			t.Errorf("%s: -want +got\n%s", format, d)
 		}
 	}
