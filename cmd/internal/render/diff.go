@@ -72,7 +72,7 @@ func othersAnswer(c path.Change) bool {
 
 func sideText(out *bytes.Buffer, mark string, s Side) {
 	p := s.Path
-	fmt.Fprintf(out, "%s %s: %s to %s (%v), %s\n", mark, Printable(s.Label), protocol(p),
+	fmt.Fprintf(out, "%s %s: %s to %s (%v), %s\n", mark, Printable(s.Label), protocols[p.Protocol].protocol,
 		Printable(p.Target.Host), Printable(p.Target.Addr.String()), p.Started.UTC().Format(stampFormat))
 }
 
@@ -113,7 +113,7 @@ type changeJSON struct {
 func newSide(s Side) sideJSON {
 	p := s.Path
 	return sideJSON{
-		Label: s.Label, Target: targetJSON(p.Target), Source: p.Source.Addr, Protocol: protocol(p),
+		Label: s.Label, Target: targetJSON(p.Target), Source: p.Source.Addr, Protocol: protocols[p.Protocol].protocol,
 		SrcPort: p.Parameters.SrcPort, DstPort: p.Parameters.DstPort,
 		Started: stamp(p.Started), Reached: p.Reached(), End: pointer(p.End()),
 	}
