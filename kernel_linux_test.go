@@ -46,10 +46,16 @@ func chain(t *testing.T, n int, delays map[int]kernelnet.Delay) *kernelnet.Chain
 // mustTrace traces to the chain's destination.
 func mustTrace(t *testing.T, o tracewire.Options) *path.Path {
 	t.Helper()
-	p, err := tracewire.Trace(t.Context(), destination, &o)
+	var p *path.Path
+	recorded := record(t, &o)
+	err := tracewire.Run(t.Context(), slices.Values([]netip.Addr{destination}), &o, func(e tracewire.Event) {
+		recorded.events = append(recorded.events, e)
+		p = e.Path
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	recorded.replays(t)
 	return p
 }
 

@@ -58,6 +58,10 @@ type Options struct {
 	// means a random one; the Path says which it was.
 	Seed uint64
 
+	// Recording is where everything that is captured is written; nil means
+	// nowhere. That it can't be written ends the trace.
+	Recording *Recording
+
 	// Dial opens the way to a target; nil means DialLive. Tests put a
 	// simulated network here.
 	Dial func(context.Context, netip.Addr, *Options) (*Wire, error)

@@ -11,6 +11,7 @@
 package tracewire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -22,9 +23,11 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/plan"
 	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/journal"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -90,7 +93,7 @@ func trace(ctx context.Context, dst netip.Addr, o *Options, p path.Parameters, i
 		return err
 	}
 	defer func() { err = errors.Join(err, wire.Close()) }()
-	t, err := newTracer(wire, dst, o.Host, p, id)
+	t, err := newTracer(wire, dst, o, p, id)
 	if err != nil {
 		return err
 	}
@@ -109,12 +112,13 @@ type tracer struct {
 	mu       sync.Mutex
 	plan     plan.Plan
 	recorder *path.Recorder
+	log      *log
 	events   []Event // not told yet
 
 	observed chan struct{} // holds a token when the plan has something new
 }
 
-func newTracer(w *Wire, dst netip.Addr, host string, p path.Parameters, id *identity) (*tracer, error) {
+func newTracer(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *identity) (*tracer, error) {
 	if w.MTU != 0 && p.Length > w.MTU {
 		return nil, &MTUError{Length: p.Length, MTU: w.MTU, Interface: w.Source.Interface}
 	}
@@ -124,9 +128,6 @@ func newTracer(w *Wire, dst netip.Addr, host string, p path.Parameters, id *iden
 	}
 	p.SrcPort, p.ID = w.Port, id.firstID
 	id.advance(&p)
-	if host == "" {
-		host = dst.String()
-	}
 	t := &tracer{
 		wire: w, builder: builder, parameters: p, observed: make(chan struct{}, 1),
 		probe: craft.Probe{
@@ -138,17 +139,21 @@ func newTracer(w *Wire, dst netip.Addr, host string, p path.Parameters, id *iden
 			InFlight: p.InFlight, Interval: p.Interval,
 		},
 	}
-	t.recorder = path.NewRecorder(&path.Path{
-		Target: path.Target{Host: host, Addr: dst}, Source: w.Source,
-		Protocol: layers.IPProtocolUDP, Parameters: p,
-	}, t.note)
+	begun := &path.Path{
+		Target: path.Target{Host: cmp.Or(o.Host, dst.String()), Addr: dst}, Source: w.Source,
+		Protocol: layers.IPProtocolUDP, Tool: "tracewire", Parameters: p,
+	}
+	t.recorder = path.NewRecorder(begun, t.note)
+	t.log = o.Recording.begin(begun)
 	return t, nil
 }
 
 // run captures until the plan is done, while send sends.
 func (t *tracer) run(ctx context.Context, emit func(Event)) error {
 	sending, stop := context.WithCancelCause(ctx)
-	t.recorder.Start(now())
+	began := now()
+	t.log.note(journal.Note{Start: journal.StartOf(t.recorder.Path(), began)})
+	t.recorder.Start(began)
 	t.tell(emit)
 
 	var sender sync.WaitGroup
@@ -167,7 +172,11 @@ func (t *tracer) run(ctx context.Context, emit func(Event)) error {
 	p := t.recorder.Path()
 	p.Interrupted = err != nil
 	p.Counters.Dropped = t.wire.dropped()
-	t.recorder.Finish(now())
+	ended := now()
+	t.recorder.Finish(ended)
+	if failed := t.log.end(p, ended); failed != nil {
+		err = errors.Join(err, failed)
+	}
 	t.tell(emit)
 	return err
 }
@@ -197,16 +206,26 @@ func (t *tracer) capture(ctx context.Context, emit func(Event)) error {
 		if at := ended.Load(); at != nil && f.Time.After(*at) {
 			return nil
 		}
-		t.mu.Lock()
-		t.recorder.Observe(&f)
-		done := t.plan.Done()
-		t.mu.Unlock()
+		comments, done := t.observe(&f)
+		if err := t.log.write(&f, comments); err != nil {
+			return err
+		}
 		t.tell(emit)
 		if done {
 			return nil
 		}
 	}
 	return nil
+}
+
+// observe takes a frame or a watermark. It returns what is to be recorded with
+// the frame, and whether the plan is done.
+func (t *tracer) observe(f *frame.Frame) (comments []string, done bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := len(t.events)
+	t.recorder.Observe(f)
+	return t.log.observed(f, t.events[before:]), t.plan.Done()
 }
 
 // note takes an event from the recorder, and what it means to the plan. It is
@@ -252,12 +271,12 @@ func (t *tracer) send(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		step, frame, number, err := t.next()
+		step, data, number, err := t.next()
 		switch {
 		case err != nil:
 			return err
 		case step.Action == plan.Send:
-			if err := t.inject(frame, number); err != nil {
+			if err := t.inject(data, number); err != nil {
 				return err
 			}
 			continue
@@ -278,7 +297,7 @@ func (t *tracer) send(ctx context.Context) error {
 
 // next asks the plan for the next step and, if that is a probe, builds it and
 // records that it is about to be sent.
-func (t *tracer) next() (step plan.Step, frame []byte, number int, err error) {
+func (t *tracer) next() (step plan.Step, data []byte, number int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if step = t.plan.Next(time.Now()); step.Action != plan.Send {
@@ -286,25 +305,29 @@ func (t *tracer) next() (step plan.Step, frame []byte, number int, err error) {
 	}
 	probe := t.probe
 	probe.TTL, probe.ID = step.TTL, idOf(&t.parameters, step.TTL, step.Round)
-	frame, key, err := t.builder.Frame(&probe)
+	data, key, err := t.builder.Frame(&probe)
 	if err != nil {
 		return step, nil, 0, err
 	}
-	number = t.recorder.Send(path.Probe{
+	sent := path.Probe{
 		TTL: probe.TTL, Round: step.Round, ID: probe.ID, SrcPort: probe.SrcPort, DstPort: probe.DstPort,
 		Called: now(),
-	}, key)
-	return step, frame, number, nil
+	}
+	if t.log != nil {
+		t.log.note(journal.Note{Sent: journal.SentOf(&sent, &key)})
+	}
+	return step, data, t.recorder.Send(sent, key), nil
 }
 
 // inject sends a probe's frame. That the interface's queue is full costs that
 // probe; any other error ends the trace.
-func (t *tracer) inject(frame []byte, number int) error {
-	err := t.wire.Conn.Inject(frame)
+func (t *tracer) inject(data []byte, number int) error {
+	err := t.wire.Conn.Inject(data)
 	if err == nil {
 		return nil
 	}
 	t.mu.Lock()
+	t.log.note(journal.Note{Failed: &journal.Failed{Probe: number}})
 	t.recorder.Failed(number)
 	t.mu.Unlock()
 	if errors.Is(err, capture.ErrBusy) {

@@ -49,6 +49,7 @@ func trace(t *testing.T, c capturetest.Chain, h capturetest.Host, o tracewire.Op
 			begin(l)
 		}
 		var p *path.Path
+		recorded := record(t, &o)
 		err = tracewire.Run(l.ctx, func(yield func(netip.Addr) bool) { yield(c.Destination.Addr) }, &o, func(e path.Event) {
 			l.events = append(l.events, e)
 			if e.Kind == path.Ended {
@@ -61,6 +62,8 @@ func trace(t *testing.T, c capturetest.Chain, h capturetest.Host, o tracewire.Op
 		if p != nil {
 			l.invariants(p)
 		}
+		recorded.events = l.events
+		recorded.replays(t)
 		check(l, p, err)
 	})
 }

@@ -46,6 +46,14 @@ type Extensions struct {
 // IsZero reports whether there is no extension, not even a broken one.
 func (e Extensions) IsZero() bool { return e.Offset == 0 }
 
+// Labels are the labels of all label stacks, the top first.
+func (e Extensions) Labels() (all []Label) {
+	for _, o := range e.Objects {
+		all = append(all, o.Labels...)
+	}
+	return all
+}
+
 const (
 	// beforeQuote is how much of an ICMP error precedes its quote.
 	beforeQuote = 8

@@ -48,8 +48,9 @@ func icmpKind(typ, code uint8, is6 bool) Kind {
 // ErrUnrelated for other ICMP messages.
 //
 // The outer header's total length is not believed where it would cut the quote
-// short of what was captured: some routers state too little.
-func icmpError(outer, quote *craft.Packet, r *Reply) error {
+// short of what was captured: some routers state too little. What cut says is
+// that less was captured than was sent.
+func icmpError(outer, quote *craft.Packet, r *Reply, cut bool) error {
 	b := outer.Payload
 	if outer.Fragment {
 		return ErrUnrelated
@@ -69,6 +70,8 @@ func icmpError(outer, quote *craft.Packet, r *Reply) error {
 	}
 	r.Quoted = Quote{TTL: quote.TTL, TOS: quote.TOS, ID: quote.ID, Length: quote.Length}
 	r.Quoted.Checksum, r.Quoted.HasChecksum = quote.Checksum()
+	// What is wrong with an extension doesn't make the error less of a reply.
+	r.Extensions, _ = ParseExtensions(outer.Protocol, b, cut)
 	return nil
 }
 

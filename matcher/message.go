@@ -55,9 +55,9 @@ func (m *Message) Read(f *frame.Frame) error {
 	}
 	r := &m.Reply
 	r.From, r.TTL, r.Received, r.Read = p.Src, p.TTL, f.Time, f.Read
-	r.ICMPType, r.ICMPCode, r.MTU, r.MatchedBy, r.Quoted = 0, 0, 0, 0, Quote{}
+	r.ICMPType, r.ICMPCode, r.MTU, r.MatchedBy, r.Quoted, r.Extensions = 0, 0, 0, 0, Quote{}, Extensions{}
 	if isICMP(p) && !m.IsProbe && !isEchoReply(p) {
-		return m.readError()
+		return m.readError(len(f.Data) < f.Length)
 	}
 	var answer craft.Answer
 	if answer, m.Of, m.Has, err = p.Answer(); err == nil {
@@ -93,10 +93,11 @@ func isEchoReply(p *craft.Packet) bool {
 	return p.Payload[0] == layers.ICMPv4TypeEchoReply
 }
 
-// readError reads m.Packet as an ICMP error.
-func (m *Message) readError() error {
+// readError reads m.Packet as an ICMP error, of which the capture may have cut
+// something.
+func (m *Message) readError(cut bool) error {
 	var err error
-	if err = icmpError(&m.Packet, &m.Quote, &m.Reply); err != nil {
+	if err = icmpError(&m.Packet, &m.Quote, &m.Reply, cut); err != nil {
 		return err
 	}
 	if m.Of, err = m.Quote.Key(); err != nil {

@@ -72,8 +72,9 @@ type Reply struct {
 	MTU      uint32 // of the next link, where PacketTooBig states it (RFC 1191)
 	TTL      uint8  // the reply's own, as it arrived
 
-	MatchedBy Rule
-	Quoted    Quote // of an ICMP error
+	MatchedBy  Rule
+	Quoted     Quote      // of an ICMP error
+	Extensions Extensions // of an ICMP error: its multi-part extensions (RFC 4884)
 }
 
 // Quote is what an ICMP error quotes of the probe's headers: how the probe

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"github.com/tracewire/tracewire/capture/frame"
@@ -118,7 +119,7 @@ func FuzzMatch(f *testing.F) {
 		r := newRun(t, 5)
 		m, err := r.match(ip, frame.Unknown)
 		if err != nil {
-			if (m != matcher.Match{}) {
+			if !reflect.DeepEqual(m, matcher.Match{}) {
 				t.Fatalf("%+v with %v", m, err)
 			}
 			return

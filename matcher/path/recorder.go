@@ -154,11 +154,12 @@ func (r *Recorder) gaveUp(p *Probe) {
 	r.decide()
 }
 
-// Observe takes the next frame of the capture, or a watermark.
-func (r *Recorder) Observe(f *frame.Frame) {
+// Observe takes the next frame of the capture, or a watermark. It reports
+// whether the frame is one of this trace's: a probe, or a reply to one.
+func (r *Recorder) Observe(f *frame.Frame) bool {
 	if f.IsWatermark() {
 		r.Pass(f.Time, f.Step)
-		return
+		return false
 	}
 	err := r.message.Read(f)
 	r.Pass(f.Time, 0)
@@ -171,6 +172,7 @@ func (r *Recorder) Observe(f *frame.Frame) {
 	case errors.Is(err, matcher.ErrMalformed):
 		r.path.Counters.Malformed++
 	}
+	return err == nil
 }
 
 // Pass says that nothing stamped before a time will follow, and by how much the

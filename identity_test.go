@@ -1,0 +1,56 @@
+package tracewire_test
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// A live trace is the replay of a capture that is still being written: every
+// test that traces also records, and holds the replay against the trace.
+
+// recorder is a recording in memory, and what was told while it was made.
+type recorder struct {
+	file   bytes.Buffer
+	events []path.Event
+}
+
+// record makes o record.
+func record(t testing.TB, o *tracewire.Options) *recorder {
+	t.Helper()
+	r := &recorder{}
+	recording, err := tracewire.NewRecording(&r.file, "a test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Recording = recording
+	return r
+}
+
+// replays holds the replay against what was told live.
+func (r *recorder) replays(t testing.TB) {
+	t.Helper()
+	file, err := capture.NewFile(&r.file, "recording")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again []path.Event
+	if err := tracewire.Replay(t.Context(), file, nil, func(e path.Event) { again = append(again, e) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(again) != len(r.events) {
+		t.Errorf("%d events were told, and %d of the replay", len(r.events), len(again))
+	}
+	for i := range min(len(again), len(r.events)) {
+		if d := cmp.Diff(r.events[i], again[i], cmpopts.EquateComparable(netip.Addr{})); d != "" {
+			t.Fatalf("event %d of the replay differs: -live +replay\n%s", i, d)
+		}
+	}
+}

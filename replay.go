@@ -1,0 +1,167 @@
+package tracewire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/matcher/journal"
+	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/session"
+)
+
+// ReplayOptions say which traces of a capture Replay tells of.
+type ReplayOptions struct {
+	// All asks for all traces in a Recording, not only for those that it is the
+	// recording of.
+	All bool
+}
+
+// Replay tells of the traces in a capture, in the order in which they began, and
+// calls emit for each event, from one goroutine.
+//
+// Of a Recording it tells what Run told when it was made, event for event: the
+// Paths are the same. A trace whose end is missing, since the program was killed
+// or the file is cut, is Interrupted, and ends with the last frame.
+//
+// In any other capture it finds the traces, whoever made them (see package
+// matcher/session), and tells of each when it is over. Clock.Captured is set in
+// their Paths, and what only their program knows is zero.
+//
+// It returns the error that ended the capture, or ctx's cause, after the traces
+// that were found by then. nil options are the defaults.
+func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit func(Event)) error {
+	if o == nil {
+		o = &ReplayOptions{}
+	}
+	r := &replay{all: o.All, emit: emit}
+	r.finder = session.NewFinder(r.found)
+	for f, err := range from.Frames(ctx) {
+		if err == nil {
+			err = r.observe(&f)
+		}
+		if err != nil {
+			r.end()
+			return err
+		}
+	}
+	r.end()
+	return context.Cause(ctx)
+}
+
+// replay is one run of Replay.
+type replay struct {
+	all    bool
+	emit   func(Event)
+	finder *session.Finder
+
+	recorded bool        // it is a recording
+	running  []*replayed // traces of the recording
+	waiting  []*path.Path
+	last     time.Time // the stamp of the latest frame
+}
+
+// replayed is a trace of a recording.
+type replayed struct {
+	number   int
+	recorder *path.Recorder
+}
+
+// found takes a trace that the finder found. It waits while one of the recording
+// is told.
+func (r *replay) found(p *path.Path) {
+	if len(r.running) > 0 {
+		r.waiting = append(r.waiting, p)
+		return
+	}
+	p.Events(r.emit)
+}
+
+func (r *replay) observe(f *frame.Frame) error {
+	for _, comment := range f.Comments {
+		note, err := journal.Parse(comment)
+		if err == nil && note != nil {
+			err = r.apply(note, f)
+		}
+		if err != nil {
+			return fmt.Errorf("tracewire: the recording is damaged: %w", err)
+		}
+	}
+	if f.IsWatermark() {
+		return nil
+	}
+	r.last = f.Time
+	ours := false
+	for _, t := range r.running {
+		ours = t.recorder.Observe(f) || ours
+	}
+	if !ours && (r.all || !r.recorded) {
+		r.finder.Observe(f)
+	}
+	return nil
+}
+
+// apply repeats what a note says was done.
+func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
+	r.recorded = true
+	if n.Start != nil {
+		t := &replayed{number: n.Trace, recorder: path.NewRecorder(n.Start.Path(), r.emit)}
+		r.running = append(r.running, t)
+		t.recorder.Start(n.Start.At.Time())
+		return nil
+	}
+	at := slices.IndexFunc(r.running, func(t *replayed) bool { return t.number == n.Trace })
+	if at < 0 {
+		return errors.New("a note on a trace that has not begun")
+	}
+	to := r.running[at].recorder
+	switch {
+	case n.Sent != nil:
+		to.Send(n.Sent.Probe(to.Path().Target.Addr, to.Path().Protocol))
+	case n.Failed != nil:
+		if n.Failed.Probe < 0 || n.Failed.Probe >= len(to.Path().Probes) {
+			return errors.New("a note on a probe that was not sent")
+		}
+		to.Failed(n.Failed.Probe)
+	case n.Passed != nil:
+		to.Pass(n.Passed.At.Time(), n.Passed.Step)
+	case n.Read != nil:
+		f.Read = n.Read.At.Time()
+	case n.End != nil:
+		r.finish(at, *n.End)
+	}
+	return nil
+}
+
+// finish ends a trace of the recording.
+func (r *replay) finish(at int, end journal.End) {
+	to := r.running[at].recorder
+	r.running = slices.Delete(r.running, at, at+1)
+	p := to.Path()
+	p.Interrupted, p.Counters.Dropped = end.Interrupted, end.Dropped
+	to.Finish(end.At.Time())
+	if len(r.running) == 0 {
+		for _, p := range r.waiting {
+			p.Events(r.emit)
+		}
+		r.waiting = nil
+	}
+}
+
+// end ends the capture.
+func (r *replay) end() {
+	for len(r.running) > 0 {
+		last := r.last
+		if started := r.running[0].recorder.Path().Started; last.Before(started) {
+			last = started
+		}
+		r.finish(0, journal.End{At: journal.At(last), Interrupted: true})
+	}
+	if r.all || !r.recorded {
+		r.finder.Close()
+	}
+}
