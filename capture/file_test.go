@@ -72,6 +72,7 @@ func framesOf(ctx context.Context, f *capture.File) (frames []frame.Frame, err e
 			}
 			next.Data = append([]byte{}, next.Data...)
 		}
+		next.Comments = slices.Clone(next.Comments)
 		frames = append(frames, next)
 	}
 	return frames, nil
@@ -416,91 +417,4 @@ func TestFileAgreesWithTshark(t *testing.T) {
 			}
 		})
 	}
-}
-
-// FuzzFile: whatever a file holds, its frames are the bytes at the places
-// where the records before them say, all up to the end or to an error, and it
-// doesn't matter in what portions the file is read.
-func FuzzFile(f *testing.F) {
-	for _, name := range captures(f) {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Add(goodPcap())
-	f.Add(pcapBytes(binary.BigEndian, nano, 276, pcapRecord{1, 2, 3, 4, "abc"}))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := readPcap(b)
-		at := 24
-		for i, next := range got {
-			if next.IsWatermark() {
-				if i != len(got)-1 || err != nil || isPcap(b) && at != len(b) {
-					t.Fatalf("frame %d of %d, at byte %d of %d, is the end; error %v", i, len(got), at, len(b), err)
-				}
-				break
-			}
-			n := len(next.Data)
-			if !isPcap(b) {
-				continue
-			}
-			if n > 262144 || at+16+n > len(b) || !bytes.Equal(next.Data, b[at+16:at+16+n]) {
-				t.Fatalf("frame %d is not at byte %d", i, at+16)
-			}
-			if next.Length < n {
-				t.Fatalf("frame %d: %d bytes captured of %d", i, n, next.Length)
-			}
-			at += 16 + n
-		}
-		if err == nil && (len(got) == 0 || !got[len(got)-1].IsWatermark()) {
-			t.Fatal("neither an error nor the end")
-		}
-		halves, halvesErr := capture.NewFile(iotest.HalfReader(bytes.NewReader(b)), "F")
-		var again []frame.Frame
-		if halvesErr == nil {
-			again, halvesErr = framesOf(t.Context(), halves)
-		}
-		same := func(a, b frame.Frame) bool {
-			return a.Time.Equal(b.Time) && a.Length == b.Length && a.Link == b.Link && bytes.Equal(a.Data, b.Data)
-		}
-		if !slices.EqualFunc(got, again, same) || fmt.Sprint(err) != fmt.Sprint(halvesErr) {
-			t.Fatalf("read by halves: %d frames and %v, not %d and %v", len(again), halvesErr, len(got), err)
-		}
-	})
-}
-
-// isPcap reports whether a file begins like pcap, so that its frames' places
-// are plain.
-func isPcap(b []byte) bool {
-	if len(b) < 4 {
-		return false
-	}
-	magics := []uint32{micro, nano}
-	return slices.Contains(magics, binary.LittleEndian.Uint32(b)) || slices.Contains(magics, binary.BigEndian.Uint32(b))
-}
-
-// BenchmarkFile reads a file of 100,000 frames of 64 bytes.
-func BenchmarkFile(b *testing.B) {
-	const frames = 100_000
-	records := slices.Repeat([]pcapRecord{{1, 2, 64, 64, strings.Repeat("x", 64)}}, frames)
-	name := filepath.Join(b.TempDir(), "small.pcap")
-	if err := os.WriteFile(name, pcapBytes(binary.LittleEndian, micro, 1, records...), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	b.SetBytes(frames * (16 + 64))
-	for b.Loop() {
-		f, err := capture.OpenFile(name)
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, err := range f.Frames(context.Background()) {
-			if err != nil {
-				b.Fatal(err)
-			}
-		}
-		f.Close()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/frames, "ns/frame")
 }
