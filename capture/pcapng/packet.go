@@ -117,22 +117,21 @@ func (r *Reader) fill(f *frame.Frame, link frame.LinkType, p *packet, rest []byt
 
 // from finds an interface by its number in the section.
 func (r *Reader) from(number uint32) (*source, error) {
-	sources := r.sources[r.first:]
-	if uint64(number) >= uint64(len(sources)) {
-		return nil, r.bad("it names interface %d, and %d are described before it", number, len(sources))
+	if sources := r.sources[r.first:]; uint64(number) < uint64(len(sources)) {
+		return &sources[number], nil
 	}
-	return &sources[number], nil
+	return nil, r.bad("it names interface %d, and %d are described before it", number, len(r.sources)-r.first)
 }
 
 // fits checks the captured length of a frame against what there is of it.
 func (r *Reader) fits(captured uint32, rest []byte) error {
+	if int64(captured) <= int64(min(maxCaptured, len(rest))) {
+		return nil
+	}
 	if captured > maxCaptured {
 		return r.bad("captured length %d is more than %d", captured, maxCaptured)
 	}
-	if int(captured) > len(rest) {
-		return r.bad("captured length %d is more than the %d bytes of its block", captured, len(rest))
-	}
-	return nil
+	return r.bad("captured length %d is more than the %d bytes of its block", captured, len(rest))
 }
 
 // packetOptions reads the options of a packet block: comments, direction, and

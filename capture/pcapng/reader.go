@@ -148,11 +148,12 @@ func (r *Reader) Statistics(n int) Statistics {
 // begin reads the next block, as far as it is looked into. The error is io.EOF
 // at the end of the file.
 func (r *Reader) begin() error {
-	head, err := r.in.peek(8)
+	r.kind, r.length, r.hidden = 0, 0, 0
+	err := r.in.need(8)
+	head := r.in.ahead
 	if len(head) == 0 && err == io.EOF {
 		return io.EOF
 	}
-	r.kind, r.length, r.hidden = 0, 0, 0
 	if len(head) >= 4 {
 		r.kind = r.uint32(head)
 	}
@@ -160,36 +161,36 @@ func (r *Reader) begin() error {
 	case enhancedPacketBlock, simplePacketBlock, obsoletePacketBlock:
 		r.frames++
 	case sectionHeaderBlock:
-		head, err = r.in.peek(12)
+		err = r.in.need(12)
 	}
 	if err != nil {
-		return r.cut(r.offset+int64(len(head)), err)
+		return r.cut(len(r.in.ahead), err)
 	}
 	if r.kind == sectionHeaderBlock {
-		if err := r.byteOrder(head[8:]); err != nil {
+		if err := r.byteOrder(r.in.ahead[8:]); err != nil {
 			return err
 		}
 	}
-	return r.look(r.uint32(head[4:]))
+	return r.look()
 }
 
-// look reads the block that was begun, of so many bytes.
-func (r *Reader) look(length uint32) error {
+// look reads the block whose type and length are ahead.
+func (r *Reader) look() error {
+	length := r.uint32(r.in.ahead[4:])
 	if length < blockOverhead || length > maxBlock || length%4 != 0 {
 		return r.bad("block length %d is not a multiple of 4 from %d to %d", length, blockOverhead, maxBlock)
 	}
-	r.length = int(length)
-	r.hidden = max(0, r.length-readAhead)
-	block, err := r.in.peek(r.length - r.hidden)
-	if err != nil {
-		return r.cut(r.offset+int64(len(block)), err)
+	hidden := max(0, int(length)-readAhead)
+	if err := r.in.need(int(length) - hidden); err != nil {
+		return r.cut(len(r.in.ahead), err)
 	}
-	if r.hidden > 0 {
-		r.body = block[8:]
+	r.length, r.hidden = int(length), hidden
+	if hidden > 0 {
+		r.body = r.in.ahead[8:readAhead:readAhead]
 		return nil
 	}
-	r.body = block[8 : len(block)-4]
-	return r.trailer(block[len(block)-4:])
+	r.body = r.in.ahead[8 : length-4 : length-4]
+	return r.trailer(r.in.ahead[length-4:])
 }
 
 // byteOrder takes the byte order of a section from the magic number in its
@@ -208,19 +209,18 @@ func (r *Reader) byteOrder(b []byte) error {
 
 // trailer checks the length at the end of a block.
 func (r *Reader) trailer(b []byte) error {
-	if length := r.uint32(b); int64(length) != int64(r.length) {
-		return r.bad("block length %d at its front, %d at its end", r.length, length)
+	if r.uint32(b) == uint32(r.length) {
+		return nil
 	}
-	return nil
+	return r.bad("block length %d at its front, %d at its end", r.length, r.uint32(b))
 }
 
 // finish skips the block that was begun.
 func (r *Reader) finish() error {
-	if r.hidden == 0 {
-		r.in.done += r.length
-	} else if err := r.skipHidden(); err != nil {
-		return err
+	if r.hidden > 0 {
+		return r.skipHidden()
 	}
+	r.in.drop(r.length)
 	r.offset += int64(r.length)
 	r.length = 0
 	return nil
@@ -229,14 +229,18 @@ func (r *Reader) finish() error {
 func (r *Reader) skipHidden() error {
 	skipped, err := r.in.skip(r.length - 4)
 	if err != nil {
-		return r.cut(r.offset+int64(skipped), err)
+		return r.cut(skipped, err)
 	}
-	end, err := r.in.peek(4)
-	if err != nil {
-		return r.cut(r.offset+int64(skipped+len(end)), err)
+	if err := r.in.need(4); err != nil {
+		return r.cut(skipped+len(r.in.ahead), err)
 	}
-	r.in.done += 4
-	return r.trailer(end)
+	if err := r.trailer(r.in.ahead); err != nil {
+		return err
+	}
+	r.in.drop(4)
+	r.offset += int64(r.length)
+	r.length, r.hidden = 0, 0
+	return nil
 }
 
 // other reads a block that is not a frame.

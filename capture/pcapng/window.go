@@ -6,38 +6,43 @@ import (
 	"io"
 )
 
-// window is what is buffered of the input. What peek returns stays where it is
-// until a later peek finds less than it wants; so small blocks cost no call of
-// the buffer's.
+// window is what is buffered of the input. Its bytes stay where they are until
+// need finds fewer than it wants; so small blocks cost no call of the buffer's.
 type window struct {
 	in    *bufio.Reader
-	ahead []byte // what in has buffered, from what was there when it was filled
-	done  int    // how much of ahead is done with
+	ahead []byte // what in has buffered and is not done with
+	done  int    // how much in has buffered before that
 }
 
-// peek returns the next n bytes, which are not more than readAhead, or what
-// there is of them and why there is no more: io.EOF at the end of the input.
-func (w *window) peek(n int) ([]byte, error) {
-	if n <= len(w.ahead)-w.done {
-		return w.ahead[w.done : w.done+n], nil
+// need sees to it that the next n bytes, which are not more than readAhead, are
+// ahead. The error says why there are fewer: io.EOF at the end of the input.
+func (w *window) need(n int) error {
+	if n <= len(w.ahead) {
+		return nil
 	}
 	return w.fill(n)
 }
 
-func (w *window) fill(n int) ([]byte, error) {
+func (w *window) fill(n int) error {
 	if _, err := w.in.Discard(w.done); err != nil {
-		return nil, err // can't be: so much is buffered
+		return err // can't be: so much is buffered
 	}
-	next, err := w.in.Peek(n)
+	_, err := w.in.Peek(n)
 	w.ahead, _ = w.in.Peek(w.in.Buffered())
 	w.done = 0
-	return next, err
+	return err
 }
 
-// skip drops what follows, buffered or not, and returns how much it dropped.
+// drop is done with n bytes that are ahead.
+func (w *window) drop(n int) {
+	w.ahead = w.ahead[n:]
+	w.done += n
+}
+
+// skip is done with what follows, buffered or not, and returns how much it was.
 func (w *window) skip(n int) (int, error) {
-	if n <= len(w.ahead)-w.done {
-		w.done += n
+	if n <= len(w.ahead) {
+		w.drop(n)
 		return n, nil
 	}
 	if _, err := w.in.Discard(w.done); err != nil {
@@ -47,8 +52,9 @@ func (w *window) skip(n int) (int, error) {
 	return w.in.Discard(n)
 }
 
-// cut says why a block could not be read beyond a byte of the file.
-func (r *Reader) cut(at int64, err error) error {
+// cut says why a block could not be read beyond its first n bytes.
+func (r *Reader) cut(n int, err error) error {
+	at := r.offset + int64(n)
 	if err == io.EOF {
 		return fmt.Errorf("truncated at byte %d in %s: %w", at, r.what("the "), io.ErrUnexpectedEOF)
 	}

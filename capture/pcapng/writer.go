@@ -147,7 +147,7 @@ func (w *Writer) check(f *frame.Frame) error {
 
 // WriteNames writes name resolution blocks: the name of each address, with
 // comments on the first block. IPv6 zones are left out. A name is 1 to 255
-// bytes long.
+// bytes long. (tshark shows names with the frames that follow them.)
 func (w *Writer) WriteNames(names map[netip.Addr]string, comments ...string) error {
 	for addr, name := range names {
 		if err := checkText(name); err != nil || name == "" || len(name) > maxName || !addr.IsValid() {
