@@ -55,12 +55,13 @@ func (r *Reader) obsolete(body []byte, f *frame.Frame) error {
 
 // packet makes f the frame at the front of rest, which options follow.
 func (r *Reader) packet(rest []byte, f *frame.Frame, p packet) error {
-	from, err := r.from(p.source)
-	if err != nil {
-		return err
+	sources := r.sources[r.first:]
+	if uint64(p.source) >= uint64(len(sources)) {
+		return r.unknown(p.source)
 	}
-	if err := r.fits(p.captured, rest); err != nil {
-		return err
+	from := &sources[p.source]
+	if int64(p.captured) > int64(min(maxCaptured, len(rest))) {
+		return r.tooLong(p.captured, rest)
 	}
 	ns, ok := from.clock.nanoseconds(p.ticks)
 	if !ok {
@@ -84,17 +85,17 @@ func (r *Reader) simple(body []byte, f *frame.Frame) error {
 	if len(body) < 4 {
 		return r.short()
 	}
-	from, err := r.from(0)
-	if err != nil {
-		return err
+	if r.first == len(r.sources) {
+		return r.unknown(0)
 	}
+	from := &r.sources[r.first]
 	p := packet{length: r.uint32(body)}
 	p.captured = p.length
 	if from.snapLen > 0 {
 		p.captured = min(p.captured, from.snapLen)
 	}
-	if err := r.fits(p.captured, body[4:]); err != nil {
-		return err
+	if int64(p.captured) > int64(min(maxCaptured, len(body)-4)) {
+		return r.tooLong(p.captured, body[4:])
 	}
 	r.fill(f, from.link, &p, body[4:])
 	f.Comments = r.said()
@@ -115,19 +116,13 @@ func (r *Reader) fill(f *frame.Frame, link frame.LinkType, p *packet, rest []byt
 	f.Step = 0
 }
 
-// from finds an interface by its number in the section.
-func (r *Reader) from(number uint32) (*source, error) {
-	if sources := r.sources[r.first:]; uint64(number) < uint64(len(sources)) {
-		return &sources[number], nil
-	}
-	return nil, r.bad("it names interface %d, and %d are described before it", number, len(r.sources)-r.first)
+// unknown says that the section has not described an interface so far.
+func (r *Reader) unknown(number uint32) error {
+	return r.bad("it names interface %d, and %d are described before it", number, len(r.sources)-r.first)
 }
 
-// fits checks the captured length of a frame against what there is of it.
-func (r *Reader) fits(captured uint32, rest []byte) error {
-	if int64(captured) <= int64(min(maxCaptured, len(rest))) {
-		return nil
-	}
+// tooLong says why a frame can't have so many captured bytes.
+func (r *Reader) tooLong(captured uint32, rest []byte) error {
 	if captured > maxCaptured {
 		return r.bad("captured length %d is more than %d", captured, maxCaptured)
 	}
@@ -137,7 +132,7 @@ func (r *Reader) fits(captured uint32, rest []byte) error {
 // packetOptions reads the options of a packet block: comments, direction, and
 // how many frames were lost before it.
 func (r *Reader) packetOptions(list []byte, f *frame.Frame) error {
-	for len(list) > 0 {
+	for len(list) >= 4 && r.uint16(list) != optEnd {
 		code, value, rest, err := r.option(list)
 		if err != nil {
 			return err

@@ -190,7 +190,10 @@ func (r *Reader) look() error {
 		return nil
 	}
 	r.body = r.in.ahead[8 : length-4 : length-4]
-	return r.trailer(r.in.ahead[length-4:])
+	if end := r.uint32(r.in.ahead[length-4:]); end != length {
+		return r.differs(end)
+	}
+	return nil
 }
 
 // byteOrder takes the byte order of a section from the magic number in its
@@ -207,12 +210,9 @@ func (r *Reader) byteOrder(b []byte) error {
 	return nil
 }
 
-// trailer checks the length at the end of a block.
-func (r *Reader) trailer(b []byte) error {
-	if r.uint32(b) == uint32(r.length) {
-		return nil
-	}
-	return r.bad("block length %d at its front, %d at its end", r.length, r.uint32(b))
+// differs says that the length at the end of a block is not that at its front.
+func (r *Reader) differs(end uint32) error {
+	return r.bad("block length %d at its front, %d at its end", r.length, end)
 }
 
 // finish skips the block that was begun.
@@ -234,8 +234,8 @@ func (r *Reader) skipHidden() error {
 	if err := r.in.need(4); err != nil {
 		return r.cut(skipped+len(r.in.ahead), err)
 	}
-	if err := r.trailer(r.in.ahead); err != nil {
-		return err
+	if end := r.uint32(r.in.ahead); end != uint32(r.length) {
+		return r.differs(end)
 	}
 	r.in.drop(4)
 	r.offset += int64(r.length)

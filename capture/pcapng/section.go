@@ -141,12 +141,12 @@ func (r *Reader) interfaceStatistics(body []byte) error {
 	if len(body) < fixed {
 		return r.short()
 	}
-	of, err := r.from(r.uint32(body))
-	if err != nil {
-		of = &source{}
+	of := &source{}
+	if sources := r.sources[r.first:]; uint64(r.uint32(body)) < uint64(len(sources)) {
+		of = &sources[r.uint32(body)]
 	}
 	var s Statistics
-	err = r.options(body[fixed:], func(code uint16, value []byte) {
+	err := r.options(body[fixed:], func(code uint16, value []byte) {
 		if len(value) != 8 {
 			return
 		}
