@@ -25,6 +25,7 @@ const (
 	exitSystem    = 1 // the system doesn't let it run: permission, route, interface
 	exitUsage     = 2 // the command line is wrong, or the host is not known
 	exitUnreached = 3 // with --fail-unreached: the target did not answer
+	exitDiffer    = 1 // of diff, which has 2 for all that goes wrong
 )
 
 // usageError is an error in the command line.
@@ -44,6 +45,8 @@ func report(stderr io.Writer, err error) int {
 		return exitOK
 	case errors.Is(err, errUnreached):
 		return exitUnreached
+	case errors.Is(err, errDiffer):
+		return exitDiffer
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "tracewire: interrupted before anything was sent")
 		return exitSystem
@@ -72,7 +75,7 @@ func exitCode(err error) int {
 		mtu     *tracewire.MTUError
 	)
 	switch {
-	case errors.As(err, &usage), errors.As(err, &unknown), errors.As(err, &mtu),
+	case errors.As(err, new(diffError)), errors.As(err, &usage), errors.As(err, &unknown), errors.As(err, &mtu),
 		errors.Is(err, tracewire.ErrOptions), errors.Is(err, tracewire.ErrTarget), errors.Is(err, route.ErrBroadcast):
 		return exitUsage
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ type flags struct {
 	options       tracewire.Options
 	numeric       bool
 	format        string
+	write         string
 	failUnreached bool
 	version       bool
 }
@@ -46,6 +48,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.Var(between(&o.ID, 1, 65535, "id"), "id", "give the first hop's first probe this IP `ID`, and the others those\nafter it (default one at random)")
 	set.Var((*seedValue)(&o.Seed), "seed", "derive IDs, source port and cookies from this `number`: the probes of\nanother run are the same, byte for byte (default one at random)")
 	set.StringVar(&f.format, "format", "text", "write `text|json|jsonl`: lines like traceroute's, one document a\ntrace, or one event a line")
+	set.StringVar(&f.write, "write", "", "also write all that is captured to this pcapng `file`, with comments:\nfor Wireshark, and for 'tracewire replay'")
 	set.BoolVar(&f.failUnreached, "fail-unreached", false, "exit with 3 if the target doesn't answer")
 	set.BoolVarP(&f.version, "version", "V", false, "print the version and exit")
 	registerRefused(set)
@@ -111,12 +114,18 @@ func (f *flags) check() error {
 	if o.MaxTTL == 0 && o.FirstTTL > 30 {
 		return usagef("-f %d is more than the default of -m, 30: give -m too", o.FirstTTL)
 	}
-	for _, known := range render.Formats() {
-		if f.format == known {
-			return nil
-		}
+	if f.write == "-" {
+		return usagef("--write needs a file: standard output has the trace")
 	}
-	return usagef("--format %q is none of %s", f.format, strings.Join(render.Formats(), ", "))
+	return checkFormat(f.format)
+}
+
+// checkFormat refuses a format that render.New doesn't know.
+func checkFormat(format string) error {
+	if slices.Contains(render.Formats(), format) {
+		return nil
+	}
+	return usagef("--format %q is none of %s", format, strings.Join(render.Formats(), ", "))
 }
 
 // intValue is a number with bounds.

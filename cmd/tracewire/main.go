@@ -15,12 +15,12 @@ func main() {
 
 // run is the whole program, but for what it shares with its process: signals,
 // the network. It returns the exit code.
-func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 
-	command := newCommand(stdout)
+	command := newCommand(stdin, stdout)
 	command.SetArgs(args)
 	command.SetOut(stdout)
 	command.SetErr(stderr)

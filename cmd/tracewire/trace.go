@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -67,7 +68,7 @@ system doesn't let it run; 2 the command line is wrong or the host is not known;
 3 with --fail-unreached, the target did not answer.`
 
 // newCommand returns the program's command line.
-func newCommand(stdout io.Writer) *cobra.Command {
+func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	var f flags
 	c := &cobra.Command{
 		Use:           "tracewire [flags] HOST [PACKETLEN]",
@@ -97,22 +98,43 @@ func newCommand(stdout io.Writer) *cobra.Command {
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.Formats(), cobra.ShellCompDirectiveNoFileComp))
 	c.AddCommand(
 		&cobra.Command{Use: "output", Short: "What the output means", Long: outputHelp},
-		&cobra.Command{
-			Use: "schema", Short: "Print the JSON Schema of the JSON output", Args: noArgs,
-			RunE: func(*cobra.Command, []string) error {
-				_, err := io.WriteString(stdout, render.Schema)
-				return err
-			},
-		},
-		&cobra.Command{
-			Use: "man", Short: "Print the manual page, for man(1)", Args: noArgs,
-			Example: "  tracewire man | man -l -",
-			RunE: func(*cobra.Command, []string) error {
-				return doc.GenMan(c, &doc.GenManHeader{Title: "TRACEWIRE", Section: "1", Source: "tracewire " + version()}, stdout)
-			},
-		},
+		schemaCommand(stdout),
+		manCommand(c, stdout),
+		replayCommand(stdin, stdout),
+		diffCommand(stdin, stdout),
 	)
 	return c
+}
+
+func schemaCommand(stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use: "schema [diff]", Short: "Print the JSON Schema of the JSON output, or of that of diff",
+		ValidArgs: []string{"diff"}, Args: cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		RunE: func(_ *cobra.Command, args []string) error {
+			schema := render.Schema
+			if len(args) > 0 {
+				schema = render.DiffSchema
+			}
+			_, err := io.WriteString(stdout, schema)
+			return err
+		},
+	}
+}
+
+// manCommand prints the page of the program, or of one of its commands.
+func manCommand(program *cobra.Command, stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use: "man [COMMAND]", Short: "Print a manual page, for man(1)", Args: cobra.MaximumNArgs(1),
+		Example: "  tracewire man | man -l -\n  tracewire man replay | man -l -",
+		RunE: func(_ *cobra.Command, args []string) error {
+			page, rest, err := program.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("there is no command %s", args[0])
+			}
+			title := strings.ToUpper(strings.ReplaceAll(page.CommandPath(), " ", "-"))
+			return doc.GenMan(page, &doc.GenManHeader{Title: title, Section: "1", Source: "tracewire " + version()}, stdout)
+		},
+	}
 }
 
 // trace is what the command does with a host.
@@ -138,14 +160,18 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 		names = annotate.NewNames(nil)
 		defer names.Close()
 	}
-	out, err := render.New(f.format, stdout, c.ErrOrStderr(), names)
+	told := &toldNames{Namer: names}
+	out, err := render.New(f.format, stdout, c.ErrOrStderr(), told)
 	if err != nil {
 		return err
 	}
-	seen, err := show(ctx, one(target), &f.options, out)
-	if errors.Is(err, context.Canceled) && seen.traced {
-		err = nil // it has shown what it knows
-	}
+	seen, err := record(f.write, &f.options, told, func() (seen, error) {
+		s, err := show(ctx, one(target), &f.options, out)
+		if errors.Is(err, context.Canceled) && s.traced {
+			err = nil // it has shown what it knows
+		}
+		return s, err
+	})
 	if err == nil && f.failUnreached && !seen.reached {
 		return errUnreached
 	}

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+const replayLong = `replay finds the traces in captures, and prints each as if it had just run.
+
+The captures may be anybody's, made with any tracer: pcap or pcapng, also
+compressed with gzip or zstd; - is standard input. A trace is found by what is
+on the wire: probes with low TTLs, or that an ICMP time-exceeded quotes, over IPv4
+and IPv6, UDP, ICMP echo and TCP, grouped into runs by the way the known
+programs vary ports and sequence numbers. Ordinary traffic is none, even when ICMP errors
+quote it. Replies whose probes are not in the capture stand at hop "?", in the
+order of arrival.
+
+A recording that 'tracewire --write' made gives the answer that was given when it
+was made; --all shows what other traces it holds.
+
+Times are those of the capture: a round trip is the reply's stamp less the
+probe's. Names are those that the capture holds; no name server is asked. A reply
+that took longer than 10 seconds is late. What a capture doesn't tell (the
+program's options, when it gave up) is null in JSON.`
+
+const replayExample = `  tracewire replay run.pcapng
+  tracewire replay --list old.pcap.gz
+  tracewire replay --trace 3 --format json old.pcap.gz
+  tcpdump -w - icmp or udp | tracewire replay -`
+
+// replayFlags are what the command line of replay says.
+type replayFlags struct {
+	numeric      bool
+	format       string
+	list, all    bool
+	number       int
+	target       targetValue
+	since, until timeValue
+}
+
+func replayCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
+	var f replayFlags
+	c := &cobra.Command{
+		Use: "replay [flags] FILE...", Short: "Print the traces that captures hold", Long: replayLong, Example: replayExample,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("which capture? - is standard input")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			return replayAll(c.Context(), &f, args, streams{stdin, stdout, c.ErrOrStderr()})
+		},
+	}
+	set := c.Flags()
+	set.SortFlags = false
+	set.BoolVar(&f.list, "list", false, "write one line a trace: its number, when it began, source and\ntarget, protocol, the program it looks like, hops, whether it reached")
+	set.Var(between(&f.number, 1, 1<<31-1, "n"), "trace", "only trace `n` of the list")
+	set.Var(&f.target, "target", "only traces to this `address`, network (CIDR) or host name as recorded")
+	set.Var(&f.since, "since", "only traces that began at this `time` or later: RFC 3339, or\n2006-01-02 15:04:05, or less of it, in UTC")
+	set.Var(&f.until, "until", "only traces that began before this `time`")
+	set.BoolVar(&f.all, "all", false, "of a recording, also show the traces that others made meanwhile")
+	set.BoolVarP(&f.numeric, "numeric", "n", false, "don't show the names that the capture holds")
+	set.StringVar(&f.format, "format", "text", "write `text|json|jsonl`: lines like traceroute's, one document a\ntrace, or one event a line")
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.Formats(), cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+// streams are the standard ones.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// replayAll replays one capture after the other. One that is broken doesn't keep
+// the next from being shown.
+func replayAll(ctx context.Context, f *replayFlags, names []string, s streams) error {
+	if err := checkFormat(f.format); err != nil {
+		return err
+	}
+	if !f.since.IsZero() && !f.until.IsZero() && !f.since.Before(f.until.Time) {
+		return usagef("--since %v is not before --until %v: no trace can be shown", &f.since, &f.until)
+	}
+	r := &replayer{flags: f, streams: s}
+	var failed []error
+	for _, name := range names {
+		if err := r.replay(ctx, name); err != nil {
+			failed = append(failed, err)
+			if stop := (writeError{}); errors.As(err, &stop) || ctx.Err() != nil {
+				break
+			}
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	if f.number > r.traces {
+		return usagef("there is no trace %d: %s", f.number, counted(r.traces, "trace"))
+	}
+	return nil
+}
+
+// replayer shows the traces of captures that the flags ask for.
+type replayer struct {
+	streams
+	flags  *replayFlags
+	traces int // so far, in all captures, shown or not
+}
+
+// replay shows one capture.
+func (r *replayer) replay(ctx context.Context, name string) error {
+	file, err := openCapture(name, r.in)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	bar := newProgress(r.streams, file)
+	defer bar.stop()
+
+	before := r.traces
+	show, err := r.shower(bar, file)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err = tracewire.Replay(ctx, file, &tracewire.ReplayOptions{All: r.flags.all}, func(e tracewire.Event) {
+		if err := show.event(e); err != nil {
+			cancel(writeError{err})
+		}
+	})
+	err = cmp.Or(err, show.end())
+	bar.stop()
+	if err == nil && r.traces == before {
+		fmt.Fprintf(r.err, "tracewire: %s: no traces\n", name)
+	}
+	return err
+}
+
+// openCapture opens the capture that an argument names.
+func openCapture(name string, stdin io.Reader) (*capture.File, error) {
+	if name == "-" {
+		return capture.NewFile(stdin, "standard input")
+	}
+	return capture.OpenFile(name)
+}
+
+// writeError is that the output can't be written.
+type writeError struct{ error }
+
+func (e writeError) Unwrap() error { return e.error }
+
+// shower renders the traces of a capture that are asked for.
+//
+// The names in a recording come behind its traces, so these are kept until it
+// has ended; what comes behind them waits its turn.
+type shower struct {
+	replayer *replayer
+	out      render.Renderer
+	list     *render.List
+	chosen   bool // the trace that is being told
+	number   int
+	waiting  []path.Event
+	holding  bool
+}
+
+func (r *replayer) shower(out io.Writer, file *capture.File) (*shower, error) {
+	s := &shower{replayer: r}
+	var names render.Namer = currentNames{file}
+	if r.flags.numeric {
+		names = fileNames(nil)
+	}
+	var err error
+	if r.flags.list {
+		s.list, err = render.NewList(r.flags.format, out)
+	} else {
+		s.out, err = render.New(r.flags.format, out, r.err, names)
+	}
+	return s, err
+}
+
+// currentNames are the names that a capture has told so far.
+type currentNames struct{ file *capture.File }
+
+// Want implements render.Namer.
+func (n currentNames) Want(netip.Addr) {}
+
+// Wait implements render.Namer. It is nil if there are no names at all.
+func (n currentNames) Wait([]netip.Addr) map[netip.Addr]string { return n.file.Names() }
+
+// event takes an event of the replay.
+func (s *shower) event(e path.Event) error {
+	if e.Kind == path.Started {
+		s.holding = s.holding || !e.Path.Clock.Captured
+	}
+	if s.holding {
+		s.waiting = append(s.waiting, e)
+		return nil
+	}
+	return s.show(e)
+}
+
+// end shows what was kept.
+func (s *shower) end() error {
+	for _, e := range s.waiting {
+		if err := s.show(e); err != nil {
+			return writeError{err}
+		}
+	}
+	return nil
+}
+
+func (s *shower) show(e path.Event) error {
+	if e.Kind == path.Started {
+		s.replayer.traces++
+		s.number = s.replayer.traces
+		s.chosen = s.replayer.flags.choose(s.number, e.Path)
+	}
+	switch {
+	case !s.chosen:
+		return nil
+	case s.list == nil:
+		return s.out.Event(e)
+	case e.Kind == path.Ended:
+		return s.list.Trace(s.number, e.Path)
+	}
+	return nil
+}
+
+// choose reports whether a trace is asked for.
+func (f *replayFlags) choose(number int, p *path.Path) bool {
+	return (f.number == 0 || number == f.number) && f.target.matches(p) &&
+		(f.since.IsZero() || !p.Started.Before(f.since.Time)) &&
+		(f.until.IsZero() || p.Started.Before(f.until.Time))
+}
+
+// targetValue is a target as a person names it.
+type targetValue struct {
+	text    string
+	network netip.Prefix // not valid if it is a name
+}
+
+func (v *targetValue) Type() string   { return "address" }
+func (v *targetValue) String() string { return v.text }
+
+func (v *targetValue) Set(s string) error {
+	v.text = s
+	if addr, err := netip.ParseAddr(s); err == nil {
+		addr = addr.Unmap()
+		v.network = netip.PrefixFrom(addr, addr.BitLen())
+		return nil
+	}
+	network, err := netip.ParsePrefix(s)
+	if err != nil && strings.Contains(s, "/") {
+		return errors.New("it is not a network")
+	}
+	v.network = network.Masked()
+	return nil
+}
+
+func (v *targetValue) matches(p *path.Path) bool {
+	return v.text == "" || v.network.Contains(p.Target.Addr) || p.Target.Host == v.text
+}
+
+// timeValue is a time as a person writes it.
+type timeValue struct{ time.Time }
+
+func (v *timeValue) Type() string { return "time" }
+
+func (v *timeValue) String() string {
+	if v.IsZero() {
+		return ""
+	}
+	return v.Format(time.RFC3339Nano)
+}
+
+func (v *timeValue) Set(s string) error {
+	for _, layout := range []string{
+		time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02",
+	} {
+		if t, err := time.Parse(layout, s); err == nil {
+			v.Time = t
+			return nil
+		}
+	}
+	return errors.New("it is not a time like 2006-01-02T15:04:05Z or 2006-01-02 15:04:05 (UTC)")
+}
+
+// counted is a number of things in words.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "there is 1 " + thing
+	}
+	return fmt.Sprintf("there are %d %ss", n, thing)
+}
