@@ -53,7 +53,7 @@ type Statistics struct {
 	Dropped uint64
 }
 
-// The types of the blocks that are looked into (section 11.1).
+// The types of the blocks that are looked into (section 10.1).
 const (
 	sectionHeaderBlock  = 0x0a0d0d0a // the same in both byte orders
 	interfaceBlock      = 1

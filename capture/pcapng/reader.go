@@ -92,9 +92,11 @@ func NewReader(src io.Reader) (*Reader, error) {
 // Any other error is final, and means that f is not to be used:
 //
 //   - a cut in the middle of a block; it wraps io.ErrUnexpectedEOF;
-//   - a block whose lengths contradict each other, or of more than 16 MiB;
+//   - a block of more than 16 MiB, or whose lengths, or those of what is in it,
+//     contradict each other;
+//   - a section of another version than 1.0 (and 1.2, which is the same);
 //   - a frame of more than 262144 captured bytes, or of an interface that
-//     the section has not described so far;
+//     the section has not described so far; or more than 65536 interfaces;
 //   - a stamp that is more than 2^63 nanoseconds away from 1970.
 func (r *Reader) Next(f *frame.Frame) error {
 	for {
@@ -302,7 +304,7 @@ func (r *Reader) said() []string {
 	return said[:len(said):len(said)]
 }
 
-// toText makes a string of what an option holds (section 3.5: a NUL ends it).
+// toText makes a string of what an option holds (section 3.6.3: a NUL ends it).
 func toText(value []byte) string {
 	value, _, _ = bytes.Cut(value, []byte{0})
 	return strings.ToValidUTF8(string(value), "\ufffd")

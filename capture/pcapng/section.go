@@ -10,7 +10,9 @@ import (
 )
 
 // sectionHeader reads a section header block (section 4.1): byte-order magic,
-// version, length of the section (which is not relied on), and options.
+// version, length of the section (which is not relied on), and options. A
+// section of another version ends the file: to skip it, as section 3.4 has it,
+// would be to keep quiet about its frames.
 func (r *Reader) sectionHeader(body []byte) error {
 	const fixed = 16
 	if len(body) < fixed {
