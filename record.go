@@ -24,6 +24,7 @@ type Recording struct {
 	file       *pcapng.Writer
 	interfaces map[recorded]*interfaceCount
 	traces     int
+	frames     int
 }
 
 // recorded is an interface of a Recording.
@@ -160,6 +161,7 @@ func (l *log) write(f *frame.Frame, comments []string) error {
 	on.End = f.Time
 	written := *f
 	written.Interface, written.Comments = on.number, comments
+	l.to.frames++
 	return recordError(l.to.file.WriteFrame(&written))
 }
 

@@ -113,6 +113,7 @@ type tracer struct {
 	plan     plan.Plan
 	recorder *path.Recorder
 	log      *log
+	frames   int     // observed, or in the recording
 	events   []Event // not told yet
 
 	observed chan struct{} // holds a token when the plan has something new
@@ -144,7 +145,9 @@ func newTracer(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *ident
 		Protocol: layers.IPProtocolUDP, Tool: "tracewire", Parameters: p,
 	}
 	t.recorder = path.NewRecorder(begun, t.note)
-	t.log = o.Recording.begin(begun)
+	if t.log = o.Recording.begin(begun); t.log != nil {
+		t.frames = o.Recording.frames
+	}
 	return t, nil
 }
 
@@ -224,6 +227,10 @@ func (t *tracer) observe(f *frame.Frame) (comments []string, done bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := len(t.events)
+	if !f.IsWatermark() {
+		t.frames++
+		f.Number = t.frames
+	}
 	t.recorder.Observe(f)
 	return t.log.observed(f, t.events[before:]), t.plan.Done()
 }

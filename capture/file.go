@@ -134,7 +134,7 @@ func (f *File) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 	return func(yield func(frame.Frame, error) bool) {
 		defer f.stopReading(ctx)()
 		var next frame.Frame
-		for ctx.Err() == nil {
+		for number := 1; ctx.Err() == nil; number++ {
 			switch err := f.decoder.next(&next); {
 			case err == io.EOF:
 				yield(next, nil)
@@ -145,6 +145,7 @@ func (f *File) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 				}
 				return
 			}
+			next.Number = number
 			if !yield(next, nil) {
 				return
 			}

@@ -135,7 +135,7 @@ func TestFileOfEveryFormat(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(c.want, got); diff != "" {
+				if diff := cmp.Diff(numbered(c.want), got); diff != "" {
 					t.Error(diff)
 				}
 				if read, total := f.Progress(); read != int64(len(c.file)) || total != 0 {

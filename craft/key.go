@@ -86,7 +86,8 @@ func (p *Packet) Key() (Key, error) {
 	case layers.IPProtocolUDP:
 		k.SrcPort = binary.BigEndian.Uint16(b)
 		k.DstPort = binary.BigEndian.Uint16(b[2:])
-		k.Token = uint32(p.sentChecksum())
+		sum, _ := p.WireChecksum()
+		k.Token = uint32(sum)
 		k.setCookie(udpPayload(p))
 	case layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
 		if b[0] != p.echo().request {

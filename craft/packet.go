@@ -169,26 +169,40 @@ func checksumOffset(protocol layers.IPProtocol) int {
 	return -1
 }
 
-// sentChecksum is the UDP checksum that the packet has on the wire. A packet
-// that was captured on the host that sends it may show the sum of the
-// pseudo-header alone, for the adapter to complete: then, where the whole
-// datagram is there, it is computed.
-func (p *Packet) sentChecksum() uint16 {
-	b := p.Payload
-	stated := binary.BigEndian.Uint16(b[6:])
-	length := int(binary.BigEndian.Uint16(b[4:]))
-	if length < udpHeader || length > len(b) {
-		return stated
+// WireChecksum is the transport checksum that the packet has on the wire, and
+// whether it is known. A packet that was captured on the host that sends it may
+// show the sum of the pseudo-header alone, for the adapter to complete: then,
+// where the whole packet is there, it is computed.
+func (p *Packet) WireChecksum() (sum uint16, known bool) {
+	stated, visible := p.Checksum()
+	if !visible {
+		return 0, false
+	}
+	length := p.transportLength()
+	if length == 0 || length > len(p.Payload) {
+		return stated, true
 	}
 	pseudo := p.pseudoSum(length)
 	if fold(pseudo) != stated {
-		return stated
+		return stated, true
 	}
-	sum := ^fold(pseudo + onesSum(b[:length]) - uint64(stated))
-	if sum == 0 {
-		return 0xffff // RFC 768: 0 means none
+	sum = ^fold(pseudo + onesSum(p.Payload[:length]) - uint64(stated))
+	if sum == 0 && p.Protocol == layers.IPProtocolUDP {
+		sum = 0xffff // RFC 768: 0 means none
 	}
-	return sum
+	return sum, true
+}
+
+// transportLength is how long the transport packet is whose checksum covers the
+// pseudo-header, as its headers state it; 0 for another.
+func (p *Packet) transportLength() int {
+	switch p.Protocol {
+	case layers.IPProtocolUDP:
+		return max(udpHeader, int(binary.BigEndian.Uint16(p.Payload[4:])))
+	case layers.IPProtocolTCP:
+		return p.Length - len(p.Header)
+	}
+	return 0
 }
 
 // pseudoSum is the sum of the pseudo-header of a transport packet of a length

@@ -68,7 +68,10 @@ func icmpError(outer, quote *craft.Packet, r *Reply, cut bool) error {
 	if quote.Parse(b[icmpHeader:]) != nil || quote.Is6() != outer.Is6() {
 		return ErrMalformed
 	}
-	r.Quoted = Quote{TTL: quote.TTL, TOS: quote.TOS, ID: quote.ID, Length: quote.Length}
+	r.Quoted = Quote{
+		Src: quote.Src, Dst: quote.Dst, TTL: quote.TTL, TOS: quote.TOS, DF: quote.DF, ID: quote.ID,
+		FlowLabel: quote.FlowLabel, Length: quote.Length,
+	}
 	r.Quoted.Checksum, r.Quoted.HasChecksum = quote.Checksum()
 	// What is wrong with an extension doesn't make the error less of a reply.
 	r.Extensions, _ = ParseExtensions(outer.Protocol, b, cut)

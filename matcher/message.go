@@ -14,6 +14,7 @@ import (
 // refers to the frame, and is valid as long as that is.
 type Message struct {
 	Time      time.Time    // the frame's
+	Frame     int          // its number
 	Packet    craft.Packet // what the frame carries
 	Direction frame.Direction
 
@@ -36,7 +37,7 @@ type Message struct {
 // error about what can be nobody's probe, with ErrMalformed, or with
 // ErrUnrelated.
 func (m *Message) Read(f *frame.Frame) error {
-	m.Time, m.IsProbe, m.IsReply = f.Time, false, false
+	m.Time, m.Frame, m.IsProbe, m.IsReply = f.Time, f.Number, false, false
 	carried, err := frame.Decode(f)
 	if err != nil {
 		return ErrUnrelated
@@ -54,7 +55,7 @@ func (m *Message) Read(f *frame.Frame) error {
 		return m.verdict() // what this host says is no reply
 	}
 	r := &m.Reply
-	r.From, r.TTL, r.Received, r.Read = p.Src, p.TTL, f.Time, f.Read
+	r.From, r.TTL, r.Frame, r.Received, r.Read = p.Src, p.TTL, f.Number, f.Time, f.Read
 	r.ICMPType, r.ICMPCode, r.MTU, r.MatchedBy, r.Quoted, r.Extensions = 0, 0, 0, 0, Quote{}, Extensions{}
 	if isICMP(p) && !m.IsProbe && !isEchoReply(p) {
 		return m.readError(len(f.Data) < f.Length)
@@ -103,6 +104,7 @@ func (m *Message) readError(cut bool) error {
 	if m.Of, err = m.Quote.Key(); err != nil {
 		return ErrForeign
 	}
+	m.Reply.Quoted.SrcPort, m.Reply.Quoted.DstPort = m.Of.SrcPort, m.Of.DstPort
 	m.IsReply = true
 	return nil
 }

@@ -64,6 +64,7 @@ func (r Rule) String() string { return rules[r] }
 // Reply is a reply to a probe, as it was captured.
 type Reply struct {
 	From     netip.Addr
+	Frame    int       // its number in the capture (see frame.Frame); 0 if not known
 	Received time.Time // the capture's stamp
 	Read     time.Time // when the program got it; zero if not known
 	Kind     Kind
@@ -80,10 +81,17 @@ type Reply struct {
 // Quote is what an ICMP error quotes of the probe's headers: how the probe
 // looked where the error was made.
 type Quote struct {
-	TTL    uint8
-	TOS    uint8
-	ID     uint16 // of IPv4
-	Length int    // of the whole packet, as its header states it
+	Src, Dst  netip.Addr
+	TTL       uint8
+	TOS       uint8
+	DF        bool   // of IPv4
+	ID        uint16 // of IPv4
+	FlowLabel uint32 // of IPv6
+	Length    int    // of the whole packet, as its header states it
+
+	// SrcPort and DstPort are the ports; an ICMP echo has its identifier as
+	// SrcPort. They are always visible in a quote that is matched.
+	SrcPort, DstPort uint16
 
 	// Checksum is the transport header's checksum. HasChecksum says whether
 	// the quote is long enough to show it.

@@ -48,6 +48,10 @@ type Frame struct {
 	// Direction is which way the frame went, where the capture says so.
 	Direction Direction
 
+	// Number is the number of the frame in its capture, counted from 1 as other
+	// programs count them. It is 0 in a watermark.
+	Number int
+
 	// Interface is the number of the interface that the frame was captured on,
 	// in a file that describes several: they are numbered from 0 over all of
 	// the file. Else it is 0.

@@ -154,6 +154,12 @@ type Probe struct {
 	SrcPort, DstPort uint16 // an ICMP echo has its identifier as SrcPort
 	Sequence         uint32 // of ICMP echo and TCP: the sequence number
 
+	// Of the captured copy, if there was one: its number in the capture (0 if
+	// not known), and the transport header's checksum on the wire.
+	Frame       int
+	Checksum    uint16
+	HasChecksum bool
+
 	Called    time.Time // when the program handed it to the system; zero if not known
 	Sent      time.Time // by SentClock; zero if Unsent, and where TTL is 0
 	SentClock SentClock

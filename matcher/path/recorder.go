@@ -197,7 +197,7 @@ func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
 	switch {
 	case err != nil:
 	case found.Copy:
-		r.copied(found.Probe, m.Time)
+		r.copied(found.Probe, m)
 	default:
 		r.replied(&found)
 	}
@@ -233,13 +233,15 @@ func (r *Recorder) step(d time.Duration) {
 }
 
 // copied notes the kernel's stamp of a probe.
-func (r *Recorder) copied(probe int, at time.Time) {
+func (r *Recorder) copied(probe int, m *matcher.Message) {
 	p := &r.path.Probes[probe]
 	if p.Reply != nil {
 		return // its times are told already
 	}
 	delete(r.moved, probe)
-	p.Sent, p.SentClock = at, Kernel
+	p.Sent, p.SentClock = m.Time, Kernel
+	p.Frame = m.Frame
+	p.Checksum, p.HasChecksum = m.Packet.WireChecksum()
 	if r.pace != nil {
 		r.emit(Event{Kind: ProbeOut, Probe: p.clone()})
 	}
