@@ -12,22 +12,30 @@ import (
 // because it mirrors what a port sends and receives. What a network or a
 // program repeats is none: it comes later by the same way.
 type copies struct {
-	seen [1 << 12]struct {
-		packet uint64
-		at     int64
-		link   uint32
-		ttl    uint8
-	}
+	seen             [1 << 12]sight
+	probes, mirrored int // probes, and those that came twice at once by the same way
+}
+
+// sight is when and where a packet was seen.
+type sight struct {
+	packet uint64 // a hash of what no router changes
+	at     int64  // nanoseconds since 1970
+	link   uint32 // see linkOf
+	ttl    uint8
 }
 
 const (
-	// copyWithin is how much later another interface may see a packet, and
+	// copyForwarded is how much later another interface may see a packet.
 	copyForwarded = time.Second
-	// mirrored how much later the same may.
-	copyMirrored = 50 * time.Microsecond
 	// copyUnlinked is how much later it may come again with a lower TTL,
 	// where frames don't show by which way they came.
 	copyUnlinked = 50 * time.Millisecond
+	// copyMirrored is how much later it may come by the same way, if the
+	// capture mirrors. No program sends a probe again so soon.
+	copyMirrored = 50 * time.Microsecond
+	// copyAtOnce is how much later a reply may come by the same way though
+	// probes don't come twice: networks take longer to repeat one.
+	copyAtOnce = time.Microsecond
 )
 
 // probe reports whether a probe was seen before.
@@ -35,7 +43,15 @@ func (c *copies) probe(s *sighting) bool {
 	h := mix(uint64(s.sport)<<48 | uint64(s.dport)<<32 | uint64(s.id)<<16 | uint64(s.length))
 	h = mix(h ^ uint64(s.token)<<8 ^ uint64(s.protocol) ^ s.payload)
 	src, dst := s.src, s.dst
-	return c.again(hashBytes(src[:], hashBytes(dst[:], h)), s.at, s.link, s.ttl)
+	here := sight{hashBytes(src[:], hashBytes(dst[:], h)), s.at, s.link, s.ttl}
+	again, sameWay := c.again(here, copyMirrored)
+	switch {
+	case !again:
+		c.probes++
+	case sameWay:
+		c.mirrored++
+	}
+	return again
 }
 
 // reply reports whether a reply was seen before.
@@ -45,17 +61,26 @@ func (c *copies) reply(f *frame.Frame, m *matcher.Message) bool {
 	src, dst := p.Src.As16(), p.Dst.As16()
 	h := hashBytes(src[:], hashBytes(dst[:], uint64(p.ID)))
 	h = hashBytes(p.Payload[:min(len(p.Payload), enough)], h)
-	return c.again(h, f.Time.UnixNano(), linkOf(f, p), p.TTL)
+	atOnce := copyAtOnce
+	if c.mirrored > c.probes/2 {
+		atOnce = copyMirrored
+	}
+	again, _ := c.again(sight{h, f.Time.UnixNano(), linkOf(f, p), p.TTL}, atOnce)
+	return again
 }
 
-func (c *copies) again(packet uint64, at int64, link uint32, ttl uint8) bool {
-	slot := &c.seen[packet%uint64(len(c.seen))]
-	later := time.Duration(at - slot.at)
+// again reports whether a packet was seen before, and whether it came the same
+// way, which it does within atOnce if it is no other packet.
+func (c *copies) again(here sight, atOnce time.Duration) (again, sameWay bool) {
+	before := &c.seen[here.packet%uint64(len(c.seen))]
+	later := time.Duration(here.at - before.at)
 	switch {
-	case slot.packet != packet || later < 0 || later > copyForwarded:
-	case link != slot.link, later <= copyMirrored && ttl == slot.ttl, link == 0 && ttl < slot.ttl && later <= copyUnlinked:
-		return true
+	case before.packet != here.packet || later < 0 || later > copyForwarded:
+	case here.link != before.link, here.link == 0 && here.ttl < before.ttl && later <= copyUnlinked:
+		return true, false
+	case here.ttl == before.ttl && later <= atOnce:
+		return true, true
 	}
-	slot.packet, slot.at, slot.link, slot.ttl = packet, at, link, ttl
-	return false
+	*before = here
+	return false, false
 }

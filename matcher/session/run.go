@@ -1,7 +1,7 @@
 package session
 
 import (
-	"slices"
+	"net/netip"
 	"time"
 
 	"github.com/google/gopacket/layers"
@@ -16,29 +16,40 @@ type run struct {
 	recorder *path.Recorder
 	path     *path.Path
 	style    style
+	climb    climb
 
 	first, latest sighting  // probes
 	last, replied time.Time // when anything came, and when a reply did
-	checked       time.Time // last, when it was queued as idle
+	dull          bool      // it became too long for something that is no trace: nothing more is kept
 	over          bool
-	number        int // of the runs of the capture, in the order in which they were found
+	number        int  // of the runs of the capture, in the order in which they were found
+	place         int  // in order; -1 if it is not there
+	before, after *run // in idle
+	evicted       int  // from the window, when it began
 
-	lowest, highest uint8 // TTLs
-	sent            []int // by TTL: probes
-	burst           bool  // some TTL was probed twice in a row
-
-	exceeded int // replies that are a router's time-exceeded
-	orphans  int
-	evicted  int // by the window, when it began
+	syns     map[uint32]struct{} // of TCP: the ports that a SYN was sent from and to
+	exceeded int                 // replies that are a router's time-exceeded
+	orphans  int                 // replies to probes that are not in the capture
+	router   netip.Addr          // who sent the first of these,
+	routers  bool                // and whether others did too
 }
 
-// newRun begins the run of a probe, which is not added yet.
-func newRun(g *group, s *sighting, evicted int) *run {
+// What is kept of a run that is no trace so far.
+const (
+	maxLevel   = 64  // probes that have all the same TTL
+	maxAimless = 256 // probes that no router answers, and whose TTLs don't climb
+	maxOrphans = 64  // replies without a probe, all from one router
+)
+
+// newRun begins the run of a probe, or of what a reply quotes of one, which is
+// not added yet.
+func newRun(g *group, s *sighting) *run {
 	at := s.time()
+	src, dst := s.addr(s.src), s.addr(s.dst)
 	p := &path.Path{
-		Target:   path.Target{Host: g.key.dst.String(), Addr: g.key.dst},
-		Source:   path.Source{Addr: g.key.src},
-		Protocol: g.key.protocol, Clock: path.Clock{Captured: true}, Started: at,
+		Target:   path.Target{Host: dst.String(), Addr: dst},
+		Source:   path.Source{Addr: src},
+		Protocol: layers.IPProtocol(s.protocol), Clock: path.Clock{Captured: true}, Started: at,
 	}
 	p.Parameters = path.Parameters{
 		Wait: path.Wait{Max: Wait}, SrcPort: s.sport, DstPort: s.dport,
@@ -47,28 +58,32 @@ func newRun(g *group, s *sighting, evicted int) *run {
 	if !s.is6 {
 		p.Parameters.ID = s.id
 	}
-	return &run{group: g, recorder: path.NewRecorder(p, nil), path: p, first: *s, last: at, evicted: evicted}
+	return &run{group: g, recorder: path.NewRecorder(p, nil), path: p, first: *s, last: at}
 }
 
 // add adds a probe.
 func (r *run) add(s *sighting) {
-	if r.ordinary() {
-		r.last = s.time()
+	r.style.add(s)
+	r.climb.add(s.ttl)
+	r.latest = *s
+	r.touch(s.time())
+	if r.dull {
 		return
 	}
-	if r.lowest == 0 || s.ttl < r.lowest {
-		r.lowest = s.ttl
+	r.recorder.Found(s.probe(r.climb.sent[s.ttl]), s.key())
+	if s.flags&flagSYN != 0 {
+		if r.syns == nil {
+			r.syns = map[uint32]struct{}{}
+		}
+		r.syns[s.ports()] = struct{}{}
 	}
-	r.highest = max(r.highest, s.ttl)
-	for len(r.sent) <= int(s.ttl) {
-		r.sent = append(r.sent, 0)
-	}
-	r.burst = r.burst || r.sent[s.ttl] > 0 && r.latest.ttl == s.ttl
-	r.sent[s.ttl]++
-	r.style.add(s)
-	r.recorder.Found(s.probe(r.sent[s.ttl]), s.key())
-	r.touch(s.time())
-	r.latest = *s
+	r.bore()
+}
+
+// asked reports whether a SYN of the run had the ports of a segment.
+func (r *run) asked(s *sighting) bool {
+	_, asked := r.syns[s.ports()]
+	return asked
 }
 
 func (r *run) touch(at time.Time) {
@@ -79,15 +94,19 @@ func (r *run) touch(at time.Time) {
 
 // take offers a reply to the run.
 func (r *run) take(m *matcher.Message) bool {
-	if !r.recorder.Take(m) {
+	if r.dull || !r.recorder.Take(m) {
 		return false
 	}
+	r.heard(m)
+	return true
+}
+
+func (r *run) heard(m *matcher.Message) {
 	if m.Reply.Kind == matcher.TimeExceeded {
 		r.exceeded++
 	}
 	r.replied = m.Time
 	r.touch(m.Time)
-	return true
 }
 
 // orphan adds a reply to a probe that is not in the capture.
@@ -95,42 +114,66 @@ func (r *run) orphan(m *matcher.Message, s *sighting) {
 	r.style.add(s)
 	r.latest = *s
 	r.touch(m.Time)
-	if r.orphans++; r.orphans > maxOrphans && !r.isTrace() {
+	if r.dull {
 		return
 	}
-	if m.Reply.Kind == matcher.TimeExceeded {
-		r.exceeded++
+	if r.orphans++; r.orphans == 1 {
+		r.router = m.Reply.From
 	}
+	r.routers = r.routers || r.router != m.Reply.From
+	r.heard(m)
 	r.recorder.Orphan(m)
+	r.bore()
 }
 
-// What is kept of a run that is no trace so far: of probes with one TTL, and of
-// replies without a probe.
-const (
-	maxLevel   = 64
-	maxOrphans = 64
-)
-
-// ordinary reports whether the run has become too long for one of probes that
-// have all the same TTL: then it is the traffic of some connection.
-func (r *run) ordinary() bool {
-	return r.lowest == r.highest && r.highest != 0 && r.sent[r.highest] >= maxLevel
-}
-
-// levels is how many different TTLs were sent.
-func (r *run) levels() (n int) {
-	for _, probes := range r.sent {
-		if probes > 0 {
-			n++
-		}
+// bore gives up what is too long for something that is no trace.
+func (r *run) bore() {
+	c := &r.climb
+	switch {
+	case c.levels == 0 && !r.routers && r.orphans > maxOrphans:
+	case c.levels == 1 && r.orphans == 0 && c.n >= maxLevel:
+	case r.exceeded == 0 && c.n >= maxAimless && !c.up():
+	default:
+		return
 	}
-	return n
+	r.dull = true
+	r.recorder, r.path, r.syns = nil, nil, nil
 }
 
 // expects reports whether a packet with a TTL that is not low goes on where the
 // run has got to.
 func (r *run) expects(s *sighting) bool {
-	return r.highest >= lowTTL-2 && s.ttl >= r.lowest && int(s.ttl) <= int(r.highest)+2 && r.fit(s) >= strong
+	c := &r.climb
+	return c.highest >= lowTTL-2 && s.ttl >= c.lowest && int(s.ttl) <= int(c.highest)+2 && r.fit(s) >= strong
+}
+
+// maxAlone is how many replies of one router, without their probes, are taken
+// for a trace's rather than for a loop under other traffic.
+const maxAlone = 3
+
+// firstTracePort is the lowest UDP port that the known programs probe unless
+// they are told to: mtr's.
+const firstTracePort = 33000
+
+// isTrace reports whether the run is a trace, and not ordinary traffic with a
+// low TTL or with an ICMP error about it.
+func (r *run) isTrace() bool {
+	c := &r.climb
+	switch protocol := layers.IPProtocol(r.first.protocol); {
+	case r.dull:
+		return false
+	case c.levels == 0 && r.routers:
+		return true
+	case c.levels == 0:
+		return r.orphans <= maxAlone && protocol != layers.IPProtocolTCP &&
+			(protocol != layers.IPProtocolUDP || r.first.dport >= firstTracePort)
+	case r.exceeded == 0:
+		return c.up()
+	case c.levels == 1:
+		// TCP may be BGP's, which sends to neighbours with TTL 1.
+		return c.lowest <= lowTTL && (protocol != layers.IPProtocolTCP || r.routers)
+	}
+	return c.lowest <= lowTTL || c.levels >= 3
 }
 
 // finish concludes the run.
@@ -140,171 +183,55 @@ func (r *run) finish(evicted int) {
 	p.Tool = r.tool()
 	p.Counters.Evicted = evicted - r.evicted
 	q := &p.Parameters
-	q.FirstTTL, q.MaxTTL = r.lowest, r.highest
-	for _, n := range r.sent {
-		q.Queries = max(q.Queries, n)
-	}
+	q.FirstTTL, q.MaxTTL = r.climb.lowest, r.climb.highest
+	q.Queries = r.climb.most
 	r.recorder.Pass(p.Ended.Add(Wait+time.Nanosecond), 0)
 	r.recorder.Finish(p.Ended)
+	r.recorder = nil
 }
 
-// isTrace reports whether the run is a trace, and not ordinary traffic with a
-// low TTL or with an ICMP error about it.
-func (r *run) isTrace() bool {
-	if r.orphans > 0 && r.highest == 0 {
-		return r.isOrphanTrace()
+// climb is how the TTLs of a run go.
+type climb struct {
+	lowest, highest uint8
+	sent            []int // by TTL
+	n               int   // probes
+	levels          int   // different TTLs
+	most            int   // probes with one TTL
+	burst           bool  // some TTL was probed twice in a row
+	astray          int   // how often it fell, but not by one nor to the lowest
+	latest          uint8
+}
+
+func (c *climb) add(ttl uint8) {
+	for len(c.sent) <= int(ttl) {
+		c.sent = append(c.sent, 0)
 	}
-	levels := r.levels()
-	if r.exceeded > 0 {
-		return !r.ordinary() && (r.lowest <= lowTTL || levels >= 3)
-	}
-	return levels >= 3
-}
-
-// isOrphanTrace is isTrace where there are only replies. That routers at two
-// distances answered tells most; one alone may be in a loop of theirs, so then
-// it has to be what a tracer sends.
-func (r *run) isOrphanTrace() bool {
-	for i := range r.path.Probes {
-		if r.path.Probes[i].Reply.From != r.path.Probes[0].Reply.From {
-			return true
-		}
-	}
-	return r.group.key.protocol != layers.IPProtocolUDP || r.first.dport >= firstTracePort
-}
-
-// firstTracePort is the lowest UDP port that the known programs probe unless
-// they are told to: mtr's.
-const firstTracePort = 33000
-
-// style is how a run's probes differ from each other.
-type style struct {
-	sport, dport, sequence, id, length, payload series
-	tos                                         uint8
-	df                                          bool
-	n                                           int
-}
-
-func (y *style) add(s *sighting) {
-	if y.n++; y.n == 1 {
-		y.tos, y.df = s.tos, s.df
-	}
-	y.sport.add(uint64(s.sport))
-	y.dport.add(uint64(s.dport))
-	y.sequence.add(uint64(s.token))
-	y.id.add(uint64(s.id))
-	y.length.add(uint64(s.length))
-	y.payload.add(s.payload)
-}
-
-// series is how a field goes from probe to probe.
-type series struct {
-	n              int
-	first, last    uint64
-	same, up, jump int // how often it stayed, rose by up to maxStep, did anything else
-}
-
-// maxStep is how far a field that counts may rise from one captured probe to
-// the next: some get lost, or are another run's.
-const maxStep = 16
-
-func (r *series) add(v uint64) {
 	switch {
-	case r.n == 0:
-		r.first = v
-	case v == r.last:
-		r.same++
-	case r.follows(v):
-		r.up++
-	default:
-		r.jump++
+	case c.n == 0:
+		c.lowest = ttl
+	case ttl == c.latest:
+		c.burst = true
+	case ttl < c.latest && ttl > c.lowest && ttl != c.latest-1:
+		c.astray++
 	}
-	r.last = v
-	r.n++
+	if c.sent[ttl]++; c.sent[ttl] == 1 {
+		c.levels++
+	}
+	c.most = max(c.most, c.sent[ttl])
+	c.lowest, c.highest = min(c.lowest, ttl), max(c.highest, ttl)
+	c.latest = ttl
+	c.n++
 }
 
-func (r *series) follows(v uint64) bool { return v > r.last && v-r.last <= maxStep }
-
-// isConstant reports whether the field is known to stay.
-func (r *series) isConstant() bool { return r.same > 0 && r.up+r.jump == 0 }
-
-// counts reports whether it is known to count.
-func (r *series) counts() bool { return r.up > 0 && r.jump <= r.up/8 && r.same <= r.up }
-
-// How well a probe fits a run. What is less than strong fits only by its looks.
-const (
-	unfit  = 0
-	weak   = 1
-	strong = 16
-)
-
-// fit says how well a probe fits the run: unfit, weak and up, or strong and up.
-//
-// A program is told by its source port or, in ICMP, by its identifier. One that
-// takes a new port for each probe is told by the looks of its probes, and by
-// their destination ports, which stay or count.
-func (r *run) fit(s *sighting) int {
-	y := &r.style
-	switch protocol := layers.IPProtocol(s.protocol); {
-	case y.n == 0:
-		return weak
-	case r.beginsAgain(s):
-		return unfit
-	case protocol != layers.IPProtocolUDP && protocol != layers.IPProtocolTCP:
-		if uint64(s.sport) != y.sport.last {
-			return unfit
-		}
-		return strong + r.looks(s)
-	case !y.dport.goesOn(uint64(s.dport)):
-		return unfit
-	case y.sport.goesOn(uint64(s.sport)):
-		return strong + r.looks(s)
-	case y.sport.isConstant() || y.sport.counts() && y.sport.n > 2 || !r.alike(s):
-		return unfit
-	}
-	return weak + r.looks(s)
+// up reports whether TTLs go up, or down, from a near hop on, as nothing but
+// traces do.
+func (c *climb) up() bool {
+	const near, few = 8, 3
+	return c.levels >= few && c.lowest <= near && c.astray <= c.n/8 && c.levels > int(c.highest-c.lowest)/2
 }
 
-// goesOn reports whether a value goes on as the series did: it stays, or counts.
-func (r *series) goesOn(v uint64) bool {
-	return v == r.last && !r.counts() || r.follows(v) && !r.isConstant()
-}
-
-// alike reports whether a probe has the looks of the run's.
-func (r *run) alike(s *sighting) bool {
-	return uint64(s.length) == r.style.length.last && s.df == r.style.df
-}
-
-// looks counts what speaks for a probe besides ports: less than strong.
-func (r *run) looks(s *sighting) (n int) {
-	if r.alike(s) {
-		n += 2
-	}
-	if r.style.id.follows(uint64(s.id)) {
-		n++
-	}
-	if s.tos == r.style.tos {
-		n++
-	}
-	if s.payload == r.style.payload.last {
-		n += 2
-	}
-	if s.ttl == r.latest.ttl || s.ttl == r.latest.ttl+1 {
-		n += 3
-	}
-	return n
-}
-
-// beginsAgain reports whether a probe is the first of a new run: the TTL is back
-// where it began, and the sequence number too, or each hop had all its probes.
-func (r *run) beginsAgain(s *sighting) bool {
-	if r.highest == 0 || s.ttl == 0 || s.ttl > r.first.ttl {
-		return false
-	}
-	sequence := &r.style.sequence
-	isEcho := s.protocol == uint8(layers.IPProtocolICMPv4) || s.protocol == uint8(layers.IPProtocolICMPv6)
-	if isEcho && sequence.counts() && uint64(s.token) <= sequence.first {
-		return true
-	}
-	return r.burst && s.ttl < r.latest.ttl && r.sent[s.ttl] >= slices.Max(r.sent)
+// again reports whether a TTL is one that was probed as often as any, and comes
+// after a higher one.
+func (c *climb) again(ttl uint8) bool {
+	return c.burst && ttl < c.latest && int(ttl) < len(c.sent) && c.sent[ttl] >= c.most
 }

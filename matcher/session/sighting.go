@@ -74,9 +74,9 @@ func (s *sighting) addr(a [16]byte) netip.Addr {
 
 func (s *sighting) time() time.Time { return time.Unix(0, s.at).UTC() }
 
-func (s *sighting) group() groupKey {
-	return groupKey{s.addr(s.src), s.addr(s.dst), layers.IPProtocol(s.protocol)}
-}
+func (s *sighting) group() groupKey { return groupKey{s.src, s.dst, s.protocol} }
+
+func (s *sighting) ports() uint32 { return uint32(s.sport)<<16 | uint32(s.dport) }
 
 // key is what the probe is known by. The payload is no part of it: it is
 // nobody's cookie.
@@ -107,14 +107,6 @@ func (s *sighting) sameGroup(o *sighting) bool {
 	return s.dst == o.dst && s.src == o.src && s.protocol == o.protocol && s.is6 == o.is6
 }
 
-// target is a hash of the destination and protocol.
-func (s *sighting) target() uint64 { return hashTarget(s.dst, s.protocol) }
-
-func hashTarget(dst [16]byte, protocol uint8) uint64 {
-	h := mix(binary.LittleEndian.Uint64(dst[:]) ^ uint64(protocol))
-	return mix(h ^ binary.LittleEndian.Uint64(dst[8:]))
-}
-
 // linkOf is a hash of where a frame was captured: the interface, and all that
 // precedes the IP packet. It is 0 if there is none of that.
 func linkOf(f *frame.Frame, p *craft.Packet) uint32 {
@@ -139,4 +131,27 @@ func hashBytes(b []byte, h uint64) uint64 {
 func mix(x uint64) uint64 {
 	high, low := bits.Mul64(x^0xe7037ed1a0b428db, 0x8ebc6af09c88c6e3)
 	return high ^ low
+}
+
+// likeProbe is false of what no tracer sends.
+func likeProbe(p *craft.Packet) bool {
+	if p.Dst.IsMulticast() || p.Dst.IsUnspecified() || p.Dst == broadcast {
+		return false
+	}
+	return p.Protocol != layers.IPProtocolTCP || likeTCPProbe(p)
+}
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// likeTCPProbe tells segments that a tracer sends from those of a connection:
+// they carry no data, and are neither a reset nor the answer to a SYN. Of a
+// quote that ends before the flags, only the length can tell.
+func likeTCPProbe(p *craft.Packet) bool {
+	const header = 20
+	b, length := p.Payload, p.Length-len(p.Header)
+	if len(b) < header {
+		return length <= 2*header
+	}
+	flags := b[tcpFlags]
+	return length <= int(b[12]>>4)*4 && flags&flagRST == 0 && flags&(flagSYN|flagACK) != flagSYN|flagACK
 }

@@ -30,12 +30,12 @@ var tools = []struct {
 	{"caracal", (*run).likeCaracal},
 }
 
-func (r *run) isUDP() bool { return r.group.key.protocol == layers.IPProtocolUDP }
-func (r *run) isTCP() bool { return r.group.key.protocol == layers.IPProtocolTCP }
+func (r *run) isUDP() bool { return r.first.protocol == uint8(layers.IPProtocolUDP) }
+func (r *run) isTCP() bool { return r.first.protocol == uint8(layers.IPProtocolTCP) }
 func (r *run) isEcho() bool {
 	return !r.isUDP() && !r.isTCP()
 }
-func (r *run) is6() bool { return r.group.key.dst.Is6() }
+func (r *run) is6() bool { return r.first.is6 }
 
 // payload is how long a packet with so many bytes of payload is.
 func (r *run) packet(payload int) int {
@@ -70,9 +70,9 @@ func (r *run) likeMTR() bool {
 	const from = 33000
 	switch {
 	case r.isEcho():
-		return r.first.token >= from && r.style.sequence.up > 0 && !r.burst
+		return r.first.token >= from && r.style.sequence.up > 0 && !r.climb.burst
 	case r.isUDP():
-		return r.first.dport >= from && r.style.dport.up > 0 && r.style.sport.isConstant() && !r.burst && !r.style.df &&
+		return r.first.dport >= from && r.style.dport.up > 0 && r.style.sport.isConstant() && !r.climb.burst && !r.style.df &&
 			r.first.dport != 33434 && r.first.dport != 33435 || r.first.sport >= from && r.style.sport.counts() && r.style.dport.isConstant()
 	}
 	return r.first.sport >= from && r.style.sport.counts() && r.style.dport.isConstant()
@@ -94,14 +94,14 @@ func (r *run) likeNmap() bool {
 
 // likeTCPTraceroute: all SYNs are the same but for the TTL and a random ID.
 func (r *run) likeTCPTraceroute() bool {
-	return r.isTCP() && r.style.sport.isConstant() && r.style.sequence.isConstant() && r.burst && !r.style.df &&
+	return r.isTCP() && r.style.sport.isConstant() && r.style.sequence.isConstant() && r.climb.burst && !r.style.df &&
 		int(r.first.length) == r.packet(0) && r.style.id.jump > 0
 }
 
 // likeTracert: 64 bytes, and an identifier that is the same for all programs of
 // a Windows host.
 func (r *run) likeTracert() bool {
-	return r.isEcho() && r.burst && int(r.first.length) == r.packet(64) && r.style.sequence.up+r.style.sequence.jump > 0 &&
+	return r.isEcho() && r.climb.burst && int(r.first.length) == r.packet(64) && r.style.sequence.up+r.style.sequence.jump > 0 &&
 		(r.first.sport == 1 || r.first.sport&0xff == 0)
 }
 
@@ -129,9 +129,9 @@ func (r *run) likeTraceroute() bool {
 		const letters = 0x4243444546474849 // its payload is @ABC…
 		return r.first.payload == letters || r.style.dport.counts() && r.first.dport >= 33434 && r.first.dport < 33434+256
 	case r.isEcho():
-		return r.burst && r.style.sequence.up > 0 && r.first.token <= 256
+		return r.climb.burst && r.style.sequence.up > 0 && r.first.token <= 256
 	}
-	return r.burst && r.style.sport.jump > 0 && r.style.dport.isConstant() && int(r.first.length) == r.packet(20)
+	return r.climb.burst && r.style.sport.jump > 0 && r.style.dport.isConstant() && int(r.first.length) == r.packet(20)
 }
 
 // likeCaracal: a flow from 24000, of which the TTL is told by the length.

@@ -1,7 +1,10 @@
 package session
 
 import (
+	"encoding/binary"
 	"math/bits"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/tracewire/tracewire/craft"
@@ -11,100 +14,119 @@ import (
 // probes. It is a ring that grows up to maxWindow packets, with a hash table
 // whose chains lead from the latest packet to a target back.
 type window struct {
-	ring    []sighting
+	blocks  []*[windowBlock]sighting
 	heads   []uint32 // by the hash of the target: one more than the place of the latest; 0 for none
 	next    int      // the place of the packet to come
+	full    bool     // it takes the place of another
+	seed    uint64   // so that nobody can make chains long by choosing the targets
 	evicted int
 }
 
 const (
-	// maxWindow packets of 80 bytes, and the table, are 64 MB.
-	maxWindow = 780_000
-	windowBit = 20
+	// maxWindow packets of 80 bytes, and the table, are 63 MB.
+	maxWindow   = 45 * windowBlock
+	windowBlock = 1 << 14
+	windowBits  = 20
 
-	// maxWalk bounds how many packets to a target are looked at.
+	// maxWalk bounds how many packets in a chain are looked at.
 	maxWalk = 4096
 )
+
+func newWindow() window { return window{seed: rand.Uint64()} }
+
+func (w *window) at(place int) *sighting { return &w.blocks[place/windowBlock][place%windowBlock] }
 
 // add remembers a packet.
 func (w *window) add(s *sighting, now time.Time) {
 	if w.heads == nil {
-		w.heads = make([]uint32, 1<<windowBit)
+		w.heads = make([]uint32, 1<<windowBits)
 	}
-	head := &w.heads[s.target()>>(64-windowBit)]
-	if len(w.ring) < maxWindow {
-		w.ring = append(w.ring, *s)
-	} else {
-		if old := &w.ring[w.next]; !old.used && recent(old, now) {
-			w.evicted++
-		}
-		w.ring[w.next] = *s
+	if w.next/windowBlock == len(w.blocks) {
+		w.blocks = append(w.blocks, new([windowBlock]sighting))
 	}
-	w.ring[w.next].earlier = *head
+	place := w.at(w.next)
+	if w.full && !place.used && recent(place, now) {
+		w.evicted++
+	}
+	head := &w.heads[w.bucket(s.dst, s.protocol)]
+	*place = *s
+	place.earlier = *head
 	*head = uint32(w.next + 1)
 	if w.next++; w.next == maxWindow {
-		w.next = 0
+		w.next, w.full = 0, true
 	}
+}
+
+// bucket is the place in heads for a target.
+func (w *window) bucket(dst [16]byte, protocol uint8) uint64 {
+	h := mix(binary.LittleEndian.Uint64(dst[:]) ^ w.seed ^ uint64(protocol))
+	return mix(h^binary.LittleEndian.Uint64(dst[8:])) >> (64 - windowBits)
 }
 
 func recent(s *sighting, now time.Time) bool {
-	return absolute(time.Duration(now.UnixNano()-s.at)) <= Idle
+	d := time.Duration(now.UnixNano() - s.at)
+	return max(d, -d) <= Idle
 }
 
-// walk yields the packets in the chain of a target, the latest first. A packet
-// that took the place of an older one ends the chain that led there: it is of
-// another, or not older than the one before it.
-func (w *window) walk(target uint64, now time.Time, yield func(*sighting) bool) {
+// walk yields the packets to a target, the latest first. A packet that took
+// the place of an older one ends the chain that led there: it is of another, or
+// not older than the one before it.
+func (w *window) walk(dst [16]byte, protocol uint8, now time.Time, yield func(*sighting) bool) {
 	if w.heads == nil {
 		return
 	}
-	bucket := target >> (64 - windowBit)
+	bucket := w.bucket(dst, protocol)
 	age := -1
-	for at, n := w.heads[bucket], 0; at != 0 && n < maxWalk; n++ {
-		s := &w.ring[at-1]
-		older := w.age(int(at - 1))
-		if older <= age || s.target()>>(64-windowBit) != bucket || !recent(s, now) {
+	for link, n := w.heads[bucket], 0; link != 0 && n < maxWalk; n++ {
+		s := w.at(int(link - 1))
+		older := w.age(int(link - 1))
+		if older <= age || !recent(s, now) {
 			return
 		}
 		age = older
-		if !s.used && s.target() == target && !yield(s) {
+		if s.dst != dst || s.protocol != protocol {
+			if w.bucket(s.dst, s.protocol) != bucket {
+				return
+			}
+		} else if !s.used && !yield(s) {
 			return
 		}
-		at = s.earlier
+		link = s.earlier
 	}
 }
 
 // age is how many packets were added after the one at a place.
-func (w *window) age(at int) int {
-	if at < w.next {
-		return w.next - 1 - at
+func (w *window) age(place int) int {
+	if place < w.next {
+		return w.next - 1 - place
 	}
-	return w.next - 1 - at + len(w.ring)
+	return w.next - 1 - place + maxWindow
 }
 
 // climbs reports whether packets of a group have three different TTLs.
 func (w *window) climbs(like *sighting, now time.Time) bool {
+	const several, enough = 3, 64
 	var ttls uint64
 	n := 0
-	w.walk(like.target(), now, func(s *sighting) bool {
-		if n++; s.ttl <= lowTTL && s.sameGroup(like) {
+	w.walk(like.dst, like.protocol, now, func(s *sighting) bool {
+		if n++; s.ttl <= lowTTL && s.src == like.src {
 			ttls |= 1 << s.ttl
 		}
-		return n < 64 && bits.OnesCount64(ttls) < 3
+		return n < enough && bits.OnesCount64(ttls) < several
 	})
-	return bits.OnesCount64(ttls) >= 3
+	return bits.OnesCount64(ttls) >= several
 }
 
 // find returns the packet that an ICMP error is about: of several the one that
 // agrees in most, and of these the earliest.
 func (w *window) find(quote *craft.Key, at, now time.Time) (found sighting, ok bool) {
-	most := 1
-	w.walk(hashTarget(quote.Dst.As16(), uint8(quote.Protocol)), now, func(s *sighting) bool {
-		if s.at > at.UnixNano() || s.dport != quote.DstPort || s.is6 != quote.Dst.Is6() {
+	most, by := 2, at.UnixNano()
+	w.walk(quote.Dst.As16(), uint8(quote.Protocol), now, func(s *sighting) bool {
+		if s.at > by || s.dport != quote.DstPort {
 			return true
 		}
 		key := s.key()
-		if n := key.Agreement(quote); n > most || n == most && n > 1 {
+		if n := key.Agreement(quote); n >= most {
 			found, most, ok = *s, n, true
 		}
 		return true
@@ -116,16 +138,14 @@ func (w *window) find(quote *craft.Key, at, now time.Time) (found sighting, ok b
 // the order in which they were captured.
 func (w *window) take(like *sighting, now time.Time) []sighting {
 	var all []sighting
-	w.walk(like.target(), now, func(s *sighting) bool {
+	w.walk(like.dst, like.protocol, now, func(s *sighting) bool {
 		itself := s.at == like.at && s.token == like.token && s.id == like.id && s.ttl == like.ttl
-		if s.sameGroup(like) && (s.ttl <= lowTTL || itself) {
+		if s.src == like.src && (s.ttl <= lowTTL || itself) {
 			all = append(all, *s)
 			s.used = true
 		}
 		return true
 	})
-	for i, j := 0, len(all)-1; i < j; i, j = i+1, j-1 {
-		all[i], all[j] = all[j], all[i]
-	}
+	slices.Reverse(all)
 	return all
 }

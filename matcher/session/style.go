@@ -1,0 +1,137 @@
+package session
+
+import "github.com/google/gopacket/layers"
+
+// style is how a run's probes differ from each other.
+type style struct {
+	sport, dport, sequence, id, length, payload series
+	tos                                         uint8
+	df                                          bool
+	n                                           int
+}
+
+func (y *style) add(s *sighting) {
+	if y.n++; y.n == 1 {
+		y.tos, y.df = s.tos, s.df
+	}
+	y.sport.add(uint64(s.sport))
+	y.dport.add(uint64(s.dport))
+	y.sequence.add(uint64(s.token))
+	y.id.add(uint64(s.id))
+	y.length.add(uint64(s.length))
+	y.payload.add(s.payload)
+}
+
+// series is how a field goes from probe to probe.
+type series struct {
+	n              int
+	first, last    uint64
+	same, up, jump int // how often it stayed, rose by up to maxStep, did anything else
+}
+
+// maxStep is how far a field that counts may rise from one captured probe to
+// the next: some get lost, or are another run's.
+const maxStep = 16
+
+func (r *series) add(v uint64) {
+	switch {
+	case r.n == 0:
+		r.first = v
+	case v == r.last:
+		r.same++
+	case r.follows(v):
+		r.up++
+	default:
+		r.jump++
+	}
+	r.last = v
+	r.n++
+}
+
+func (r *series) follows(v uint64) bool { return v > r.last && v-r.last <= maxStep }
+
+// isConstant reports whether the field is known to stay.
+func (r *series) isConstant() bool { return r.same > 0 && r.up+r.jump == 0 }
+
+// counts reports whether it is known to count.
+func (r *series) counts() bool { return r.up > 0 && r.jump <= r.up/8 && r.same <= r.up }
+
+// How well a probe fits a run. What is less than strong fits only by its looks.
+const (
+	unfit  = 0
+	weak   = 1
+	strong = 16
+)
+
+// fit says how well a probe fits the run: unfit, weak and up, or strong and up.
+//
+// A program is told by its source port or, in ICMP, by its identifier. One that
+// takes a new port for each probe is told by the looks of its probes, and by
+// their destination ports, which stay or count.
+func (r *run) fit(s *sighting) int {
+	y := &r.style
+	switch protocol := layers.IPProtocol(s.protocol); {
+	case y.n == 0:
+		return weak
+	case r.beginsAgain(s):
+		return unfit
+	case protocol != layers.IPProtocolUDP && protocol != layers.IPProtocolTCP:
+		if uint64(s.sport) != y.sport.last {
+			return unfit
+		}
+		return strong + r.looks(s)
+	case r.asked(s):
+		return strong + r.looks(s) // a SYN goes again that nothing answered
+	case !y.dport.goesOn(uint64(s.dport)):
+		return unfit
+	case y.sport.goesOn(uint64(s.sport)):
+		return strong + r.looks(s)
+	case y.sport.isConstant() || y.sport.counts() && y.sport.n > 2 || !r.alike(s):
+		return unfit
+	}
+	return weak + r.looks(s)
+}
+
+// goesOn reports whether a value goes on as the series did: it stays, or counts.
+func (r *series) goesOn(v uint64) bool {
+	return v == r.last && !r.counts() || r.follows(v) && !r.isConstant()
+}
+
+// alike reports whether a probe has the looks of the run's.
+func (r *run) alike(s *sighting) bool {
+	return uint64(s.length) == r.style.length.last && s.df == r.style.df
+}
+
+// looks counts what speaks for a probe besides ports: less than strong.
+func (r *run) looks(s *sighting) (n int) {
+	if r.alike(s) {
+		n += 2
+	}
+	if r.style.id.follows(uint64(s.id)) {
+		n++
+	}
+	if s.tos == r.style.tos {
+		n++
+	}
+	if s.payload == r.style.payload.last {
+		n += 2
+	}
+	if s.ttl == r.latest.ttl || s.ttl == r.latest.ttl+1 {
+		n += 3
+	}
+	return n
+}
+
+// beginsAgain reports whether a probe is the first of a new run: the TTL is back
+// where it began, and the sequence number too, or each hop had all its probes.
+func (r *run) beginsAgain(s *sighting) bool {
+	if r.climb.n == 0 || s.ttl == 0 || s.ttl > r.first.ttl {
+		return false
+	}
+	sequence := &r.style.sequence
+	isEcho := s.protocol == uint8(layers.IPProtocolICMPv4) || s.protocol == uint8(layers.IPProtocolICMPv6)
+	if isEcho && sequence.counts() && uint64(s.token) <= sequence.first {
+		return true
+	}
+	return r.climb.again(s.ttl)
+}
