@@ -63,10 +63,13 @@ func newRun(g *group, s *sighting) *run {
 
 // add adds a probe.
 func (r *run) add(s *sighting) {
-	r.style.add(s)
-	r.climb.add(s.ttl)
-	r.latest = *s
-	r.touch(s.time())
+	if r.touch(s.time()); r.resent(s) {
+		r.climb.again(s.ttl)
+	} else {
+		r.style.add(s)
+		r.climb.add(s.ttl)
+		r.latest = *s
+	}
 	if r.dull {
 		return
 	}
@@ -84,6 +87,12 @@ func (r *run) add(s *sighting) {
 func (r *run) asked(s *sighting) bool {
 	_, asked := r.syns[s.ports()]
 	return asked
+}
+
+// resent reports whether a SYN goes again, of a program that sends each probe
+// from a port of its own: its system does that.
+func (r *run) resent(s *sighting) bool {
+	return r.asked(s) && r.style.sport.up+r.style.sport.jump > 0
 }
 
 func (r *run) touch(at time.Time) {
@@ -214,12 +223,19 @@ func (c *climb) add(ttl uint8) {
 	case ttl < c.latest && ttl > c.lowest && ttl != c.latest-1:
 		c.astray++
 	}
-	if c.sent[ttl]++; c.sent[ttl] == 1 {
+	if c.sent[ttl] == 0 {
 		c.levels++
 	}
-	c.most = max(c.most, c.sent[ttl])
 	c.lowest, c.highest = min(c.lowest, ttl), max(c.highest, ttl)
 	c.latest = ttl
+	c.again(ttl)
+}
+
+// again adds a probe that says nothing of how the TTLs go: one like it was sent
+// before.
+func (c *climb) again(ttl uint8) {
+	c.sent[ttl]++
+	c.most = max(c.most, c.sent[ttl])
 	c.n++
 }
 
@@ -230,8 +246,8 @@ func (c *climb) up() bool {
 	return c.levels >= few && c.lowest <= near && c.astray <= c.n/8 && c.levels > int(c.highest-c.lowest)/2
 }
 
-// again reports whether a TTL is one that was probed as often as any, and comes
-// after a higher one.
-func (c *climb) again(ttl uint8) bool {
+// isDone reports whether a TTL was probed as often as any, of a program that
+// probes each several times before it goes on to the next.
+func (c *climb) isDone(ttl uint8) bool {
 	return c.burst && ttl < c.latest && int(ttl) < len(c.sent) && c.sent[ttl] >= c.most
 }

@@ -78,6 +78,11 @@ func (s *sighting) group() groupKey { return groupKey{s.src, s.dst, s.protocol} 
 
 func (s *sighting) ports() uint32 { return uint32(s.sport)<<16 | uint32(s.dport) }
 
+func (s *sighting) isEcho() bool {
+	protocol := layers.IPProtocol(s.protocol)
+	return protocol == layers.IPProtocolICMPv4 || protocol == layers.IPProtocolICMPv6
+}
+
 // key is what the probe is known by. The payload is no part of it: it is
 // nobody's cookie.
 func (s *sighting) key() craft.Key {

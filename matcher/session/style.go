@@ -1,7 +1,5 @@
 package session
 
-import "github.com/google/gopacket/layers"
-
 // style is how a run's probes differ from each other.
 type style struct {
 	sport, dport, sequence, id, length, payload series
@@ -70,12 +68,12 @@ const (
 // their destination ports, which stay or count.
 func (r *run) fit(s *sighting) int {
 	y := &r.style
-	switch protocol := layers.IPProtocol(s.protocol); {
+	switch {
 	case y.n == 0:
 		return weak
 	case r.beginsAgain(s):
 		return unfit
-	case protocol != layers.IPProtocolUDP && protocol != layers.IPProtocolTCP:
+	case s.isEcho():
 		if uint64(s.sport) != y.sport.last {
 			return unfit
 		}
@@ -123,15 +121,17 @@ func (r *run) looks(s *sighting) (n int) {
 }
 
 // beginsAgain reports whether a probe is the first of a new run: the TTL is back
-// where it began, and the sequence number too, or each hop had all its probes.
+// where it began, and a number that counts too, or each hop had all its probes.
 func (r *run) beginsAgain(s *sighting) bool {
 	if r.climb.n == 0 || s.ttl == 0 || s.ttl > r.first.ttl {
 		return false
 	}
-	sequence := &r.style.sequence
-	isEcho := s.protocol == uint8(layers.IPProtocolICMPv4) || s.protocol == uint8(layers.IPProtocolICMPv6)
-	if isEcho && sequence.counts() && uint64(s.token) <= sequence.first {
+	sequence, id := &r.style.sequence, &r.style.id
+	switch {
+	case s.isEcho() && sequence.counts() && uint64(s.token) <= sequence.first,
+		sequence.counts() && uint64(s.token) == sequence.first,
+		!s.is6 && id.counts() && uint64(s.id) == id.first:
 		return true
 	}
-	return r.climb.again(s.ttl)
+	return r.climb.isDone(s.ttl)
 }

@@ -2,137 +2,187 @@ package session
 
 import "github.com/google/gopacket/layers"
 
-// tool is the program that the run's probes look like, or "". What the programs
-// send was seen in the captures of testdata/captures.
+// tool is a program in one of its modes, by the looks of the probes that it
+// sends. A field that is zero says nothing.
+type tool struct {
+	name     string
+	protocol layers.IPProtocol // of ICMP the one of IPv4, for both
+
+	// How they differ from each other: the ports, of which an echo has its
+	// identifier as sport; the sequence number of TCP and ICMP echo; and the
+	// IP ID of IPv4.
+	sport, dport, sequence, id habit
+
+	df               setting // of IPv4
+	length4, length6 int     // of the IP packet, over IPv4 and over IPv6
+	payload          uint64  // bytes 2 to 10 of the payload
+
+	further func(*run) bool
+}
+
+// habit is how a field goes from probe to probe.
+type habit uint8
+
+const (
+	same habit = iota + 1
+	counts
+	varies
+)
+
+// setting is what a flag is in all probes.
+type setting uint8
+
+const (
+	off setting = iota + 1
+	on
+)
+
+const (
+	udp  = layers.IPProtocolUDP
+	tcp  = layers.IPProtocolTCP
+	echo = layers.IPProtocolICMPv4
+)
+
+// The payloads of Linux traceroute: bytes that count from 0x40 in UDP, and from
+// 0x48 in ICMP echo.
+const (
+	lettersUDP  = 0x4243444546474849
+	lettersEcho = 0x4a4b4c4d4e4f5051
+)
+
+// tools are the programs whose probes are known, those that are told most surely
+// first. What they send was seen in testdata/captures; INDEX.md has it all in a
+// table. What looks like none has no name: better than a wrong one.
+var tools = []tool{
+	{name: "scamper", protocol: udp, sport: same, id: counts, df: on, length6: 60, further: fromScamper},
+	{name: "scamper", protocol: echo, sport: same, sequence: counts, id: counts, df: on, length6: 60, further: fromScamper},
+	{name: "scamper", protocol: tcp, sport: same, dport: same, sequence: same, id: counts, df: on, length4: 40, length6: 60, further: fromScamper},
+	{name: "nmap", protocol: udp, dport: same, df: off, length4: 28, length6: 48, further: goesDown},
+	{name: "nmap", protocol: echo, sport: same, sequence: counts, df: off, length4: 28, length6: 48, further: goesDown},
+	{name: "nmap", protocol: tcp, dport: same, df: off, length4: 44, length6: 64, further: goesDown},
+	{name: "hping3", protocol: udp, sport: counts, dport: same, df: off, length4: 28, further: overIPv4},
+	{name: "hping3", protocol: echo, sport: same, df: off, length4: 28, further: countsSwapped},
+	{name: "hping3", protocol: tcp, sport: counts, dport: same, df: off, length4: 40, further: overIPv4},
+	{name: "tracepath", protocol: udp, sport: same, dport: counts, df: on, further: to(44444, 44444+512)},
+	{name: "caracal", protocol: udp, sport: same, dport: same, further: from(24000, 24000)},
+	{name: "caracal", protocol: echo, sport: same, further: from(24000, 24000)},
+	{name: "tcptraceroute", protocol: tcp, sport: same, dport: same, sequence: same, id: varies, df: off, length4: 40, further: overIPv4},
+	{name: "tracert", protocol: echo, sport: same, sequence: counts, df: off, length4: 92, further: overIPv4},
+	{name: "traceroute", protocol: udp, payload: lettersUDP},
+	{name: "traceroute", protocol: echo, sport: same, sequence: counts, payload: lettersEcho},
+	{name: "traceroute", protocol: tcp, sport: varies, dport: same, sequence: varies, df: off, length4: 60, length6: 80},
+	{name: "mtr", protocol: udp, sport: same, dport: counts, df: off, further: inRounds},
+	{name: "mtr", protocol: udp, sport: counts, dport: same, df: off, further: inRounds},
+	{name: "mtr", protocol: echo, sport: same, sequence: counts, df: off, further: inRounds},
+	{name: "mtr", protocol: tcp, sport: counts, dport: same, sequence: varies, df: on, length4: 60, length6: 80, further: inRounds},
+	{name: "tracewire", protocol: udp, sport: same, dport: same, df: off, further: hasCookies},
+	{name: "traceroute", protocol: udp, sport: same, dport: counts, df: off, further: to(33434, 33435)}, // BSD's
+}
+
+// tool is the program that the run's probes look like, or "".
 func (r *run) tool() string {
-	for _, known := range tools {
-		if known.sends(r) {
-			return known.name
+	for i := range tools {
+		if tools[i].sends(r) {
+			return tools[i].name
 		}
 	}
 	return ""
 }
 
-// tools are the known programs, those that are told most surely first.
-var tools = []struct {
-	name  string
-	sends func(*run) bool
-}{
-	{"scamper", (*run).likeScamper},
-	{"tracepath", (*run).likeTracepath},
-	{"mtr", (*run).likeMTR},
-	{"nmap", (*run).likeNmap},
-	{"tcptraceroute", (*run).likeTCPTraceroute},
-	{"tracert", (*run).likeTracert},
-	{"hping3", (*run).likeHping},
-	{"tracewire", (*run).likeTracewire},
-	{"traceroute", (*run).likeTraceroute},
-	{"caracal", (*run).likeCaracal},
-}
-
-func (r *run) isUDP() bool { return r.first.protocol == uint8(layers.IPProtocolUDP) }
-func (r *run) isTCP() bool { return r.first.protocol == uint8(layers.IPProtocolTCP) }
-func (r *run) isEcho() bool {
-	return !r.isUDP() && !r.isTCP()
-}
-func (r *run) is6() bool { return r.first.is6 }
-
-// payload is how long a packet with so many bytes of payload is.
-func (r *run) packet(payload int) int {
-	header := 20
-	if r.is6() {
-		header = 40
+// sends reports whether the tool sends what the run has.
+func (t *tool) sends(r *run) bool {
+	s, y := &r.first, &r.style
+	protocol, length := layers.IPProtocol(s.protocol), t.length4
+	if s.isEcho() {
+		protocol = echo
 	}
-	if r.isTCP() {
-		return header + 20 + payload
+	if s.is6 {
+		length = t.length6
 	}
-	return header + 8 + payload
+	return t.protocol == protocol &&
+		t.sport.fits(&y.sport) && t.dport.fits(&y.dport) && t.sequence.fits(&y.sequence) &&
+		(s.is6 || t.id.fits(&y.id) && t.df.fits(s.df)) &&
+		(length == 0 || length == int(s.length)) &&
+		(t.payload == 0 || t.payload == s.payload) &&
+		(t.further == nil || t.further(r))
 }
 
-// likeScamper: IPv4 IDs are numbers from 1, and DF is set; ports are its process
-// and 33435.
-func (r *run) likeScamper() bool {
-	fromItsPort := r.first.sport&0x8000 != 0 && (r.isEcho() || r.first.dport == 33435 || r.first.dport == 80)
-	if r.is6() {
-		return fromItsPort && r.style.sport.jump == 0 && r.first.length == uint16(r.packet(10)) && !r.isTCP()
+// fits reports whether a field of one value or more goes as the habit is. What
+// counts may skip some, and start anew.
+func (h habit) fits(s *series) bool {
+	switch h {
+	case same:
+		return s.up+s.jump == 0
+	case counts:
+		return s.n == 1 || s.counts()
+	case varies:
+		return s.n == 1 || s.jump > s.up
 	}
-	return r.style.df && r.first.id == 1 && (r.style.id.up > 0 || r.style.n == 1) && r.style.id.jump == 0 && fromItsPort
+	return true
 }
 
-// likeTracepath: ports from 44444 on, and packets as long as the link takes.
-func (r *run) likeTracepath() bool {
-	return r.isUDP() && r.first.dport == 44444 && (r.style.df || r.is6()) && r.style.dport.up > 0
+func (s setting) fits(flag bool) bool { return s == 0 || (s == on) == flag }
+
+func overIPv4(r *run) bool { return !r.first.is6 }
+
+// from and to tell by the source port, or the destination port, of the first
+// probe.
+func from(lowest, highest uint16) func(*run) bool {
+	return func(r *run) bool { return r.first.sport >= lowest && r.first.sport <= highest }
 }
 
-// likeMTR: what counts is a number from 33000 on, and each round has one probe
-// for each TTL.
-func (r *run) likeMTR() bool {
-	const from = 33000
+func to(lowest, highest uint16) func(*run) bool {
+	return func(r *run) bool { return r.first.dport >= lowest && r.first.dport <= highest }
+}
+
+// fromScamper: its port has the highest bit set. IPv4 IDs are numbers from 1;
+// over IPv6 its echo requests count from 0, and other probes go to port 33435.
+func fromScamper(r *run) bool {
+	s := &r.first
 	switch {
-	case r.isEcho():
-		return r.first.token >= from && r.style.sequence.up > 0 && !r.climb.burst
-	case r.isUDP():
-		return r.first.dport >= from && r.style.dport.up > 0 && r.style.sport.isConstant() && !r.climb.burst && !r.style.df &&
-			r.first.dport != 33434 && r.first.dport != 33435 || r.first.sport >= from && r.style.sport.counts() && r.style.dport.isConstant()
+	case s.sport&0x8000 == 0:
+		return false
+	case !s.is6:
+		return s.id == 1
+	case s.isEcho():
+		return s.token == 0
 	}
-	return r.first.sport >= from && r.style.sport.counts() && r.style.dport.isConstant()
+	return s.dport == 33435 && s.payload == 0
 }
 
-// likeNmap: it goes down from a guess.
-func (r *run) likeNmap() bool {
-	if len(r.path.Probes) < 3 || int(r.first.length) > r.packet(4) {
-		return false
+// inRounds: mtr counts from 33000 on, and asks each hop once in a round.
+func inRounds(r *run) bool {
+	const first = 33000
+	s := &r.first
+	counted := uint32(s.dport)
+	switch {
+	case s.isEcho():
+		counted = s.token
+	case r.style.sport.counts():
+		counted = uint32(s.sport)
 	}
-	down := 0
-	for i, p := range r.path.Probes[1:] {
-		if p.TTL != 0 && p.TTL == r.path.Probes[i].TTL-1 {
-			down++
+	return counted >= first && !r.climb.burst && s.payload == 0 && r.style.n > 1
+}
+
+// goesDown: nmap goes from a guess down to the first hop, then on from the guess.
+func goesDown(r *run) bool {
+	probes := r.path.Probes
+	for i := 1; i < len(probes); i++ {
+		if probes[i].TTL == probes[0].TTL-2 && probes[i-1].TTL == probes[0].TTL-1 {
+			return true
 		}
 	}
-	return down >= 2 && r.path.Probes[1].TTL < r.first.ttl
+	return false
 }
 
-// likeTCPTraceroute: all SYNs are the same but for the TTL and a random ID.
-func (r *run) likeTCPTraceroute() bool {
-	return r.isTCP() && r.style.sport.isConstant() && r.style.sequence.isConstant() && r.climb.burst && !r.style.df &&
-		int(r.first.length) == r.packet(0) && r.style.id.jump > 0
+// countsSwapped: hping3 has the bytes of the sequence number swapped.
+func countsSwapped(r *run) bool {
+	return !r.first.is6 && r.style.n > 1 && r.first.token&0xff == 0 && r.style.sequence.last&0xff == 0 && r.style.sequence.jump > 0
 }
 
-// likeTracert: 64 bytes, and an identifier that is the same for all programs of
-// a Windows host.
-func (r *run) likeTracert() bool {
-	return r.isEcho() && r.climb.burst && int(r.first.length) == r.packet(64) && r.style.sequence.up+r.style.sequence.jump > 0 &&
-		(r.first.sport == 1 || r.first.sport&0xff == 0)
+// hasCookies: each probe of ours carries bytes of its own, the last of which is
+// not zero.
+func hasCookies(r *run) bool {
+	p := &r.style.payload
+	return p.n > 1 && p.same+p.up == 0 && r.first.payload&0xff != 0
 }
-
-// likeHping: no payload, and source ports that count, one probe after the other.
-func (r *run) likeHping() bool {
-	if int(r.first.length) != r.packet(0) || r.is6() {
-		return false
-	}
-	if r.isEcho() {
-		return r.first.token&0xff == 0 && r.style.n > 1 && r.style.sport.isConstant()
-	}
-	return r.style.sport.counts() && r.style.dport.isConstant()
-}
-
-// likeTracewire: one flow, and a cookie in each probe.
-func (r *run) likeTracewire() bool {
-	return r.isUDP() && r.style.sport.isConstant() && r.style.dport.isConstant() && r.style.payload.n > 1 &&
-		r.style.payload.same+r.style.payload.up == 0 && r.first.payload&1 == 1
-}
-
-// likeTraceroute: of each kind what Linux sends, or BSD's count of ports.
-func (r *run) likeTraceroute() bool {
-	switch {
-	case r.isUDP():
-		const letters = 0x4243444546474849 // its payload is @ABC…
-		return r.first.payload == letters || r.style.dport.counts() && r.first.dport >= 33434 && r.first.dport < 33434+256
-	case r.isEcho():
-		return r.climb.burst && r.style.sequence.up > 0 && r.first.token <= 256
-	}
-	return r.climb.burst && r.style.sport.jump > 0 && r.style.dport.isConstant() && int(r.first.length) == r.packet(20)
-}
-
-// likeCaracal: a flow from 24000, of which the TTL is told by the length.
-func (r *run) likeCaracal() bool { return !r.isTCP() && r.first.sport == 24000 }
