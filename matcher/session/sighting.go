@@ -107,11 +107,6 @@ func (s *sighting) probe(round int) path.Probe {
 	return p
 }
 
-// sameGroup reports whether two sightings are of the same group.
-func (s *sighting) sameGroup(o *sighting) bool {
-	return s.dst == o.dst && s.src == o.src && s.protocol == o.protocol && s.is6 == o.is6
-}
-
 // linkOf is a hash of where a frame was captured: the interface, and all that
 // precedes the IP packet. It is 0 if there is none of that.
 func linkOf(f *frame.Frame, p *craft.Packet) uint32 {

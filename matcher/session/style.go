@@ -91,8 +91,9 @@ func (r *run) fit(s *sighting) int {
 }
 
 // goesOn reports whether a value goes on as the series did: it stays, or counts.
+// That it stayed once may be since two programs began with it.
 func (r *series) goesOn(v uint64) bool {
-	return v == r.last && !r.counts() || r.follows(v) && !r.isConstant()
+	return v == r.last && !r.counts() || r.follows(v) && (r.same < 2 || r.up+r.jump > 0)
 }
 
 // alike reports whether a probe has the looks of the run's.
