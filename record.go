@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
@@ -46,8 +47,18 @@ func NewRecording(w io.Writer, program string) (*Recording, error) {
 	if err != nil {
 		return nil, recordError(err)
 	}
+	if err := file.ReserveNames(nameRoom); err != nil {
+		return nil, recordError(err)
+	}
 	return &Recording{file: file, interfaces: map[recorded]*interfaceCount{}}, nil
 }
+
+// nameRoom is how many bytes of a recording are for names: those of a hundred
+// routers.
+const nameRoom = 4096
+
+// maxName is how long a name can be (RFC 1035, section 2.3.4).
+const maxName = 255
 
 // recordError says that it was the recording that failed.
 func recordError(err error) error {
@@ -60,10 +71,17 @@ func recordError(err error) error {
 // Close writes the names of addresses, as far as they are known. It leaves it to
 // the caller to close the file.
 func (r *Recording) Close(names map[netip.Addr]string) error {
-	if len(names) == 0 {
+	written := make(map[netip.Addr]string, len(names))
+	for addr, name := range names {
+		// Whoever runs a name server may have written anything.
+		if name = strings.ReplaceAll(strings.ToValidUTF8(name, "\ufffd"), "\x00", ""); name != "" && len(name) <= maxName {
+			written[addr] = name
+		}
+	}
+	if len(written) == 0 {
 		return nil
 	}
-	return recordError(r.file.WriteNames(names))
+	return recordError(r.file.WriteNames(written))
 }
 
 // on returns the interface that a frame is of.

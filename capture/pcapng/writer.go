@@ -33,7 +33,11 @@ import (
 type Writer struct {
 	out    io.Writer
 	block  []byte // the one that is built; reused
+	length int64  // of the file
 	failed error  // of out
+
+	reserved int64 // where names are to go, if there is room
+	room     int
 
 	interfaces []Interface
 }
@@ -145,7 +149,59 @@ func (w *Writer) check(f *frame.Frame) error {
 	return nil
 }
 
-// WriteNames writes name resolution blocks: the name of each address, with
+// ReserveNames leaves room for names where the file is now, for WriteNames to fill
+// later: programs that read a file once show the names of what comes behind
+// them. It does nothing if the io.Writer is not an io.WriterAt, or bytes is less
+// than a block takes.
+//
+// The Writer must have begun at the start of the file.
+func (w *Writer) ReserveNames(bytes int) error {
+	bytes &^= 3
+	if _, can := w.out.(io.WriterAt); !can || bytes < blockOverhead {
+		return nil
+	}
+	at := w.length
+	w.filler(bytes)
+	if err := w.end(); err != nil {
+		return err
+	}
+	w.reserved, w.room = at, bytes
+	return nil
+}
+
+// filler begins a block of a type that everybody skips, and that is as long as
+// asked for (section 10.1: types with the highest bit set are for local use).
+func (w *Writer) filler(bytes int) {
+	const localUse = 1 << 31
+	w.begin(localUse)
+	w.block = append(w.block, make([]byte, bytes-blockOverhead)...)
+}
+
+// fill puts the block that was built where room was reserved, if it fits. What it
+// leaves of the room is reserved still.
+func (w *Writer) fill() (done bool, err error) {
+	length := len(w.block) + 4
+	rest := w.room - length
+	if w.failed != nil || rest != 0 && rest < blockOverhead {
+		return false, w.failed
+	}
+	le.PutUint32(w.block[4:], uint32(length))
+	block := slices.Clone(le.AppendUint32(w.block, uint32(length)))
+	if rest > 0 {
+		w.filler(rest)
+		le.PutUint32(w.block[4:], uint32(rest))
+		block = le.AppendUint32(append(block, w.block...), uint32(rest))
+	}
+	if _, err := w.out.(io.WriterAt).WriteAt(block, w.reserved); err != nil {
+		w.failed = fmt.Errorf("pcapng: %w", err)
+		return false, w.failed
+	}
+	w.reserved, w.room = w.reserved+int64(length), rest
+	return true, nil
+}
+
+// WriteNames writes name resolution blocks, into the room that ReserveNames left
+// or, if they don't fit there, at the end: the name of each address, with
 // comments on the first block. IPv6 zones are left out. A name is 1 to 255
 // bytes long. (tshark shows names with the frames that follow them.)
 func (w *Writer) WriteNames(names map[netip.Addr]string, comments ...string) error {
@@ -181,6 +237,9 @@ func (w *Writer) someNames(some []netip.Addr, names map[netip.Addr]string, comme
 	}
 	w.block = append(w.block, nameEnd, 0, 0, 0)
 	if err := w.options(comments); err != nil {
+		return err
+	}
+	if done, err := w.fill(); done || err != nil {
 		return err
 	}
 	return w.end()
@@ -241,7 +300,9 @@ func (w *Writer) end() error {
 	}
 	le.PutUint32(w.block[4:], uint32(length))
 	w.block = le.AppendUint32(w.block, uint32(length))
-	if _, err := w.out.Write(w.block); err != nil {
+	n, err := w.out.Write(w.block)
+	w.length += int64(n)
+	if err != nil {
 		w.failed = fmt.Errorf("pcapng: %w", err)
 	}
 	return w.failed

@@ -26,9 +26,11 @@ func TestRoundTripIsBetweenStamps(t *testing.T) {
 			l.pass(7*ms + 1)
 			l.answer(n, exceeded(3, r3))
 			p := l.finish()
+			r0 := p.Probes[0].Reply // nothing on the way has changed the checksum
 
 			want := path.Probe{
 				Number: 0, TTL: 3, Round: 1, ID: 1, SrcPort: srcPort, DstPort: dstPort,
+				Checksum: r0.Quoted.Checksum, HasChecksum: true,
 				Called: start, Sent: start.Add(200 * time.Microsecond), SentClock: path.Kernel, Status: path.Replied,
 				Reply: &path.Reply{RTT: 7*ms + 1, HasRTT: true, Hop: 3, Basis: path.BySentTTL},
 			}
