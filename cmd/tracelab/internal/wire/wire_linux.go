@@ -92,31 +92,24 @@ func (w *Wire) Close() Counts {
 	return w.counts
 }
 
-// spin is how long before a packet is due the service stops to sleep: what a
-// sleep may last too long. A lone processor is left to the program.
-func spin() time.Duration {
-	if runtime.NumCPU() == 1 {
-		return 0
-	}
-	return 120 * time.Microsecond
-}
-
 // serve owns its thread, whose sleeps are exact.
 func (w *Wire) serve() {
 	defer close(w.served)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-	spin := spin()
+	thread := takeThread()
+	defer thread.release()
+	watch := newWatch(runtime.NumCPU())
 	for {
 		busy := w.receive()
 		now := time.Since(w.start)
 		w.deliver(now)
+		watch.adapt(now, thread.waited)
 		next, some := w.waiting.next()
-		if busy || some && next-now < spin {
+		if busy || some && next-now < watch.window {
 			continue
 		}
-		if w.sleep(next-now-spin, some) {
+		if w.sleep(next-now-watch.window, some) {
 			return
 		}
 	}
