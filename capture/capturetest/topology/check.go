@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 )
 
 // A checker looks for what is wrong with a topology whose defaults are filled in.
@@ -112,9 +111,6 @@ func (i item) named() item {
 	i.path = ""
 	return i
 }
-
-// longest bounds delays, so that sums of them are in no danger of overflowing.
-const longest = Duration(time.Hour)
 
 func (i item) delay(key string, d Duration) {
 	switch i = i.key(key); {

@@ -206,6 +206,10 @@ func (c *checker) behind() {
 		switch {
 		case p.Behind == "":
 			c.breaks(i, "behind names no router")
+		case c.graph.kinds[p.Behind] == aHost:
+			c.breaks(i, "behind names the host, want a router%s", meant(p.Behind, c.graph.routers()))
+		case c.graph.kinds[p.Behind] == aDestination:
+			c.breaks(i, "behind names destination %q, want a router%s", p.Behind, meant(p.Behind, c.graph.routers()))
 		case c.graph.kinds[p.Behind] != aRouter:
 			c.breaks(i, "no router %q%s", p.Behind, meant(p.Behind, c.graph.routers()))
 		}

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -50,7 +51,12 @@ func (d *decoder) text(at *place, path string, from any, to encoding.TextUnmarsh
 		d.fault(at, path, "%s, want %s", describe(from), textual(zero))
 		return
 	}
-	if to.UnmarshalText([]byte(s)) != nil {
+	switch err := to.UnmarshalText([]byte(s)); {
+	case errors.Is(err, errOverflow) && s[0] == '-':
+		d.fault(at, path, "%s is negative", s)
+	case errors.Is(err, errOverflow):
+		d.fault(at, path, "%s is above %v", s, longest)
+	case err != nil:
 		d.fault(at, path, "%q is not %s", s, textual(zero))
 	}
 }
