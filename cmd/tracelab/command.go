@@ -14,10 +14,11 @@ import (
 
 const long = `tracelab runs any program in a simulated network.
 
-The network is one of those that come with tracelab ('tracelab list'), or a
-TOML file: routers, links with delays and loss, destinations, and how each of
-them behaves and misbehaves. Linux is needed to run programs, but no privileges
-where the system lets users make namespaces, and no network.`
+The network is a TOML file: routers, links with delays and loss, destinations,
+and how each of them behaves and misbehaves. Or it is one of those that come with
+tracelab ('tracelab list'), by its name, if there is no file of that name. Linux
+is needed to run programs, but no privileges where the system lets users make
+namespaces, and no network.`
 
 const example = `  tracelab list
   tracelab run demo -- traceroute www.example
@@ -40,7 +41,8 @@ running ends with it.
 
 The exit code is the command's; 128 and a signal's number if that killed it; 127
 if the command is not found, 126 if it cannot be run, and 125 if tracelab itself
-fails. SIGINT, SIGTERM, SIGQUIT and SIGHUP are passed on to the command.`
+fails. The signals that tracelab is sent are passed on to the command, but for
+those of job control, SIGPIPE, SIGURG and those that report faults.`
 
 // newCommand returns the program's command line.
 func newCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
@@ -143,7 +145,7 @@ func listCommand(stdout io.Writer) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 			for _, name := range topologies.Names() {
-				t, err := load(name)
+				t, err := loadShipped(name)
 				if err != nil {
 					return err
 				}

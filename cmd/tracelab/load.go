@@ -14,8 +14,8 @@ import (
 	"github.com/tracewire/tracewire/testdata/topologies"
 )
 
-// load returns the topology that a word on the command line means: a shipped
-// one by its name, else a file. Errors in it are those of topology.Parse.
+// load returns the topology that a word on the command line means: a file, or
+// else a shipped one by its name. Errors in it are those of topology.Parse.
 func load(word string) (*topology.Topology, error) {
 	name, data, err := source(word)
 	if err != nil {
@@ -26,7 +26,7 @@ func load(word string) (*topology.Topology, error) {
 
 // source returns the text of a topology, and what to call it in errors.
 func source(word string) (name string, data []byte, err error) {
-	if slices.Contains(topologies.Names(), word) {
+	if isShipped(word) && !isFile(word) {
 		data, err = topologies.Read(word)
 		return word + ".toml", data, err
 	}
@@ -35,6 +35,25 @@ func source(word string) (name string, data []byte, err error) {
 		return "", nil, unknownTopology(word)
 	}
 	return word, data, err
+}
+
+func isShipped(name string) bool { return slices.Contains(topologies.Names(), name) }
+
+// isFile tells whether there is such a file: whoever has one of a shipped
+// topology's name wrote it, or began it with 'tracelab show'. A directory is
+// more likely to be called so by chance.
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && !info.IsDir()
+}
+
+// loadShipped returns a topology that comes with tracelab.
+func loadShipped(name string) (*topology.Topology, error) {
+	data, err := topologies.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	return topology.Parse(name+".toml", data)
 }
 
 // unknownTopology is fs.ErrNotExist, of what may have been meant as a name.
@@ -54,10 +73,13 @@ func loadOne(word string) (*topology.Topology, error) {
 		return t, err
 	}
 	first, more, several := strings.Cut(err.Error(), "\n")
-	if !several {
-		return nil, err
+	switch {
+	case several:
+		return nil, hinted{errors.New(first), fmt.Sprintf("and %d more: see 'tracelab check %s'", 1+strings.Count(more, "\n"), word)}
+	case isShipped(word):
+		return nil, hinted{err, "the file hides the topology of that name that comes with tracelab"}
 	}
-	return nil, hinted{errors.New(first), fmt.Sprintf("and %d more: see 'tracelab check %s'", 1+strings.Count(more, "\n"), word)}
+	return nil, err
 }
 
 // completeTopologies completes the names of shipped topologies, and of files.
@@ -73,7 +95,7 @@ func shipped() []cobra.Completion {
 	var all []cobra.Completion
 	for _, name := range topologies.Names() {
 		description := ""
-		if t, err := load(name); err == nil {
+		if t, err := loadShipped(name); err == nil {
 			description = t.Description
 		}
 		all = append(all, cobra.CompletionWithDesc(name, description))
