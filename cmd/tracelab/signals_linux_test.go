@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,10 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// counter is a shell that says "ready", counts INT and TERM until it gets HUP
-// or QUIT, and then says how many came.
-const counter = `trap 'int=$((int+1))' INT; trap 'term=$((term+1))' TERM; trap 'over=1' HUP QUIT
-	echo ready $$; while [ -z "$over" ]; do sleep 0.05; done; echo "int=$int term=$term"; exit 3`
+// talker is a shell that says "ready", then which signals it gets, until HUP or
+// QUIT ends it.
+const talker = `trap 'echo int' INT; trap 'echo term' TERM; trap 'echo usr1' USR1; trap 'echo usr2' USR2
+	trap 'echo alrm' ALRM; trap 'echo abrt' ABRT; trap 'echo 40' 40; trap 'echo over; exit 3' HUP QUIT
+	sleep 1000 & echo ready; while :; do wait; done`
 
 // session is "tracelab run chain -- sh -c …" as a process of its own.
 type session struct {
@@ -55,27 +55,23 @@ func start(t *testing.T, script string, prepare func(*exec.Cmd)) *session {
 	return s
 }
 
-// expect reads a line that begins with text.
-func (s *session) expect(text string) {
+// expect reads lines.
+func (s *session) expect(lines ...string) {
 	s.t.Helper()
-	line, err := s.lines.ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, text) {
-		s.t.Fatalf("%q, %v, want %q", line, err, text)
+	for _, want := range lines {
+		line, err := s.lines.ReadString('\n')
+		if err != nil || line != want+"\n" {
+			s.t.Fatalf("%q, %v, want %q", line, err, want)
+		}
 	}
 }
 
-// signal sends a signal to the launcher, or to its process group, and leaves
-// the shell time to notice it: one that comes meanwhile would not count.
-func (s *session) signal(sig syscall.Signal, group bool) {
+// signal sends a signal to the launcher.
+func (s *session) signal(sig syscall.Signal) {
 	s.t.Helper()
-	pid := s.cmd.Process.Pid
-	if group {
-		pid = -pid
-	}
-	if err := syscall.Kill(pid, sig); err != nil {
+	if err := s.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond)
 }
 
 func (s *session) exit(code int) {
@@ -86,22 +82,28 @@ func (s *session) exit(code int) {
 	}
 }
 
-// Signals sent to tracelab reach the command, and each once.
+// Signals sent to tracelab reach the command, and each once: before the next
+// is answered, another of the one before would have been.
 func TestSignalsArePassedOn(t *testing.T) {
-	s := start(t, counter, nil)
-	s.signal(unix.SIGINT, false)
-	s.signal(unix.SIGTERM, false)
-	s.signal(unix.SIGINT, false)
-	s.signal(unix.SIGHUP, false)
-	s.expect("int=2 term=1")
+	s := start(t, talker, nil)
+	for _, c := range []struct {
+		signal unix.Signal
+		heard  string
+	}{
+		{unix.SIGINT, "int"}, {unix.SIGTERM, "term"}, {unix.SIGINT, "int"}, {unix.SIGUSR1, "usr1"},
+		{unix.SIGUSR2, "usr2"}, {unix.SIGALRM, "alrm"}, {unix.SIGABRT, "abrt"}, {40, "40"}, {unix.SIGHUP, "over"},
+	} {
+		s.signal(c.signal)
+		s.expect(c.heard)
+	}
 	s.exit(3)
 }
 
 // A signal that ends the command ends tracelab as a shell would say it.
 func TestSignalEndsCommand(t *testing.T) {
-	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGUSR1} {
 		s := start(t, "echo ready; exec sleep 1000", nil)
-		s.signal(sig, false)
+		s.signal(sig)
 		s.exit(exitSignalBase + int(sig))
 	}
 }
@@ -120,7 +122,7 @@ func TestIgnoredSignal(t *testing.T) {
 // it from there, and not once more from tracelab.
 func TestTerminalInterruptsOnce(t *testing.T) {
 	control, tty := terminal(t)
-	s := start(t, counter, func(cmd *exec.Cmd) {
+	s := start(t, talker, func(cmd *exec.Cmd) {
 		cmd.Stdin = tty
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	})
@@ -128,11 +130,13 @@ func TestTerminalInterruptsOnce(t *testing.T) {
 		if _, err := control.Write([]byte{3}); err != nil { // Ctrl-C
 			t.Fatal(err)
 		}
-		time.Sleep(300 * time.Millisecond)
+		s.expect("int")
+		// What comes back by way of tracelab comes after all that it noticed before.
+		s.signal(unix.SIGTERM)
+		s.expect("term")
 	}
-	s.signal(unix.SIGTERM, false)
-	s.signal(unix.SIGQUIT, false)
-	s.expect("int=3 term=1")
+	s.signal(unix.SIGQUIT)
+	s.expect("over")
 	s.exit(3)
 }
 
@@ -163,7 +167,7 @@ func terminal(t *testing.T) (control, tty *os.File) {
 // other sessions or ignores all it can.
 func TestKillEndsEverything(t *testing.T) {
 	s := start(t, `trap "" HUP TERM INT; (setsid sh -c 'trap "" HUP; sleep 1000' &) ; echo ready; sleep 1000; sleep 1000`, nil)
-	s.signal(unix.SIGKILL, false)
+	s.signal(unix.SIGKILL)
 	// Whoever is left has the pipe open.
 	done := make(chan error, 1)
 	go func() {

@@ -28,13 +28,10 @@ const (
 	mappedAll = "all" // every ID as itself
 )
 
-// passedOn are the signals that the launcher passes on to the command.
-var passedOn = []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGHUP}
-
 // Launch runs this program again with the same arguments and files as process
 // 1 of new namespaces, and returns its exit code: 128 and the signal's number
-// if it was killed. It passes SIGINT, SIGTERM, SIGQUIT and SIGHUP on, unless
-// they are ignored. Process 1 does not outlive this one.
+// if it was killed. It passes on the signals that it is sent, unless they are
+// ignored or its own to handle. Process 1 does not outlive this one.
 //
 // The new user namespace maps every ID to itself where the user is root, and
 // else only the user, to root. The error is ErrForbidden where the system
@@ -120,18 +117,6 @@ func again(m mapping, told *os.File) *exec.Cmd {
 		Pdeathsig:                  unix.SIGKILL,
 	}
 	return child
-}
-
-// catch has the signals to pass on sent to a channel, but for those that are
-// ignored.
-func catch() chan os.Signal {
-	signals := make(chan os.Signal, 8)
-	for _, s := range passedOn {
-		if !signal.Ignored(s) {
-			signal.Notify(signals, s)
-		}
-	}
-	return signals
 }
 
 // forward writes the signals that this process gets to the pipe, a byte each,
