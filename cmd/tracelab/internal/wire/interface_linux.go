@@ -90,18 +90,17 @@ func join(far netns.NsHandle, host *topology.Host) (int, error) {
 	return index, raiseHost(host)
 }
 
-func raiseFar(far netns.NsHandle, name string) (int, error) {
-	kernel, err := netlink.NewHandleAt(far, unix.NETLINK_ROUTE)
-	if err != nil {
-		return 0, err
-	}
-	defer kernel.Close()
-	link, err := kernel.LinkByName(name)
-	if err != nil {
-		return 0, err
-	}
-	// The near end's MTU is the one that limits both ways.
-	return link.Attrs().Index, errors.Join(kernel.LinkSetMTU(link, maxMTU), kernel.LinkSetUp(link))
+func raiseFar(far netns.NsHandle, name string) (index int, err error) {
+	err = within(far, func() error {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		index = link.Attrs().Index
+		// The near end's MTU is the one that limits both ways.
+		return errors.Join(netlink.LinkSetMTU(link, maxMTU), netlink.LinkSetUp(link))
+	})
+	return index, err
 }
 
 // raiseHost sets lo and the host's interface up, with its addresses,
@@ -187,10 +186,14 @@ func newNamespace() (netns.NsHandle, error) {
 	result := make(chan made)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		ns, err := netns.New()
-		if err == nil {
-			silence()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err != nil {
+			result <- made{netns.None(), err}
+			return
 		}
+		silence()
+		// By a name that holds where /proc is that of another process namespace.
+		ns, err := netns.GetFromPath("/proc/thread-self/ns/net")
 		result <- made{ns, err}
 	}()
 	m := <-result
