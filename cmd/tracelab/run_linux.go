@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tracewire/tracewire/capture/capturetest/simulate"
 	"github.com/tracewire/tracewire/capture/capturetest/topology"
@@ -100,6 +103,10 @@ func look(command string) (string, error) {
 		return "", exitError{exitCannotRun, fmt.Errorf("%s cannot be run: permission denied", command)}
 	case errors.Is(err, exec.ErrDot):
 		return "", exitError{exitNotFound, hinted{fmt.Errorf("%s: command not found", command), "for the one in this directory write ./" + command}}
+	case errors.Is(err, unix.EISDIR):
+		return "", exitError{exitCannotRun, fmt.Errorf("%s cannot be run: it is a directory", command)}
+	case strings.Contains(command, "/"):
+		return "", exitError{exitNotFound, fmt.Errorf("%s: command not found: there is no such file", command)}
 	}
 	return "", exitError{exitNotFound, hinted{fmt.Errorf("%s: command not found", command), "is it installed, and in PATH?"}}
 }
