@@ -240,6 +240,11 @@ func (c *checker) destinations() {
 		} else if !slices.ContainsFunc(d.Addresses, c.t.Host.hasFamily) {
 			i.key("addresses").named().fault("the host has no address of its family")
 		}
+		for n, a := range d.Addresses {
+			if a.Is6() && a.IsLinkLocalUnicast() {
+				i.key("addresses").elem(n).named().fault("address %v is link-local: nothing routes to it", a)
+			}
+		}
 	}
 }
 

@@ -195,6 +195,8 @@ func TestFaults(t *testing.T) {
 			`lab.toml:34:1: link "r2" to "d": mtu 1000 is below 1280, the least for IPv6`},
 		{`mtu too large`, edits{l2, l2 + "mtu = 70000\n"},
 			`lab.toml:34:1: link "r2" to "d": mtu 70000 is above 65535`},
+		{`destination that no route leads to`, edits{`"2001:db8:3::1"`, `"fe80::1"`},
+			`lab.toml:20:30: destination "d": address fe80::1 is link-local: nothing routes to it`},
 		{`destination out of reach`, edits{`["r2", "d"]`, `["r1", "d2"]`, `[[prefix]]`, "[[destination]]\nname = \"d2\"\naddresses = [\"198.51.100.2\"]\n\n[[prefix]]"},
 			`lab.toml:17:3: destination "d": no path leads to it from the host`},
 		{`prefix out of reach`, edits{`behind = "r2"`, `behind = "r3"`, `[[destination]]`, "[[router]]\nname = \"r3\"\naddresses = [\"10.0.0.3\"]\n\n[[destination]]"},

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ func ReadFile(name string) (*Topology, error) {
 	return Parse(name, data)
 }
 
+// byteOrderMark is what some editors begin a file with.
+var byteOrderMark = []byte("\ufeff")
+
 // Parse reads a topology written in TOML and checks it. Name is what errors
 // call the file. Defaults are not filled in: see Topology.WithDefaults.
 //
@@ -31,6 +35,7 @@ func ReadFile(name string) (*Topology, error) {
 //
 // A file that is not TOML has only its first fault reported.
 func Parse(name string, data []byte) (*Topology, error) {
+	data = bytes.TrimPrefix(data, byteOrderMark)
 	tree := map[string]any{}
 	if err := toml.Unmarshal(data, &tree); err != nil {
 		return nil, syntaxError(name, err)

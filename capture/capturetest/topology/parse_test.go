@@ -210,3 +210,10 @@ func TestReadFileMissing(t *testing.T) {
 		t.Errorf("got %q, want %q", err, want)
 	}
 }
+
+// Some editors begin files with a byte order mark.
+func TestParseAfterByteOrderMark(t *testing.T) {
+	if _, err := topology.Parse("lab.toml", []byte("\ufeff"+lab)); err != nil {
+		t.Error(err)
+	}
+}
