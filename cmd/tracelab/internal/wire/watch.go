@@ -10,19 +10,19 @@ import "time"
 // meanwhile and must be got again. So a long watch is better where nobody else
 // wants the processor. Where somebody does, it is worse: a thread that has
 // watched for long is the one that has to wait, just when the packet is due. The
-// window therefore grows while the service does not wait for a processor, and is
-// halved when it does, as TCP shares a link.
+// window therefore grows with the time for which the service is awake and keeps
+// its processor, and is halved when it loses that, as TCP shares a link.
 type watch struct {
-	window  time.Duration
-	waited  time.Duration // for a processor, so far, when adapted
-	adapted time.Duration // when that was
+	window time.Duration
+	since  time.Duration // when it was last adapted, or the service woke up
+	waited time.Duration // for how long the service had waited for a processor by then
 }
 
 const (
 	longestWatch  = 2 * time.Millisecond
 	shortestWatch = 120 * time.Microsecond
-	watchGrowth   = longestWatch / 100
-	watchAdapts   = time.Millisecond       // how often, at most
+	watchGrowth   = 10                     // by the time awake divided by it
+	watchAdapts   = time.Millisecond       // how often while awake
 	longWait      = 100 * time.Microsecond // the kernel's own threads take less
 )
 
@@ -35,18 +35,23 @@ func newWatch(processors int) watch {
 	return watch{window: longestWatch}
 }
 
-// adapt is called while the service is awake. What is given tells for how long
-// it has waited for a processor so far.
-func (w *watch) adapt(now time.Duration, waited func() time.Duration) {
-	if w.window == 0 || now-w.adapted < watchAdapts {
-		return
-	}
-	w.adapted = now
-	sum := waited()
-	if sum-w.waited > longWait {
+// woke is called when a sleep is over. How long the service waited for its
+// processor then is what the watch is to make up for.
+func (w *watch) woke(now, waited time.Duration) { w.since, w.waited = now, waited }
+
+// stale tells whether the service has been awake for long since the window was
+// adapted.
+func (w *watch) stale(now time.Duration) bool { return now-w.since >= watchAdapts }
+
+// adapt is called before a sleep, and when the window is stale. Waited is for
+// how long the service has waited for a processor in its life.
+func (w *watch) adapt(now, waited time.Duration) {
+	switch {
+	case w.window == 0:
+	case waited-w.waited > longWait:
 		w.window = max(w.window/2, shortestWatch)
-	} else {
-		w.window = min(w.window+watchGrowth, longestWatch)
+	default:
+		w.window = min(w.window+(now-w.since)/watchGrowth, longestWatch)
 	}
-	w.waited = sum
+	w.since, w.waited = now, waited
 }

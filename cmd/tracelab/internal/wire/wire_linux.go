@@ -104,14 +104,18 @@ func (w *Wire) serve() {
 		busy := w.receive()
 		now := time.Since(w.start)
 		w.deliver(now)
-		watch.adapt(now, thread.waited)
 		next, some := w.waiting.next()
-		if busy || some && next-now < watch.window {
+		awake := busy || some && next-now < watch.window
+		if !awake || watch.stale(now) {
+			watch.adapt(now, thread.waited())
+		}
+		if awake {
 			continue
 		}
 		if w.sleep(next-now-watch.window, some) {
 			return
 		}
+		watch.woke(time.Since(w.start), thread.waited())
 	}
 }
 
