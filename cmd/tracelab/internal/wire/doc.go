@@ -5,15 +5,15 @@
 // One thread serves the far end. It takes frames from a ring that it shares with
 // the kernel, each with the time at which the kernel got it, so that it does not
 // matter when the thread gets to it; it asks the simulated network what
-// comes back and when, and keeps that in a heap. It sleeps until shortly before
-// the next packet is due, by up to 2 ms, and then watches the clock, unless the
-// machine has but one processor. Memory is bounded by the ring, 8 MB, and by what
-// is in flight.
+// comes back and when, and keeps that in a heap. It sleeps until at most 2 ms
+// before the next packet is due, and then watches the clock, unless the machine
+// has but one processor; the more others want that, the later. Memory is
+// bounded by the ring, 8 MB, and by what is in flight.
 //
 // Measured on two cores of an AMD EPYC in a virtual machine, by tcpdump's stamps,
 // in six runs of 1,500 and 2,000 probes, beside the lateness of a thread that
-// only watches the clock. In the first two the machine was idle; in the others it
-// had been taken away, or had other programs to run, for milliseconds at a time:
+// only watches the clock. That shows when the machine was idle, as in the first
+// two, and when its processors were others' for milliseconds at a time:
 //
 //	late, p50   late, p99   a watcher's p99
 //	     9 µs       76 µs             22 µs
