@@ -19,6 +19,10 @@ type ReplayOptions struct {
 	// All asks for all traces in a Recording, not only for those that it is the
 	// recording of.
 	All bool
+
+	// Paths asks, of traces that are found, only for the events Started and
+	// Ended: all that is known is in the latter's Path.
+	Paths bool
 }
 
 // Replay tells of the traces in a capture, in the order in which they began, and
@@ -38,7 +42,7 @@ func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit fun
 	if o == nil {
 		o = &ReplayOptions{}
 	}
-	r := &replay{all: o.All, emit: emit}
+	r := &replay{all: o.All, paths: o.Paths, emit: emit}
 	r.finder = session.NewFinder(r.found)
 	for f, err := range from.Frames(ctx) {
 		if err == nil {
@@ -56,6 +60,7 @@ func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit fun
 // replay is one run of Replay.
 type replay struct {
 	all    bool
+	paths  bool
 	emit   func(Event)
 	finder *session.Finder
 
@@ -78,7 +83,19 @@ func (r *replay) found(p *path.Path) {
 		r.waiting = append(r.waiting, p)
 		return
 	}
-	p.Events(r.emit)
+	r.tell(p)
+}
+
+// tell tells of a trace that was found.
+func (r *replay) tell(p *path.Path) {
+	if !r.paths {
+		p.Events(r.emit)
+		return
+	}
+	begun := *p
+	begun.Probes = nil
+	r.emit(Event{Kind: path.Started, Path: &begun})
+	r.emit(Event{Kind: path.Ended, Path: p})
 }
 
 func (r *replay) observe(f *frame.Frame) error {
@@ -146,7 +163,7 @@ func (r *replay) finish(at int, end journal.End) {
 	to.Finish(end.At.Time())
 	if len(r.running) == 0 {
 		for _, p := range r.waiting {
-			p.Events(r.emit)
+			r.tell(p)
 		}
 		r.waiting = nil
 	}
