@@ -84,7 +84,7 @@ func tracesOf(atOnce int) func(func(*frame.Frame)) {
 		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		f := frame.Frame{Link: frame.Ethernet}
 		send := func(ip []byte) {
-			at = at.Add(10 * time.Microsecond)
+			at = at.Add(time.Millisecond)
 			f.Time, f.Data, f.Length = at, ip, len(ip)
 			yield(&f)
 		}
@@ -187,4 +187,3 @@ func writePcapng(file *os.File, fill func(func(*frame.Frame))) {
 		panic(err)
 	}
 }
-

@@ -46,8 +46,12 @@ type Extensions struct {
 // IsZero reports whether there is no extension, not even a broken one.
 func (e Extensions) IsZero() bool { return e.Offset == 0 }
 
-// Labels are the labels of all label stacks, the top first.
-func (e Extensions) Labels() (all []Label) {
+// Labels are the labels of all label stacks, the top first. A nil Extensions has
+// none.
+func (e *Extensions) Labels() (all []Label) {
+	if e == nil {
+		return nil
+	}
 	for _, o := range e.Objects {
 		all = append(all, o.Labels...)
 	}

@@ -74,7 +74,10 @@ func icmpError(outer, quote *craft.Packet, r *Reply, cut bool) error {
 	}
 	r.Quoted.Checksum, r.Quoted.HasChecksum = quote.Checksum()
 	// What is wrong with an extension doesn't make the error less of a reply.
-	r.Extensions, _ = ParseExtensions(outer.Protocol, b, cut)
+	if found, _ := ParseExtensions(outer.Protocol, b, cut); !found.IsZero() {
+		extensions := found // so that only what is found is on the heap
+		r.Extensions = &extensions
+	}
 	return nil
 }
 

@@ -44,6 +44,14 @@ func (x *index) file(n int, key *craft.Key) {
 	}
 }
 
+// reset empties the index. It keeps its room.
+func (x *index) reset() {
+	x.next = x.next[:0]
+	for v := range x.heads {
+		clear(x.heads[v])
+	}
+}
+
 // grow files all entries anew, in twice the room.
 func (x *index) grow(entries []entry) {
 	if x.seed == 0 {

@@ -195,7 +195,7 @@ func TestReplySaysWhatTheErrorSays(t *testing.T) {
 		From: router, Received: r.later(), Kind: matcher.Unreachable, ICMPType: 3, ICMPCode: 13, TTL: 61,
 		MatchedBy: matcher.ByFields,
 		Quoted: matcher.Quote{
-			TTL: 7, TOS: 0x48, ID: 2, Length: 60,
+			Src: host, Dst: target, TTL: 7, TOS: 0x48, ID: 2, Length: 60, SrcPort: 40000, DstPort: 33434,
 			Checksum: uint16(r.keys[1].Token), HasChecksum: true,
 		},
 	}

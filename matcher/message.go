@@ -56,7 +56,7 @@ func (m *Message) Read(f *frame.Frame) error {
 	}
 	r := &m.Reply
 	r.From, r.TTL, r.Frame, r.Received, r.Read = p.Src, p.TTL, f.Number, f.Time, f.Read
-	r.ICMPType, r.ICMPCode, r.MTU, r.MatchedBy, r.Quoted, r.Extensions = 0, 0, 0, 0, Quote{}, Extensions{}
+	r.ICMPType, r.ICMPCode, r.MTU, r.MatchedBy, r.Quoted, r.Extensions = 0, 0, 0, 0, Quote{}, nil
 	if isICMP(p) && !m.IsProbe && !isEchoReply(p) {
 		return m.readError(len(f.Data) < f.Length)
 	}

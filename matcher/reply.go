@@ -74,8 +74,8 @@ type Reply struct {
 	TTL      uint8  // the reply's own, as it arrived
 
 	MatchedBy  Rule
-	Quoted     Quote      // of an ICMP error
-	Extensions Extensions // of an ICMP error: its multi-part extensions (RFC 4884)
+	Quoted     Quote       // of an ICMP error
+	Extensions *Extensions // of an ICMP error: its multi-part extensions (RFC 4884); nil if it has none
 }
 
 // Quote is what an ICMP error quotes of the probe's headers: how the probe

@@ -73,6 +73,12 @@ func (t *Table) Sent(key craft.Key, ttl uint8, at time.Time) int {
 	return n
 }
 
+// Reset empties the table, for the probes of another run. It keeps its memory.
+func (t *Table) Reset() {
+	t.entries = t.entries[:0]
+	t.index.reset()
+}
+
 // Expire says that a reply to the probe is no longer waited for. One that
 // still comes is matched all the same, where it shows whose it is; an answer
 // that quotes nothing is no longer taken for this probe's.

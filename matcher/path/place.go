@@ -15,7 +15,8 @@ type places struct {
 
 	// Of first replies that are time-exceeded: the TTLs at which an address
 	// answered, and the highest of all, with the highest of another address.
-	exceeded map[netip.Addr]*ttls
+	exceeded map[netip.Addr]ttls
+	latest   []netip.Addr // by TTL: who answered last
 	farthest [2]struct {
 		from netip.Addr
 		ttl  uint8
@@ -59,7 +60,14 @@ func (s *ttls) highest(most uint8) uint8 {
 type lowestTTL struct{ any, sure uint8 }
 
 func newPlaces(p *Path) places {
-	return places{path: p, exceeded: map[netip.Addr]*ttls{}, lowest: map[netip.Addr]lowestTTL{}}
+	return places{path: p, exceeded: map[netip.Addr]ttls{}, lowest: map[netip.Addr]lowestTTL{}}
+}
+
+// reset begins with another Path. It keeps its memory.
+func (l *places) reset(p *Path) {
+	clear(l.exceeded)
+	clear(l.lowest)
+	*l = places{path: p, exceeded: l.exceeded, latest: l.latest[:0], others: l.others[:0], lowest: l.lowest}
 }
 
 func (l *places) at(at ref) (*Reply, *Probe) {
@@ -99,15 +107,19 @@ func (l *places) add(at ref) {
 
 // learnExceeded notes a time-exceeded, and reports whether that is news.
 func (l *places) learnExceeded(from netip.Addr, ttl uint8) bool {
-	known := l.exceeded[from]
-	if known == nil {
-		known = &ttls{}
-		l.exceeded[from] = known
+	for len(l.latest) <= int(ttl) {
+		l.latest = append(l.latest, netip.Addr{})
 	}
+	if l.latest[ttl] == from {
+		return false
+	}
+	l.latest[ttl] = from
+	known := l.exceeded[from]
 	if known.has(ttl) {
 		return false
 	}
 	known.add(ttl)
+	l.exceeded[from] = known
 	switch most, next := &l.farthest[0], &l.farthest[1]; {
 	case from == most.from:
 		most.ttl = max(most.ttl, ttl)
@@ -162,7 +174,7 @@ func (l *places) gather() {
 // told is the hop that a reply to a probe with a TTL tells of by itself.
 func (l *places) told(r *Reply, sent uint8) (uint8, Basis) {
 	isTarget := l.path.isTarget(r)
-	if known := l.exceeded[r.From]; known != nil && !isTarget {
+	if known, answered := l.exceeded[r.From]; answered && !isTarget {
 		if hop := known.highest(sent); hop != 0 {
 			return hop, BySameAddress
 		}

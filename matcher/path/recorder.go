@@ -50,6 +50,7 @@ type Recorder struct {
 	places  places
 	open    []int                 // probes that are outstanding, in the order of sending, and some that no longer are
 	moved   map[int]time.Duration // of these: what steps of the clock did to their deadline
+	replies []Reply               // room for those to come
 	pace    *progress             // nil if nobody is told of events
 	emit    func(Event)
 }
@@ -73,6 +74,17 @@ func NewRecorder(p *Path, emit func(Event)) *Recorder {
 		r.emit, r.pace = emit, &progress{next: int(p.Parameters.FirstTTL)}
 	}
 	return r
+}
+
+// Reuse is NewRecorder in the memory of a Recorder that is done with, without
+// events. The Path of that one is not touched.
+func (r *Recorder) Reuse(p *Path) {
+	room := len(r.path.Probes)
+	r.table.Reset()
+	r.places.reset(p)
+	r.open = r.open[:0]
+	r.path, r.moved, r.pace, r.emit = p, nil, nil, func(Event) {}
+	p.Probes = make([]Probe, 0, min(room, 128))
 }
 
 // Path returns what is known so far. It belongs to the Recorder until Finish.
@@ -250,14 +262,14 @@ func (r *Recorder) copied(probe int, m *matcher.Message) {
 // replied notes a reply.
 func (r *Recorder) replied(m *matcher.Match) {
 	p := &r.path.Probes[m.Probe]
-	reply := Reply{Reply: m.Reply}
+	reply := r.newReply(m)
 	took := m.Reply.Received.Sub(p.Sent) - r.moved[m.Probe]
 	if m.Reply.MatchedBy != matcher.Ambiguous {
 		reply.RTT, reply.HasRTT = took, true
 	}
 	if p.Reply != nil {
 		reply.Late = took > r.wait(p.TTL)
-		r.repeated(p, &reply)
+		r.repeated(p, reply)
 		return
 	}
 	if reply.Late = p.Status == Timeout; reply.Late {
@@ -267,9 +279,22 @@ func (r *Recorder) replied(m *matcher.Match) {
 		p.Status = Replied
 		r.path.Counters.Received++
 	}
-	p.Reply = &reply
+	p.Reply = reply
 	r.places.add(ref{m.Probe, firstReply})
 	r.answered(p)
+}
+
+// newReply returns the Reply of a match: from an array of several, the more the
+// more there were.
+func (r *Recorder) newReply(m *matcher.Match) *Reply {
+	const most = 32
+	if len(r.replies) == 0 {
+		r.replies = make([]Reply, min(max(1, r.path.Counters.Received), most))
+	}
+	reply := &r.replies[0]
+	r.replies = r.replies[1:]
+	reply.Reply = m.Reply
+	return reply
 }
 
 // answered tells of the first reply to a probe.
