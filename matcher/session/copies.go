@@ -22,13 +22,16 @@ type sight struct {
 	at     int64  // nanoseconds since 1970
 	link   uint32 // see linkOf
 	ttl    uint8
+	moves  bool // with a lower TTL it is still the same: it has an IP ID, or came by several links
 }
 
 const (
-	// copyForwarded is how much later another interface may see a packet.
+	// copyForwarded is how much later another interface may see a packet, or
+	// the same one after a loop.
 	copyForwarded = time.Second
 	// copyUnlinked is how much later it may come again with a lower TTL,
-	// where frames don't show by which way they came.
+	// where neither frames show by which way they came nor an IP ID which
+	// packet it is.
 	copyUnlinked = 50 * time.Millisecond
 	// copyMirrored is how much later it may come by the same way, if the
 	// capture mirrors. No program sends a probe again so soon.
@@ -43,7 +46,7 @@ func (c *copies) probe(s *sighting) bool {
 	h := mix(uint64(s.sport)<<48 | uint64(s.dport)<<32 | uint64(s.id)<<16 | uint64(s.length))
 	h = mix(h ^ uint64(s.token)<<8 ^ uint64(s.protocol) ^ s.payload)
 	src, dst := s.src, s.dst
-	here := sight{hashBytes(src[:], hashBytes(dst[:], h)), s.at, s.link, s.ttl}
+	here := sight{hashBytes(src[:], hashBytes(dst[:], h)), s.at, s.link, s.ttl, !s.is6 && s.id != 0}
 	again, sameWay := c.again(here, copyMirrored)
 	switch {
 	case !again:
@@ -65,7 +68,7 @@ func (c *copies) reply(f *frame.Frame, m *matcher.Message) bool {
 	if c.mirrored > c.probes/2 {
 		atOnce = copyMirrored
 	}
-	again, _ := c.again(sight{h, f.Time.UnixNano(), linkOf(f, p), p.TTL}, atOnce)
+	again, _ := c.again(sight{h, f.Time.UnixNano(), linkOf(f, p), p.TTL, p.ID != 0}, atOnce)
 	return again
 }
 
@@ -76,7 +79,10 @@ func (c *copies) again(here sight, atOnce time.Duration) (again, sameWay bool) {
 	later := time.Duration(here.at - before.at)
 	switch {
 	case before.packet != here.packet || later < 0 || later > copyForwarded:
-	case here.link != before.link, here.link == 0 && here.ttl < before.ttl && later <= copyUnlinked:
+	case here.link != before.link:
+		before.moves = true
+		return true, false
+	case here.ttl < before.ttl && (before.moves || here.link == 0 && later <= copyUnlinked):
 		return true, false
 	case here.ttl == before.ttl && later <= atOnce:
 		return true, true
