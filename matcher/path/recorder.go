@@ -223,7 +223,7 @@ func (r *Recorder) Finish(at time.Time) {
 		return
 	}
 	for _, h := range r.path.Hops() {
-		if !r.pace.told[h.TTL] {
+		if h.TTL == 0 || !r.pace.told[h.TTL] {
 			r.tell(h)
 		}
 	}
@@ -251,7 +251,9 @@ func (r *Recorder) copied(probe int, m *matcher.Message) {
 		return // its times are told already
 	}
 	delete(r.moved, probe)
-	p.Sent, p.SentClock = m.Time, Kernel
+	if p.Sent, p.SentClock = m.Time, Kernel; r.path.Clock.Captured {
+		p.SentClock = Capture
+	}
 	p.Frame = m.Frame
 	p.Checksum, p.HasChecksum = m.Packet.WireChecksum()
 	if r.pace != nil {
@@ -264,7 +266,8 @@ func (r *Recorder) replied(m *matcher.Match) {
 	p := &r.path.Probes[m.Probe]
 	reply := r.newReply(m)
 	took := m.Reply.Received.Sub(p.Sent) - r.moved[m.Probe]
-	if m.Reply.MatchedBy != matcher.Ambiguous {
+	// A capture's stamps may be in disorder; then there is no telling.
+	if m.Reply.MatchedBy != matcher.Ambiguous && (took >= 0 || !r.path.Clock.Captured) {
 		reply.RTT, reply.HasRTT = took, true
 	}
 	if p.Reply != nil {

@@ -21,6 +21,7 @@ type packet struct {
 	seq, ack     uint32
 	flags        string // of TCP: some of "SAFR"
 	reply        bool   // of an echo
+	df           bool   // of IPv4
 	payload      []byte
 	offload      bool // the checksum is the sum of the pseudo-header
 }
@@ -94,7 +95,11 @@ func (p packet) header() (gopacket.SerializableLayer, gopacket.NetworkLayer) {
 		l := &layers.IPv6{Version: 6, HopLimit: p.ttl, NextHeader: p.protocol, SrcIP: p.src.AsSlice(), DstIP: p.dst.AsSlice()}
 		return l, l
 	}
-	l := &layers.IPv4{Version: 4, TTL: p.ttl, Protocol: p.protocol, Id: p.id, SrcIP: p.src.AsSlice(), DstIP: p.dst.AsSlice()}
+	var flags layers.IPv4Flag
+	if p.df {
+		flags = layers.IPv4DontFragment
+	}
+	l := &layers.IPv4{Version: 4, Flags: flags, TTL: p.ttl, Protocol: p.protocol, Id: p.id, SrcIP: p.src.AsSlice(), DstIP: p.dst.AsSlice()}
 	return l, l
 }
 

@@ -210,22 +210,42 @@ func (s *Finder) quoted(f *frame.Frame, m *matcher.Message) bool {
 	if s.copies.reply(f, m) {
 		return true
 	}
-	key := keyOf(&m.Quote)
-	g := s.groups.find(key)
-	if s.take(g, m) || s.takeTranslated(g, key, m) {
+	g := s.groups.find(keyOf(&m.Quote))
+	if s.take(g, m) {
 		return true
 	}
-	if !likeProbe(&m.Quote) {
-		return false
+	seen, known := s.window.find(m, s.now)
+	if known && seen.group() == keyOf(&m.Quote) {
+		return s.discovered(g, &seen, m)
 	}
-	seen, known := s.window.find(&m.Of, m.Time, s.now)
-	switch {
-	case known && (m.Reply.Kind == matcher.TimeExceeded || g != nil && g.expects(&seen)):
-		return s.take(s.promote(&seen), m)
-	case known:
-		return false
+	if s.takeTranslated(g, m) || s.takeEarly(g, m) {
+		return true
 	}
-	return s.orphan(g, m)
+	if known {
+		return s.discovered(g, &seen, m)
+	}
+	return likeProbe(&m.Quote) && s.orphan(g, m)
+}
+
+// discovered takes an ICMP error about a packet that was not known to be a probe.
+func (s *Finder) discovered(g *group, seen *sighting, m *matcher.Message) bool {
+	if m.Reply.Kind == matcher.TimeExceeded || g != nil && g.expects(seen) {
+		g = s.promote(seen)
+		return s.take(g, m) || s.takeEarly(g, m)
+	}
+	return false
+}
+
+// disorder is how much too early a capture may stamp a reply: where a card has
+// several queues, each is read on its own.
+const disorder = 100 * time.Microsecond
+
+// takeEarly offers a reply to a group as if it had come a bit later.
+func (s *Finder) takeEarly(g *group, m *matcher.Message) bool {
+	m.Time = m.Time.Add(disorder)
+	taken := s.take(g, m)
+	m.Time = m.Time.Add(-disorder)
+	return taken
 }
 
 // take offers a reply to the runs of a group, the latest first.
@@ -244,8 +264,8 @@ func (s *Finder) take(g *group, m *matcher.Message) bool {
 
 // takeTranslated offers an ICMP error to the groups to the same target: the
 // source may have been translated before it was quoted.
-func (s *Finder) takeTranslated(but *group, key groupKey, m *matcher.Message) bool {
-	for _, g := range s.groups.to(key) {
+func (s *Finder) takeTranslated(but *group, m *matcher.Message) bool {
+	for _, g := range s.groups.to(keyOf(&m.Quote)) {
 		if g != but && s.take(g, m) {
 			return true
 		}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/matcher"
 )
 
 // window remembers the packets of the last minute that are not known to be
@@ -119,14 +119,19 @@ func (w *window) climbs(like *sighting, now time.Time) bool {
 
 // find returns the packet that an ICMP error is about: of several the one that
 // agrees in most, and of these the earliest.
-func (w *window) find(quote *craft.Key, at, now time.Time) (found sighting, ok bool) {
-	most, by := 2, at.UnixNano()
-	w.walk(quote.Dst.As16(), uint8(quote.Protocol), now, func(s *sighting) bool {
-		if s.at > by || s.dport != quote.DstPort {
+func (w *window) find(m *matcher.Message, now time.Time) (found sighting, ok bool) {
+	src, dst := m.Quote.Src.As16(), m.Quote.Dst.As16()
+	most, by := 4, m.Time.Add(disorder).UnixNano()
+	w.walk(dst, uint8(m.Of.Protocol), now, func(s *sighting) bool {
+		if s.at > by || s.dport != m.Of.DstPort {
 			return true
 		}
 		key := s.key()
-		if n := key.Agreement(quote); n >= most {
+		n := 2 * key.Agreement(&m.Of)
+		if s.src == src {
+			n++ // it may have been translated, and the quote not
+		}
+		if n >= most {
 			found, most, ok = *s, n, true
 		}
 		return true

@@ -1,0 +1,92 @@
+package session_test
+
+import (
+	"encoding/binary"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/session"
+)
+
+// flood is how many frames a test of bounds shows to a Finder.
+const flood = 1_000_000
+
+// memory bounds what a Finder may hold of a flood that has no traces.
+const memory = 100 << 20
+
+// A flood is a frame that changes from one to the next. Whatever it is, it has
+// to be done with soon, and to leave little behind.
+func TestFinderHoldsLittleOfAFlood(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a million frames each")
+	}
+	syn := packet{src: host, dst: server, protocol: layers.IPProtocolTCP, ttl: 3, sport: 40000, dport: 80, seq: 1, flags: "S"}
+	stream := packet{src: host, dst: server, protocol: layers.IPProtocolUDP, ttl: 3, sport: 5004, dport: 5004, payload: zeroes(20)}
+	const (
+		ip     = 0           // where the IP header begins, in frames without a link header,
+		quoted = ip + 20 + 8 // where that which an ICMP error quotes,
+		id     = 4           // and in it the ID,
+		ttl    = 8           // the TTL,
+		src    = 12          // the addresses
+		dst    = 16          //
+		ports  = 20          // and the ports
+	)
+	for _, c := range []struct {
+		name   string
+		ip     []byte
+		change func(b []byte, n int)
+		runs   bool // some are, or look like, traces
+	}{
+		{"one stream", stream.bytes(), func(b []byte, n int) { put16(b[id:], n) }, false},
+		{"one stream with two TTLs", stream.bytes(), func(b []byte, n int) { put16(b[id:], n); b[ttl] = byte(3 + n%2) }, false},
+		{"one stream with all TTLs", stream.bytes(), func(b []byte, n int) { put16(b[id:], n); b[ttl] = byte(1 + n*7%32) }, false},
+		{"the same SYN", syn.bytes(), func([]byte, int) {}, false},
+		{"SYNs from all ports", syn.bytes(), func(b []byte, n int) { put16(b[ports:], n); put16(b[id:], n); b[ttl] = byte(1 + n*7%32) }, false},
+		{"streams between all ports", stream.bytes(), func(b []byte, n int) { put32(b[ports:], n*7919); b[ttl] = byte(1 + n*7%32) }, false},
+		{"streams to everywhere", stream.bytes(), func(b []byte, n int) { put32(b[dst:], n/3); b[ttl] = byte(20 + n%3) }, false},
+		{"streams from everywhere", stream.bytes(), func(b []byte, n int) { put32(b[src:], n/3); b[ttl] = byte(20 + n%3) }, false},
+		{"ordinary packets to everywhere", stream.bytes(), func(b []byte, n int) { put32(b[dst:], n); b[ttl] = 64 }, false},
+		{"errors about TCP to everywhere", about(router(1), exceeded, syn), func(b []byte, n int) { put32(b[quoted+dst:], n) }, false},
+		{"errors about TCP from everywhere", about(router(1), exceeded, syn), func(b []byte, n int) { put32(b[quoted+src:], n) }, false},
+		{"errors about one stream", about(router(1), exceeded, stream), func(b []byte, n int) { put16(b[quoted+id:], n) }, false},
+		{"errors about streams between all ports", about(router(1), exceeded, stream), func(b []byte, n int) { put32(b[quoted+ports:], n*7919) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := heap()
+			traces, probes := 0, 0
+			finder := session.NewFinder(func(p *path.Path) { traces++; probes += len(p.Probes) })
+			began := time.Now()
+			for n := range flood {
+				c.change(c.ip, n)
+				finder.Observe(&frame.Frame{Time: epoch.Add(time.Duration(n) * 10 * time.Microsecond), Data: c.ip, Length: len(c.ip), Link: frame.Raw})
+			}
+			took := time.Since(began)
+			if held := heap() - before; held > memory {
+				t.Errorf("%d MB held", held>>20)
+			} else {
+				t.Logf("%d MB held, %v a frame", held>>20, took/flood)
+			}
+			if finder.Close(); traces > 0 != c.runs {
+				t.Errorf("%d traces of %d probes", traces, probes)
+			}
+		})
+	}
+}
+
+func put16(b []byte, n int) { binary.BigEndian.PutUint16(b, uint16(n)) }
+
+// put32 keeps an address out of the ranges that are nobody's.
+func put32(b []byte, n int) { binary.BigEndian.PutUint32(b, uint32(n)&0x3fffffff+0x0b000000) }
+
+// heap is how much is allocated.
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
