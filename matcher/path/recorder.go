@@ -46,7 +46,7 @@ type Event struct {
 type Recorder struct {
 	path    *Path
 	table   matcher.Table
-	message matcher.Message // read last
+	message *matcher.Message // read last; nil before the first
 	places  places
 	open    []int                 // probes that are outstanding, in the order of sending, and some that no longer are
 	moved   map[int]time.Duration // of these: what steps of the clock did to their deadline
@@ -173,10 +173,13 @@ func (r *Recorder) Observe(f *frame.Frame) bool {
 		r.Pass(f.Time, f.Step)
 		return false
 	}
+	if r.message == nil {
+		r.message = new(matcher.Message)
+	}
 	err := r.message.Read(f)
 	r.Pass(f.Time, 0)
 	if err == nil {
-		_, err = r.match(&r.message)
+		_, err = r.match(r.message)
 	}
 	switch {
 	case errors.Is(err, matcher.ErrForeign):

@@ -37,7 +37,7 @@ type group struct {
 }
 
 // maxParallel is how many runs of a group are open at most.
-const maxParallel = 64
+const maxParallel = 32
 
 // connected reports whether a TCP segment is one of a connection that a probe
 // asked for: then it is none.

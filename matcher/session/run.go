@@ -103,7 +103,7 @@ func (r *run) touch(at time.Time) {
 
 // take offers a reply to the run.
 func (r *run) take(m *matcher.Message) bool {
-	if r.dull || !r.recorder.Take(m) {
+	if r.dull || r.climb.n == 0 || !r.recorder.Take(m) {
 		return false
 	}
 	r.heard(m)

@@ -36,7 +36,7 @@ const (
 
 	// maxRuns is how many runs are open at most: of more, those are over of
 	// which nothing came for longest.
-	maxRuns = 1 << 14
+	maxRuns = 1 << 13
 )
 
 // Finder finds the traces in the frames of a capture. It belongs to one

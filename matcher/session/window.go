@@ -28,8 +28,10 @@ const (
 	windowBlock = 1 << 14
 	windowBits  = 20
 
-	// maxWalk bounds how many packets in a chain are looked at.
-	maxWalk = 4096
+	// maxWalk bounds how many packets in a chain are looked at, and maxOthers
+	// how many in a row that are of another group than the one sought.
+	maxWalk   = 4096
+	maxOthers = 64
 )
 
 func newWindow() window { return window{seed: rand.Uint64()} }
@@ -143,9 +145,15 @@ func (w *window) find(m *matcher.Message, now time.Time) (found sighting, ok boo
 // the order in which they were captured.
 func (w *window) take(like *sighting, now time.Time) []sighting {
 	var all []sighting
+	others := 0
 	w.walk(like.dst, like.protocol, now, func(s *sighting) bool {
+		if s.src != like.src {
+			others++
+			return others < maxOthers
+		}
+		others = 0
 		itself := s.at == like.at && s.token == like.token && s.id == like.id && s.ttl == like.ttl
-		if s.src == like.src && (s.ttl <= lowTTL || itself) {
+		if s.ttl <= lowTTL || itself {
 			all = append(all, *s)
 			s.used = true
 		}
