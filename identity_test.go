@@ -20,6 +20,12 @@ import (
 type recorder struct {
 	file   bytes.Buffer
 	events []path.Event
+	length []int // of the file when each was told
+}
+
+// tell takes an event.
+func (r *recorder) tell(e path.Event) {
+	r.events, r.length = append(r.events, e), append(r.length, r.file.Len())
 }
 
 // record makes o record.
@@ -37,7 +43,7 @@ func record(t testing.TB, o *tracewire.Options) *recorder {
 // replays holds the replay against what was told live.
 func (r *recorder) replays(t testing.TB) {
 	t.Helper()
-	file, err := capture.NewFile(&r.file, "recording")
+	file, err := capture.NewFile(bytes.NewReader(r.file.Bytes()), "recording")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +51,12 @@ func (r *recorder) replays(t testing.TB) {
 	if err := tracewire.Replay(t.Context(), file, nil, func(e path.Event) { again = append(again, e) }); err != nil {
 		t.Fatal(err)
 	}
+	r.tells(t, again)
+}
+
+// tells holds the events of a replay against what was told live.
+func (r *recorder) tells(t testing.TB, again []path.Event) {
+	t.Helper()
 	if len(again) != len(r.events) {
 		t.Errorf("%d events were told, and %d of the replay", len(r.events), len(again))
 	}

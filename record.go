@@ -26,6 +26,7 @@ type Recording struct {
 	interfaces map[recorded]*interfaceCount
 	traces     int
 	frames     int
+	broken     bool // Run has returned why the file can't be written
 }
 
 // recorded is an interface of a Recording.
@@ -69,7 +70,8 @@ func recordError(err error) error {
 }
 
 // Close writes the names of addresses, as far as they are known. It leaves it to
-// the caller to close the file.
+// the caller to close the file. That the file can't be written is not told again
+// if Run has told it.
 func (r *Recording) Close(names map[netip.Addr]string) error {
 	written := make(map[netip.Addr]string, len(names))
 	for addr, name := range names {
@@ -78,7 +80,7 @@ func (r *Recording) Close(names map[netip.Addr]string) error {
 			written[addr] = name
 		}
 	}
-	if len(written) == 0 {
+	if len(written) == 0 || r.broken {
 		return nil
 	}
 	return recordError(r.file.WriteNames(written))
@@ -129,7 +131,7 @@ func (l *log) note(n journal.Note) {
 }
 
 // observed keeps what a frame, or a watermark, was to the trace, by the events
-// that it caused, and returns the comments that the frame is to be written with.
+// that it caused, and returns the comments that it is to be written with.
 func (l *log) observed(f *frame.Frame, caused []Event) (comments []string) {
 	if l == nil {
 		return nil
@@ -138,7 +140,7 @@ func (l *log) observed(f *frame.Frame, caused []Event) (comments []string) {
 		if len(caused) > 0 || f.Step != 0 {
 			l.note(journal.Note{Passed: &journal.Passed{At: journal.At(f.Time), Step: f.Step}})
 		}
-		return nil
+		return l.take()
 	}
 	for i := range caused {
 		if caused[i].Kind == path.Answer && !f.Read.IsZero() {
@@ -163,14 +165,35 @@ func (l *log) take() (comments []string) {
 	return comments
 }
 
-// write writes a frame.
+// notesAside is how many comments a block may have: of 200 bytes each, far fewer
+// than the largest block has room for.
+const notesAside = 1000
+
+// write writes a frame, or what there is to say beside a watermark: that, too, is
+// in the file before anybody is told.
 func (l *log) write(f *frame.Frame, comments []string) error {
-	if l == nil || f.IsWatermark() {
+	if l == nil {
 		return nil
 	}
+	comments, err := l.aside(comments, notesAside)
+	switch {
+	case err != nil:
+	case f.IsWatermark():
+		_, err = l.aside(comments, 0)
+	default:
+		err = l.frame(f, comments)
+	}
+	if err != nil {
+		l.to.broken = true
+	}
+	return recordError(err)
+}
+
+// frame writes a frame.
+func (l *log) frame(f *frame.Frame, comments []string) error {
 	on, err := l.to.on(l.device, f.Link)
 	if err != nil {
-		return recordError(err)
+		return err
 	}
 	l.link = f.Link
 	if on.Received++; on.Start.IsZero() {
@@ -180,19 +203,40 @@ func (l *log) write(f *frame.Frame, comments []string) error {
 	written := *f
 	written.Interface, written.Comments = on.number, comments
 	l.to.frames++
-	return recordError(l.to.file.WriteFrame(&written))
+	return l.to.file.WriteFrame(&written)
 }
 
-// end writes what no frame has followed.
+// aside writes comments where there is no frame for them, on the counts so far,
+// until no more than some are left. It returns these.
+func (l *log) aside(comments []string, left int) ([]string, error) {
+	for len(comments) > left {
+		on, err := l.to.on(l.device, l.link)
+		if err != nil {
+			return nil, err
+		}
+		n := min(len(comments), notesAside)
+		if err := l.to.file.WriteStatistics(on.number, on.Statistics, comments[:n]...); err != nil {
+			return nil, err
+		}
+		comments = comments[n:]
+	}
+	return comments, nil
+}
+
+// end writes what no frame has followed, unless the file can't be written and
+// that is known.
 func (l *log) end(p *path.Path, at time.Time) error {
-	if l == nil {
+	if l == nil || l.to.broken {
 		return nil
 	}
 	l.note(journal.Note{End: &journal.End{At: journal.At(at), Interrupted: p.Interrupted, Dropped: p.Counters.Dropped}})
 	on, err := l.to.on(l.device, l.link)
-	if err != nil {
-		return recordError(err)
+	if err == nil {
+		on.Dropped += uint64(p.Counters.Dropped)
+		_, err = l.aside(l.take(), 0)
 	}
-	on.Dropped += uint64(p.Counters.Dropped)
-	return recordError(l.to.file.WriteStatistics(on.number, on.Statistics, l.take()...))
+	if err != nil {
+		l.to.broken = true
+	}
+	return recordError(err)
 }

@@ -126,6 +126,7 @@ func (r *replay) observe(f *frame.Frame) error {
 func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 	r.recorded = true
 	if n.Start != nil {
+		r.interrupt(n.Trace) // the file was put together of several
 		t := &replayed{number: n.Trace, recorder: path.NewRecorder(n.Start.Path(), r.emit)}
 		r.running = append(r.running, t)
 		t.recorder.Start(n.Start.At.Time())
@@ -169,14 +170,23 @@ func (r *replay) finish(at int, end journal.End) {
 	}
 }
 
+// interrupt ends a trace of the recording that has no end, if it is running.
+func (r *replay) interrupt(number int) {
+	at := slices.IndexFunc(r.running, func(t *replayed) bool { return t.number == number })
+	if at < 0 {
+		return
+	}
+	last := r.last
+	if started := r.running[at].recorder.Path().Started; last.Before(started) {
+		last = started
+	}
+	r.finish(at, journal.End{At: journal.At(last), Interrupted: true})
+}
+
 // end ends the capture.
 func (r *replay) end() {
 	for len(r.running) > 0 {
-		last := r.last
-		if started := r.running[0].recorder.Path().Started; last.Before(started) {
-			last = started
-		}
-		r.finish(0, journal.End{At: journal.At(last), Interrupted: true})
+		r.interrupt(r.running[0].number)
 	}
 	if r.all || !r.recorded {
 		r.finder.Close()

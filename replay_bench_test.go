@@ -46,7 +46,7 @@ func BenchmarkReplay(b *testing.B) {
 			var took time.Duration
 			for b.Loop() {
 				begun := time.Now()
-				if found := replayed(b, file.Name()); found != test.found {
+				if found := countTraces(b, file.Name()); found != test.found {
 					b.Fatalf("%d traces, want %d", found, test.found)
 				}
 				took += time.Since(begun)
@@ -61,7 +61,7 @@ func BenchmarkReplay(b *testing.B) {
 	}
 }
 
-func replayed(b *testing.B, name string) (traces int) {
+func countTraces(b *testing.B, name string) (traces int) {
 	file, err := capture.OpenFile(name)
 	if err != nil {
 		b.Fatal(err)

@@ -157,7 +157,7 @@ func (t *tracer) run(ctx context.Context, emit func(Event)) error {
 	began := now()
 	t.log.note(journal.Note{Start: journal.StartOf(t.recorder.Path(), began)})
 	t.recorder.Start(began)
-	t.tell(emit)
+	t.tell(t.take(), emit)
 
 	var sender sync.WaitGroup
 	sender.Go(func() {
@@ -180,7 +180,7 @@ func (t *tracer) run(ctx context.Context, emit func(Event)) error {
 	if failed := t.log.end(p, ended); failed != nil {
 		err = errors.Join(err, failed)
 	}
-	t.tell(emit)
+	t.tell(t.take(), emit)
 	return err
 }
 
@@ -209,21 +209,20 @@ func (t *tracer) capture(ctx context.Context, emit func(Event)) error {
 		if at := ended.Load(); at != nil && f.Time.After(*at) {
 			return nil
 		}
-		comments, done := t.observe(&f)
-		if err := t.log.write(&f, comments); err != nil {
-			return err
-		}
-		t.tell(emit)
-		if done {
-			return nil
+		events, comments, done := t.observe(&f)
+		failed := t.log.write(&f, comments)
+		t.tell(events, emit)
+		if failed != nil || done {
+			return failed
 		}
 	}
 	return nil
 }
 
-// observe takes a frame or a watermark. It returns what is to be recorded with
-// the frame, and whether the plan is done.
-func (t *tracer) observe(f *frame.Frame) (comments []string, done bool) {
+// observe takes a frame or a watermark. It returns the events that are to be told
+// when the frame is recorded, what is to be recorded with it, and whether the plan
+// is done.
+func (t *tracer) observe(f *frame.Frame) (events []Event, comments []string, done bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := len(t.events)
@@ -232,7 +231,8 @@ func (t *tracer) observe(f *frame.Frame) (comments []string, done bool) {
 		f.Number = t.frames
 	}
 	t.recorder.Observe(f)
-	return t.log.observed(f, t.events[before:]), t.plan.Done()
+	events, t.events = t.events, nil
+	return events, t.log.observed(f, events[before:]), t.plan.Done()
 }
 
 // note takes an event from the recorder, and what it means to the plan. It is
@@ -253,13 +253,16 @@ func (t *tracer) note(e Event) {
 	t.plan.Observe(outcome)
 }
 
-// tell emits the events noted since it was last called. Only the goroutine of
-// run calls it.
-func (t *tracer) tell(emit func(Event)) {
+// take returns the events that are not told yet.
+func (t *tracer) take() (events []Event) {
 	t.mu.Lock()
-	events := t.events
-	t.events = nil
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	events, t.events = t.events, nil
+	return events
+}
+
+// tell emits events. Only the goroutine of run calls it.
+func (t *tracer) tell(events []Event, emit func(Event)) {
 	if len(events) == 0 {
 		return
 	}
