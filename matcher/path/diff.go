@@ -201,13 +201,13 @@ func traceChanges(a, b *Path) Changes {
 	compareAddrs(ChangedNextHop, a.Source.NextHop, b.Source.NextHop)
 	empty := len(a.Probes) == 0 || len(b.Probes) == 0
 	if !empty {
-		compare(ChangedProtocol, strings.ToLower(a.Protocol.String()), strings.ToLower(b.Protocol.String()))
-		compare(ChangedProbe, describe(&a.Parameters), describe(&b.Parameters))
+		compare(ChangedProtocol, protocol(a), protocol(b))
+		compare(ChangedProbe, describe(a), describe(b))
 	}
 	if a.Reached() != b.Reached() || empty && len(a.Probes) != len(b.Probes) {
 		compare(ChangedReached, ending(a, b), ending(b, a))
 	}
-	if a.Reached() && b.Reached() && a.End() != b.End() {
+	if a.End() != 0 && b.End() != 0 && a.Reached() && b.Reached() && a.End() != b.End() {
 		found = append(found, Change{
 			Kind: ChangedLength, HopA: a.End(), HopB: b.End(), LastA: a.End(), LastB: b.End(),
 			Before: fmt.Sprint(a.End()), After: fmt.Sprint(b.End()),
@@ -216,9 +216,16 @@ func traceChanges(a, b *Path) Changes {
 	return found
 }
 
-// describe says what routers may treat probes by.
-func describe(p *Parameters) string {
-	s := fmt.Sprintf("%d bytes, TOS %#02x, destination port %d", p.Length, p.TOS, p.DstPort)
+// protocol is a path's protocol as people call it.
+func protocol(p *Path) string { return strings.TrimSuffix(strings.ToLower(p.Protocol.String()), "v4") }
+
+// describe says what routers may treat a path's probes by.
+func describe(path *Path) string {
+	p := &path.Parameters
+	s := fmt.Sprintf("%d bytes, TOS %#02x", p.Length, p.TOS)
+	if p.DstPort != 0 { // an echo has none
+		s += fmt.Sprintf(", destination port %d", p.DstPort)
+	}
 	if p.DF {
 		s += ", don't fragment"
 	}

@@ -162,6 +162,11 @@ a probe is 1500 bytes, TOS 0xb8, destination port 33434, don't fragment, was 60 
 the target is not reached: the last answer is from hop 1, 10.0.1.1, was reached
 hop 1: quoted length 60, was as sent`,
 		},
+		"an echo, which has no ports": {
+			a: full(), b: edited(full(), func(p *path.Path) { p.Protocol, p.Parameters.DstPort = layers.IPProtocolICMPv4, 0 }),
+			want: `the protocol is icmp, was udp
+a probe is 60 bytes, TOS 0xb8, was 60 bytes, TOS 0xb8, destination port 33434`,
+		},
 		"a host's other name": {a: full(), b: edited(full(), func(p *path.Path) { p.Target.Host = target })},
 		"a router replaced": {
 			a: full(), b: through(r1, r2, r9, r4, target),

@@ -53,11 +53,17 @@ func diffText(w io.Writer, a, b Side, changes path.Changes) error {
 	for _, c := range changes {
 		fmt.Fprintln(&out, Printable(c.String()))
 	}
-	if pa, pb := &a.Path.Parameters, &b.Path.Parameters; pa.SrcPort != pb.SrcPort && slices.ContainsFunc(changes, othersAnswer) {
+	if pa, pb := &a.Path.Parameters, &b.Path.Parameters; sameButPorts(a.Path, b.Path) && pa.SrcPort != pb.SrcPort && slices.ContainsFunc(changes, othersAnswer) {
 		fmt.Fprintf(&out, "The source ports differ (%d, %d): balancers may have sent these flows different ways.\n", pa.SrcPort, pb.SrcPort)
 	}
 	_, err := w.Write(out.Bytes())
 	return err
+}
+
+// sameButPorts reports whether two traces are to the same target, by the same
+// protocol, and that one has ports.
+func sameButPorts(a, b *path.Path) bool {
+	return a.Target.Addr == b.Target.Addr && a.Protocol == b.Protocol && headersOf(a).ports
 }
 
 // othersAnswer reports whether a balancer that chose another way would explain
@@ -81,8 +87,8 @@ type sideJSON struct {
 	Target   targetJSON `json:"target"`
 	Source   netip.Addr `json:"source"`
 	Protocol string     `json:"protocol"`
-	SrcPort  uint16     `json:"src_port"`
-	DstPort  uint16     `json:"dst_port"`
+	SrcPort  *uint16    `json:"src_port"`
+	DstPort  *uint16    `json:"dst_port"`
 	Started  stamp      `json:"started"`
 	Reached  bool       `json:"reached"`
 	End      *uint8     `json:"end"`
@@ -114,10 +120,13 @@ func newSide(s Side) sideJSON {
 	p := s.Path
 	return sideJSON{
 		Label: s.Label, Target: targetJSON(p.Target), Source: p.Source.Addr, Protocol: protocols[p.Protocol].protocol,
-		SrcPort: p.Parameters.SrcPort, DstPort: p.Parameters.DstPort,
+		SrcPort: portOf(p, p.Parameters.SrcPort), DstPort: portOf(p, p.Parameters.DstPort),
 		Started: stamp(p.Started), Reached: p.Reached(), End: pointer(p.End()),
 	}
 }
+
+// portOf is a port of a trace, or nil if its protocol has none.
+func portOf(p *path.Path, port uint16) *uint16 { return field(headersOf(p).ports, true, port) }
 
 func newDiff(a, b Side, changes path.Changes) diffJSON {
 	j := diffJSON{diffSchemaName, newSide(a), newSide(b), len(changes) == 0, make([]changeJSON, len(changes))}
