@@ -2,7 +2,6 @@ package tracewire
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -105,7 +104,7 @@ func (r *replay) observe(f *frame.Frame) error {
 			err = r.apply(note, f)
 		}
 		if err != nil {
-			return fmt.Errorf("tracewire: the recording is damaged: %w", err)
+			return fmt.Errorf("tracewire: damaged recording, %s: %w", place(f), err)
 		}
 	}
 	if f.IsWatermark() {
@@ -122,7 +121,15 @@ func (r *replay) observe(f *frame.Frame) error {
 	return nil
 }
 
-// apply repeats what a note says was done.
+// place says where in the file a frame is, or what stands in its place.
+func place(f *frame.Frame) string {
+	if f.IsWatermark() {
+		return "behind the last frame"
+	}
+	return fmt.Sprintf("frame %d", f.Number)
+}
+
+// apply repeats what a note says was done. Its errors wrap journal.ErrNote.
 func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 	r.recorded = true
 	if n.Start != nil {
@@ -134,15 +141,15 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 	}
 	at := slices.IndexFunc(r.running, func(t *replayed) bool { return t.number == n.Trace })
 	if at < 0 {
-		return errors.New("a note on a trace that has not begun")
+		return fmt.Errorf("%w: trace %d has not begun", journal.ErrNote, n.Trace)
 	}
 	to := r.running[at].recorder
-	switch {
+	switch probes := to.Path().Probes; {
 	case n.Sent != nil:
 		to.Send(n.Sent.Probe(to.Path().Target.Addr, to.Path().Protocol))
 	case n.Failed != nil:
-		if n.Failed.Probe < 0 || n.Failed.Probe >= len(to.Path().Probes) {
-			return errors.New("a note on a probe that was not sent")
+		if n.Failed.Probe >= len(probes) || probes[n.Failed.Probe].Status == path.Unsent {
+			return fmt.Errorf("%w: probe %d was not sent", journal.ErrNote, n.Failed.Probe)
 		}
 		to.Failed(n.Failed.Probe)
 	case n.Passed != nil:

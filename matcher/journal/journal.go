@@ -65,11 +65,35 @@ type target struct {
 }
 
 type source struct {
-	Addr       netip.Addr       `json:"addr"`
-	Interface  string           `json:"interface"`
-	MAC        net.HardwareAddr `json:"mac"`
-	NextHop    netip.Addr       `json:"next_hop"`
-	NextHopMAC net.HardwareAddr `json:"next_hop_mac"`
+	Addr       netip.Addr `json:"addr"`
+	Interface  string     `json:"interface"`
+	MAC        mac        `json:"mac"`
+	NextHop    netip.Addr `json:"next_hop"`
+	NextHopMAC mac        `json:"next_hop_mac"`
+}
+
+// mac is a link address as people write it, or empty.
+type mac net.HardwareAddr
+
+// MarshalText implements encoding.TextMarshaler.
+func (m mac) MarshalText() ([]byte, error) { return []byte(net.HardwareAddr(m).String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *mac) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*m = nil
+		return nil
+	}
+	parsed, err := net.ParseMAC(string(text))
+	*m = mac(parsed)
+	return err
+}
+
+// wait is a path.Wait.
+type wait struct {
+	Max  time.Duration `json:"max"`
+	Here float64       `json:"here"`
+	Near float64       `json:"near"`
 }
 
 // parameters are path.Parameters, field for field.
@@ -78,7 +102,7 @@ type parameters struct {
 	MaxTTL   uint8         `json:"max_ttl"`
 	Queries  int           `json:"queries"`
 	InFlight int           `json:"in_flight"`
-	Wait     path.Wait     `json:"wait"`
+	Wait     wait          `json:"wait"`
 	Interval time.Duration `json:"interval"`
 	SrcPort  uint16        `json:"src_port"`
 	DstPort  uint16        `json:"dst_port"`
@@ -135,16 +159,39 @@ type End struct {
 // StartOf is the Start of a Path.
 func StartOf(p *path.Path, at time.Time) *Start {
 	return &Start{
-		At: At(at), Target: target(p.Target), Source: source(p.Source), Protocol: p.Protocol, Tool: p.Tool,
-		Parameters: parameters(p.Parameters),
+		At: At(at), Target: target(p.Target), Source: sourceOf(&p.Source), Protocol: p.Protocol, Tool: p.Tool,
+		Parameters: parametersOf(&p.Parameters),
+	}
+}
+
+func sourceOf(s *path.Source) source {
+	return source{s.Addr, s.Interface, mac(s.MAC), s.NextHop, mac(s.NextHopMAC)}
+}
+
+func (s *source) path() path.Source {
+	return path.Source{
+		Addr: s.Addr, Interface: s.Interface, MAC: net.HardwareAddr(s.MAC), NextHop: s.NextHop, NextHopMAC: net.HardwareAddr(s.NextHopMAC),
+	}
+}
+
+func parametersOf(p *path.Parameters) parameters {
+	return parameters{
+		p.FirstTTL, p.MaxTTL, p.Queries, p.InFlight, wait(p.Wait), p.Interval, p.SrcPort, p.DstPort, p.ID, p.Length, p.TOS, p.DF, p.Seed,
+	}
+}
+
+func (p *parameters) path() path.Parameters {
+	return path.Parameters{
+		FirstTTL: p.FirstTTL, MaxTTL: p.MaxTTL, Queries: p.Queries, InFlight: p.InFlight, Wait: path.Wait(p.Wait), Interval: p.Interval,
+		SrcPort: p.SrcPort, DstPort: p.DstPort, ID: p.ID, Length: p.Length, TOS: p.TOS, DF: p.DF, Seed: p.Seed,
 	}
 }
 
 // Path is the Path that a trace began with.
 func (s *Start) Path() *path.Path {
 	return &path.Path{
-		Target: path.Target(s.Target), Source: path.Source(s.Source), Protocol: s.Protocol, Tool: s.Tool,
-		Parameters: path.Parameters(s.Parameters),
+		Target: path.Target(s.Target), Source: s.Source.path(), Protocol: s.Protocol, Tool: s.Tool,
+		Parameters: s.Parameters.path(),
 	}
 }
 
@@ -194,20 +241,46 @@ func Parse(comment string) (*Note, error) {
 	if err := json.Unmarshal([]byte(text), n); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNote, err)
 	}
-	return n, n.check()
+	if wrong := n.wrong(); wrong != "" {
+		return nil, fmt.Errorf("%w: %s", ErrNote, wrong)
+	}
+	return n, nil
 }
 
-// check refuses what a Recorder could not take.
-func (n *Note) check() error {
+// maxQueries is more than any trace has probes for a hop. Renderers write that
+// many fields.
+const maxQueries = 255
+
+// wrong says what a Recorder could not take, or who shows its Path.
+func (n *Note) wrong() string {
 	switch {
 	case n.Trace < 1:
-		return fmt.Errorf("%w: trace %d", ErrNote, n.Trace)
-	case n.Start != nil && (!n.Start.Target.Addr.IsValid() || !n.Start.Source.Addr.IsValid()):
-		return fmt.Errorf("%w: a trace without addresses", ErrNote)
-	case n.Start != nil && (n.Start.Parameters.FirstTTL == 0 || n.Start.Parameters.Wait.Max <= 0):
-		return fmt.Errorf("%w: a trace without parameters", ErrNote)
+		return fmt.Sprintf("of trace %d", n.Trace)
+	case n.Start != nil:
+		return n.Start.wrong()
 	case n.Sent != nil && n.Sent.TTL == 0:
-		return fmt.Errorf("%w: a probe without a TTL", ErrNote)
+		return "a probe without a TTL"
+	case n.Sent != nil && n.Sent.Round < 1:
+		return fmt.Sprintf("a probe in round %d", n.Sent.Round)
+	case n.Failed != nil && n.Failed.Probe < 0:
+		return fmt.Sprintf("on probe %d", n.Failed.Probe)
+	case n.End != nil && n.End.Dropped < 0:
+		return fmt.Sprintf("%d frames dropped", n.End.Dropped)
 	}
-	return nil
+	return ""
+}
+
+func (s *Start) wrong() string {
+	p := &s.Parameters
+	switch {
+	case !s.Target.Addr.IsValid() || !s.Source.Addr.IsValid():
+		return "a trace without addresses"
+	case p.FirstTTL == 0 || p.MaxTTL < p.FirstTTL:
+		return fmt.Sprintf("a trace of TTLs from %d to %d", p.FirstTTL, p.MaxTTL)
+	case p.Queries < 1 || p.Queries > maxQueries:
+		return fmt.Sprintf("a trace of %d probes for each hop", p.Queries)
+	case p.Wait.Max <= 0 || p.Wait.Here < 0 || p.Wait.Near < 0:
+		return "a trace that waits for nothing"
+	}
+	return ""
 }
