@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -74,7 +76,7 @@ func diffCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 
 func (f *diffFlags) diff(ctx context.Context, names []string, stdin io.Reader, stdout io.Writer) error {
 	numbers, err := f.check()
-	if err != nil {
+	if err = cmp.Or(err, checkInputs(names)); err != nil {
 		return err
 	}
 	var sides [2]render.Side
@@ -119,7 +121,7 @@ func (f *diffFlags) check() (numbers [2]int, err error) {
 
 // onlyTrace is a trace of a capture: the one with a number, or the only one.
 func onlyTrace(ctx context.Context, name string, number int, stdin io.Reader) (found *tracewire.Path, err error) {
-	file, err := openCapture(name, stdin)
+	file, err := openCapture(ctx, name, stdin)
 	if err != nil {
 		return nil, err
 	}
@@ -135,13 +137,15 @@ func onlyTrace(ctx context.Context, name string, number int, stdin io.Reader) (f
 	})
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, within(name, err)
 	case number > traces:
 		return nil, usagef("%s has no trace %d: %s", name, number, counted(traces, "trace"))
 	case traces == 0:
 		return nil, usagef("%s has no traces", name)
 	case number == 0 && traces > 1:
 		return nil, usagef("%s has several traces: choose with --trace; 'tracewire replay --list' lists them", name)
+	case !slices.ContainsFunc(found.Probes, func(p path.Probe) bool { return p.TTL != 0 }):
+		return nil, fmt.Errorf("%s has no probes of that trace: nobody knows its hops", name)
 	}
 	return found, nil
 }

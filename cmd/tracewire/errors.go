@@ -22,7 +22,7 @@ import (
 // The exit codes. They are part of the interface.
 const (
 	exitOK        = 0 // the trace ran, whether it reached its target or not
-	exitSystem    = 1 // the system doesn't let it run: permission, route, interface
+	exitSystem    = 1 // the system doesn't let it run, or a capture can't be read to its end
 	exitUsage     = 2 // the command line is wrong, or the host is not known
 	exitUnreached = 3 // with --fail-unreached: the target did not answer
 	exitDiffer    = 1 // of diff, which has 2 for all that goes wrong
@@ -38,8 +38,15 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // errUnreached is not an error to tell anybody about: the output has said it.
 var errUnreached = errors.New("the target was not reached")
 
-// report says what went wrong, if anything did, and returns the exit code.
-func report(stderr io.Writer, err error) int {
+// errEarly ends a trace that was interrupted before its first probe.
+var errEarly = errors.New("interrupted before anything was sent")
+
+// errTold is an error that people were told of when it happened.
+var errTold = errors.New("a capture could not be read")
+
+// report says what went wrong in a command, if anything did, and returns the exit
+// code.
+func report(stderr io.Writer, command string, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
@@ -47,25 +54,32 @@ func report(stderr io.Writer, err error) int {
 		return exitUnreached
 	case errors.Is(err, errDiffer):
 		return exitDiffer
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "tracewire: interrupted before anything was sent")
+	case errors.Is(err, errTold):
 		return exitSystem
 	}
+	complain(stderr, command, err)
+	return exitCode(err)
+}
+
+// complain writes the line that an error is to people.
+func complain(stderr io.Writer, command string, err error) {
 	line := strings.ReplaceAll(plain(err), "\n", "; ")
-	if hint := hint(err); hint != "" {
+	if hint := hint(command, err); hint != "" {
 		line += ": " + hint
 	}
 	fmt.Fprintf(stderr, "tracewire: %s\n", line)
-	return exitCode(err)
 }
 
 // plain is an error's text without the names of our packages.
 func plain(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
 	text := err.Error()
 	for _, prefix := range []string{"tracewire: ", "capture: ", "route: ", "craft: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
-	return text
+	return strings.TrimSuffix(text, ": unexpected EOF") // "truncated" has said it
 }
 
 func exitCode(err error) int {
@@ -82,8 +96,8 @@ func exitCode(err error) int {
 	return exitSystem
 }
 
-// hint is what to do about an error, or "".
-func hint(err error) string {
+// hint is what to do about an error in a command, or "".
+func hint(command string, err error) string {
 	switch {
 	case errors.Is(err, capture.ErrPermission):
 		return permissionHint()
@@ -102,7 +116,7 @@ func hint(err error) string {
 	case errors.Is(err, route.ErrLocal), errors.Is(err, route.ErrLink):
 		return "tracing there is not supported yet"
 	case errors.As(err, new(usageError)):
-		return "see 'tracewire --help'"
+		return fmt.Sprintf("see '%s --help'", command)
 	}
 	return ""
 }

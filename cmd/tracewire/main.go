@@ -24,5 +24,6 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	command.SetArgs(args)
 	command.SetOut(stdout)
 	command.SetErr(stderr)
-	return report(stderr, command.ExecuteContext(ctx))
+	chosen, err := command.ExecuteContextC(ctx)
+	return report(stderr, chosen.CommandPath(), err)
 }

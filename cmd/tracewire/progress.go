@@ -12,79 +12,89 @@ import (
 	"github.com/tracewire/tracewire/capture"
 )
 
-// patience is how long reading takes before people are shown how far it is.
-const patience = time.Second
+const (
+	// patience is how long reading takes before people are shown how far it is.
+	patience = time.Second
 
-// progress shows on a terminal how far a capture was read, and writes what is
-// written to it to standard output in between. Stop it.
+	// redraw is how often they are.
+	redraw = 200 * time.Millisecond
+)
+
+// progress shows on a terminal how far a capture was read. What is written while
+// it does goes through beside, which takes the bar away for it. Stop it.
 type progress struct {
-	out  io.Writer
 	done chan struct{}
 	over sync.WaitGroup
 
-	mu  sync.Mutex
-	bar *progressbar.ProgressBar // nil while there is nothing to see
+	mu    sync.Mutex
+	bar   *progressbar.ProgressBar
+	drawn bool
 }
 
-func newProgress(s streams, file *capture.File) *progress {
-	p := &progress{out: s.out, done: make(chan struct{})}
-	if terminal, ok := s.err.(*os.File); ok && term.IsTerminal(int(terminal.Fd())) {
-		p.over.Go(func() { p.watch(terminal, file) })
-	}
-	return p
-}
-
-// watch draws until the capture is read.
-func (p *progress) watch(terminal io.Writer, file *capture.File) {
-	begin, tick := time.NewTimer(patience), time.NewTicker(100*time.Millisecond)
-	defer begin.Stop()
-	defer tick.Stop()
-	select {
-	case <-begin.C:
-	case <-p.done:
-		return
+// newProgress shows nothing unless stderr is a terminal.
+func newProgress(stderr io.Writer, file *capture.File) *progress {
+	p := &progress{done: make(chan struct{})}
+	terminal, ok := stderr.(*os.File)
+	if !ok || !term.IsTerminal(int(terminal.Fd())) {
+		return p
 	}
 	_, total := file.Progress()
 	if total == 0 {
 		total = -1 // not known
 	}
-	p.mu.Lock()
 	p.bar = progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(terminal), progressbar.OptionSetDescription("reading"), progressbar.OptionShowBytes(true),
-		progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
-	p.mu.Unlock()
+		progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	p.over.Go(func() { p.watch(file) })
+	return p
+}
+
+// watch draws until the capture is read.
+func (p *progress) watch(file *capture.File) {
+	next := time.NewTimer(patience)
+	defer next.Stop()
 	for {
 		select {
-		case <-tick.C:
+		case <-next.C:
+			next.Reset(redraw)
 			read, _ := file.Progress()
 			p.mu.Lock()
+			p.drawn = true
 			_ = p.bar.Set64(read) // it is only for show
 			p.mu.Unlock()
 		case <-p.done:
-			_ = p.bar.Clear()
 			return
 		}
 	}
 }
 
-// Write implements io.Writer.
-func (p *progress) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.bar != nil {
+// clear takes the bar away until it is drawn next.
+func (p *progress) clear() {
+	if p.drawn {
 		_ = p.bar.Clear()
+		p.drawn = false
 	}
-	return p.out.Write(b)
 }
 
-// stop removes the bar. It may be called again.
+// stop removes the bar.
 func (p *progress) stop() {
-	p.mu.Lock()
-	select {
-	case <-p.done:
-	default:
-		close(p.done)
-	}
-	p.mu.Unlock()
+	close(p.done)
 	p.over.Wait()
+	p.clear()
+}
+
+// beside returns what writes to w while the bar may be there.
+func (p *progress) beside(w io.Writer) io.Writer { return &besideBar{p, w} }
+
+type besideBar struct {
+	bar *progress
+	w   io.Writer
+}
+
+// Write implements io.Writer.
+func (b *besideBar) Write(line []byte) (int, error) {
+	b.bar.mu.Lock()
+	defer b.bar.mu.Unlock()
+	b.bar.clear()
+	return b.w.Write(line)
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -88,50 +90,69 @@ type streams struct {
 // replayAll replays one capture after the other. One that is broken doesn't keep
 // the next from being shown.
 func replayAll(ctx context.Context, f *replayFlags, names []string, s streams) error {
-	if err := checkFormat(f.format); err != nil {
+	if err := f.check(names); err != nil {
 		return err
 	}
+	r := &replayer{flags: f, streams: s, several: len(names) > 1}
+	var failed error
+	for _, name := range names {
+		err := r.replay(ctx, name)
+		if ctx.Err() != nil || errors.As(err, new(writeError)) {
+			return err
+		}
+		if err != nil {
+			complain(s.err, "", err)
+			failed = errTold
+		}
+	}
+	if f.number > r.traces && failed == nil {
+		return usagef("there is no trace %d: %s", f.number, counted(r.traces, "trace"))
+	}
+	if r.shown == 0 && r.traces > 0 {
+		fmt.Fprintf(s.err, "tracewire: no trace matches: %s in all\n", counted(r.traces, "trace"))
+	}
+	return failed
+}
+
+// check looks at what the flags and arguments say together, and at what pflag
+// can't.
+func (f *replayFlags) check(names []string) error {
 	if !f.since.IsZero() && !f.until.IsZero() && !f.since.Before(f.until.Time) {
 		return usagef("--since %v is not before --until %v: no trace can be shown", &f.since, &f.until)
 	}
-	r := &replayer{flags: f, streams: s}
-	var failed []error
-	for _, name := range names {
-		if err := r.replay(ctx, name); err != nil {
-			failed = append(failed, err)
-			if stop := (writeError{}); errors.As(err, &stop) || ctx.Err() != nil {
-				break
-			}
-		}
-	}
-	if err := errors.Join(failed...); err != nil {
-		return err
-	}
-	if f.number > r.traces {
-		return usagef("there is no trace %d: %s", f.number, counted(r.traces, "trace"))
-	}
-	return nil
+	return cmp.Or(checkInputs(names), checkFormat(f.format))
 }
 
 // replayer shows the traces of captures that the flags ask for.
 type replayer struct {
 	streams
-	flags  *replayFlags
-	traces int // so far, in all captures, shown or not
+	flags   *replayFlags
+	several bool // captures
+	traces  int  // so far, in all captures, shown or not
+	shown   int  // of these
 }
 
 // replay shows one capture.
 func (r *replayer) replay(ctx context.Context, name string) error {
-	file, err := openCapture(name, r.in)
+	file, err := openCapture(ctx, name, r.in)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	bar := newProgress(r.streams, file)
-	defer bar.stop()
-
 	before := r.traces
-	show, err := r.shower(bar, file)
+	if err := r.showAll(ctx, name, file); err != nil {
+		return err
+	}
+	if r.traces == before {
+		fmt.Fprintf(r.err, "tracewire: %s: no traces\n", name)
+	}
+	return nil
+}
+
+func (r *replayer) showAll(ctx context.Context, name string, file *capture.File) error {
+	bar := newProgress(r.err, file)
+	defer bar.stop()
+	show, err := r.shower(name, file, bar)
 	if err != nil {
 		return err
 	}
@@ -142,20 +163,10 @@ func (r *replayer) replay(ctx context.Context, name string) error {
 			cancel(writeError{err})
 		}
 	})
-	err = cmp.Or(err, show.end())
-	bar.stop()
-	if err == nil && r.traces == before {
-		fmt.Fprintf(r.err, "tracewire: %s: no traces\n", name)
+	if err = within(name, err); errors.As(err, new(writeError)) {
+		return err
 	}
-	return err
-}
-
-// openCapture opens the capture that an argument names.
-func openCapture(name string, stdin io.Reader) (*capture.File, error) {
-	if name == "-" {
-		return capture.NewFile(stdin, "standard input")
-	}
-	return capture.OpenFile(name)
+	return cmp.Or(show.end(), err)
 }
 
 // writeError is that the output can't be written.
@@ -177,29 +188,24 @@ type shower struct {
 	holding  bool
 }
 
-func (r *replayer) shower(out io.Writer, file *capture.File) (*shower, error) {
+func (r *replayer) shower(name string, file *capture.File, bar *progress) (*shower, error) {
 	s := &shower{replayer: r}
+	out := bar.beside(r.out)
 	var names render.Namer = currentNames{file}
 	if r.flags.numeric {
-		names = fileNames(nil)
+		names = noNames{}
 	}
 	var err error
 	if r.flags.list {
+		if r.several {
+			out = &ofFile{out, name}
+		}
 		s.list, err = render.NewList(r.flags.format, out)
 	} else {
-		s.out, err = render.New(r.flags.format, out, r.err, names)
+		s.out, err = render.New(r.flags.format, out, bar.beside(r.err), names)
 	}
 	return s, err
 }
-
-// currentNames are the names that a capture has told so far.
-type currentNames struct{ file *capture.File }
-
-// Want implements render.Namer.
-func (n currentNames) Want(netip.Addr) {}
-
-// Wait implements render.Namer. It is nil if there are no names at all.
-func (n currentNames) Wait([]netip.Addr) map[netip.Addr]string { return n.file.Names() }
 
 // event takes an event of the replay.
 func (s *shower) event(e path.Event) error {
@@ -227,7 +233,9 @@ func (s *shower) show(e path.Event) error {
 	if e.Kind == path.Started {
 		s.replayer.traces++
 		s.number = s.replayer.traces
-		s.chosen = s.replayer.flags.choose(s.number, e.Path)
+		if s.chosen = s.replayer.flags.choose(s.number, e.Path); s.chosen {
+			s.replayer.shown++
+		}
 	}
 	switch {
 	case !s.chosen:
@@ -264,8 +272,8 @@ func (v *targetValue) Set(s string) error {
 		return nil
 	}
 	network, err := netip.ParsePrefix(s)
-	if err != nil && strings.Contains(s, "/") {
-		return errors.New("it is not a network")
+	if err != nil && (strings.ContainsAny(s, "/:") || strings.Trim(s, "0123456789.") == "") {
+		return errors.New("it is not an address, a network or a name")
 	}
 	v.network = network.Masked()
 	return nil
@@ -297,6 +305,31 @@ func (v *timeValue) Set(s string) error {
 		}
 	}
 	return errors.New("it is not a time like 2006-01-02T15:04:05Z or 2006-01-02 15:04:05 (UTC)")
+}
+
+// ofFile adds to the lines of a list which of several captures they are of. Each
+// line is one call of Write.
+type ofFile struct {
+	out  io.Writer
+	name string
+}
+
+// Write implements io.Writer.
+func (f *ofFile) Write(line []byte) (int, error) {
+	b := bytes.TrimSuffix(line, []byte("\n"))
+	if object, is := bytes.CutSuffix(b, []byte("}")); is {
+		name, err := json.Marshal(f.name)
+		if err != nil {
+			return 0, err
+		}
+		b = fmt.Appendf(nil, `%s,"file":%s}`, object, name)
+	} else {
+		b = fmt.Appendf(nil, "%s  %s", b, render.Printable(f.name))
+	}
+	if _, err := f.out.Write(append(b, '\n')); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // counted is a number of things in words.

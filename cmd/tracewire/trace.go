@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,7 +110,13 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 func schemaCommand(stdout io.Writer) *cobra.Command {
 	return &cobra.Command{
 		Use: "schema [diff]", Short: "Print the JSON Schema of the JSON output, or of that of diff",
-		ValidArgs: []string{"diff"}, Args: cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"diff"},
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 && !slices.Equal(args, []string{"diff"}) {
+				return usagef("there is a schema of 'diff', and one of all else")
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			schema := render.Schema
 			if len(args) > 0 {
@@ -170,6 +177,9 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 		if errors.Is(err, context.Canceled) && s.traced {
 			err = nil // it has shown what it knows
 		}
+		if errors.Is(err, context.Canceled) {
+			err = errEarly
+		}
 		return s, err
 	})
 	if err == nil && f.failUnreached && !seen.reached {
@@ -216,13 +226,6 @@ func show(ctx context.Context, targets iter.Seq[netip.Addr], o *tracewire.Option
 	return s, err
 }
 
-func noArgs(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("%q is one argument too many", args[0])
-	}
-	return nil
-}
-
 func one[T any](v T) iter.Seq[T] { return func(yield func(T) bool) { yield(v) } }
 
 // resolve finds the IPv4 address of a host.
@@ -242,7 +245,7 @@ func resolve(ctx context.Context, host string) (netip.Addr, error) {
 			return netip.Addr{}, usagef("unknown host %q: no IPv4 address is known for it", render.Printable(host))
 		}
 		if ctx.Err() != nil {
-			return netip.Addr{}, context.Canceled
+			return netip.Addr{}, errEarly
 		}
 		return netip.Addr{}, usagef("no name server can be asked for %q: %w", render.Printable(host), err)
 	}

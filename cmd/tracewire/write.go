@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
@@ -11,52 +12,94 @@ import (
 	"github.com/tracewire/tracewire/cmd/internal/render"
 )
 
-// recording is the file that --write names.
-type recording struct {
-	file *os.File
-	*tracewire.Recording
-	names *toldNames
-}
-
-// record runs a trace, and records it if name is not empty.
+// record runs a trace, and records it in the file with a name if that is not
+// empty.
 func record(name string, o *tracewire.Options, names *toldNames, trace func() (seen, error)) (seen, error) {
 	if name == "" {
 		return trace()
 	}
-	r, err := startRecording(name, o, names)
+	file, err := openOutput(name)
 	if err != nil {
 		return seen{}, err
 	}
+	if o.Recording, err = tracewire.NewRecording(file, "tracewire "+version()); err != nil {
+		return seen{}, errors.Join(err, file.Close())
+	}
 	seen, err := trace()
-	if !seen.traced {
-		return seen, errors.Join(err, r.discard())
+	if err == nil {
+		err = o.Recording.Close(names.told)
 	}
-	return seen, errors.Join(err, r.finish())
+	if closing := file.Close(); err == nil {
+		err = closing // else it would only say again what went wrong
+	}
+	return seen, err
 }
 
-// startRecording opens the file, empties it if it is there, and has what the
-// trace captures written to it.
-func startRecording(name string, o *tracewire.Options, names *toldNames) (*recording, error) {
-	file, err := os.Create(name)
+// outputFile is the file that --write names. Until there is a trace to write to
+// it, it is left as it was: a mistyped host must not cost anybody a recording.
+type outputFile struct {
+	file    *os.File
+	created bool   // there was none
+	head    []byte // what is written at first is not a trace yet
+	begun   bool
+}
+
+// openOutput opens a file to write to.
+func openOutput(name string) (*outputFile, error) {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	created := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		file, err = os.OpenFile(name, os.O_WRONLY, 0)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("--write: %w", err)
+		return nil, fmt.Errorf("--write %s: %w", name, cause(err))
 	}
-	r := &recording{file: file, names: names}
-	if r.Recording, err = tracewire.NewRecording(file, "tracewire "+version()); err != nil {
-		return nil, errors.Join(err, r.discard())
-	}
-	o.Recording = r.Recording
-	return r, nil
+	return &outputFile{file: file, created: created}, nil
 }
 
-// finish completes the file, with the names that the output showed.
-func (r *recording) finish() error {
-	return errors.Join(r.Close(r.names.told), r.file.Close())
+// Write implements io.Writer. It keeps what the first call writes until the
+// second, which empties the file.
+func (f *outputFile) Write(b []byte) (int, error) {
+	switch {
+	case f.head == nil:
+		f.head = append([]byte{}, b...)
+		return len(b), nil
+	case !f.begun:
+		if err := f.begin(); err != nil {
+			return 0, err
+		}
+	}
+	return f.file.Write(b)
 }
 
-// discard removes the file: nothing was traced.
-func (r *recording) discard() error {
-	return errors.Join(r.file.Close(), os.Remove(r.file.Name()))
+func (f *outputFile) begin() error {
+	info, err := f.file.Stat()
+	if err == nil && info.Mode().IsRegular() { // a pipe or a device has no length
+		err = f.file.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.file.Write(f.head)
+	}
+	f.begun = true
+	return err
+}
+
+// Close closes the file. One that was made for a trace that never began is
+// removed.
+func (f *outputFile) Close() error {
+	err := f.file.Close()
+	if f.created && !f.begun {
+		err = errors.Join(err, os.Remove(f.file.Name()))
+	}
+	return err
+}
+
+// cause is an error of a file without the file, for who names it elsewhere.
+func cause(err error) error {
+	if of, ok := errors.AsType[*fs.PathError](err); ok {
+		return of.Err
+	}
+	return err
 }
 
 // toldNames are the names that the output showed: replaying a recording shows
@@ -75,12 +118,3 @@ func (t *toldNames) Wait(addrs []netip.Addr) map[netip.Addr]string {
 	maps.Copy(t.told, names)
 	return names
 }
-
-// fileNames are the names that a capture has.
-type fileNames map[netip.Addr]string
-
-// Want implements render.Namer.
-func (n fileNames) Want(netip.Addr) {}
-
-// Wait implements render.Namer. It is nil if the capture has no names at all.
-func (n fileNames) Wait([]netip.Addr) map[netip.Addr]string { return n }

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+
+	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/matcher/journal"
+)
+
+// openCapture opens the capture that an argument names; - is standard input. It
+// waits no longer than ctx: for the other end of a pipe, say.
+func openCapture(ctx context.Context, name string, stdin io.Reader) (*capture.File, error) {
+	type opened struct {
+		file *capture.File
+		err  error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		file, err := openNow(ctx, name, stdin)
+		done <- opened{file, err}
+	}()
+	select {
+	case o := <-done:
+		return o.file, o.err
+	case <-ctx.Done(): // which ends the program
+		return nil, context.Cause(ctx)
+	}
+}
+
+func openNow(ctx context.Context, name string, stdin io.Reader) (*capture.File, error) {
+	if name == "-" {
+		return capture.NewFile(stoppable(ctx, stdin), "standard input")
+	}
+	file, err := capture.OpenFile(name)
+	if err != nil && errors.As(err, new(*fs.PathError)) {
+		return nil, fmt.Errorf("%s: %w", name, cause(err))
+	}
+	return file, err
+}
+
+// stoppable is in, but that reading ends with ctx. A read of a terminal, or of a
+// pipe that the program was given, can't be ended, only left behind.
+func stoppable(ctx context.Context, in io.Reader) io.Reader {
+	if file, ok := in.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+			return in
+		}
+	}
+	r, w := io.Pipe()
+	context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
+	go func() {
+		_, err := io.Copy(w, in)
+		w.CloseWithError(err)
+	}()
+	return r
+}
+
+// checkInputs refuses to read standard input twice.
+func checkInputs(names []string) error {
+	inputs := 0
+	for _, name := range names {
+		if name == "-" {
+			inputs++
+		}
+	}
+	if inputs > 1 {
+		return usagef("standard input can be read only once")
+	}
+	return nil
+}
+
+// within says which capture an error is of, where the error doesn't.
+func within(name string, err error) error {
+	if errors.Is(err, journal.ErrNote) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return err
+}
+
+// currentNames are the names that a capture has told so far.
+type currentNames struct{ file *capture.File }
+
+// Want implements render.Namer.
+func (n currentNames) Want(netip.Addr) {}
+
+// Wait implements render.Namer. It is nil if there are no names at all.
+func (n currentNames) Wait([]netip.Addr) map[netip.Addr]string { return n.file.Names() }
+
+// noNames are the names of who doesn't want any.
+type noNames struct{}
+
+// Want implements render.Namer.
+func (noNames) Want(netip.Addr) {}
+
+// Wait implements render.Namer.
+func (noNames) Wait([]netip.Addr) map[netip.Addr]string { return nil }
