@@ -139,7 +139,7 @@ func onlyTrace(ctx context.Context, name string, number int, stdin io.Reader) (f
 	case err != nil:
 		return nil, within(name, err)
 	case number > traces:
-		return nil, usagef("%s has no trace %d: %s", name, number, counted(traces, "trace"))
+		return nil, usagef("%s has no trace %d, since %s", name, number, counted(traces, "trace"))
 	case traces == 0:
 		return nil, usagef("%s has no traces", name)
 	case number == 0 && traces > 1:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/tracewire/tracewire"
@@ -63,23 +64,29 @@ func report(stderr io.Writer, command string, err error) int {
 
 // complain writes the line that an error is to people.
 func complain(stderr io.Writer, command string, err error) {
-	line := strings.ReplaceAll(plain(err), "\n", "; ")
+	line := strings.Join(plain(err), "; ")
 	if hint := hint(command, err); hint != "" {
 		line += ": " + hint
 	}
 	fmt.Fprintf(stderr, "tracewire: %s\n", line)
 }
 
-// plain is an error's text without the names of our packages.
-func plain(err error) string {
+// plain is an error's text without the names of our packages: the text of each
+// error that was joined, once.
+func plain(err error) (texts []string) {
 	if errors.Is(err, context.Canceled) {
-		return "interrupted"
+		return []string{"interrupted"}
 	}
-	text := err.Error()
-	for _, prefix := range []string{"tracewire: ", "capture: ", "route: ", "craft: "} {
-		text = strings.TrimPrefix(text, prefix)
+	for text := range strings.SplitSeq(err.Error(), "\n") {
+		for _, prefix := range []string{"tracewire: ", "capture: ", "route: ", "craft: "} {
+			text = strings.TrimPrefix(text, prefix)
+		}
+		text = strings.TrimSuffix(text, ": unexpected EOF") // "truncated" has said it
+		if !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
 	}
-	return strings.TrimSuffix(text, ": unexpected EOF") // "truncated" has said it
+	return texts
 }
 
 func exitCode(err error) int {

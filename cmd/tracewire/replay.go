@@ -106,10 +106,10 @@ func replayAll(ctx context.Context, f *replayFlags, names []string, s streams) e
 		}
 	}
 	if f.number > r.traces && failed == nil {
-		return usagef("there is no trace %d: %s", f.number, counted(r.traces, "trace"))
+		return usagef("there is no trace %d, since %s", f.number, counted(r.traces, "trace"))
 	}
 	if r.shown == 0 && r.traces > 0 {
-		fmt.Fprintf(s.err, "tracewire: no trace matches: %s in all\n", counted(r.traces, "trace"))
+		fmt.Fprintf(s.err, "tracewire: no trace matches, though %s\n", counted(r.traces, "trace"))
 	}
 	return failed
 }
