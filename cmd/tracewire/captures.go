@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/matcher/journal"
@@ -35,13 +36,21 @@ func openCapture(ctx context.Context, name string, stdin io.Reader) (*capture.Fi
 
 func openNow(ctx context.Context, name string, stdin io.Reader) (*capture.File, error) {
 	if name == "-" {
-		return capture.NewFile(stoppable(ctx, stdin), "standard input")
+		return capture.NewFile(stoppable(ctx, stdin), called(name))
 	}
 	file, err := capture.OpenFile(name)
 	if err != nil && errors.As(err, new(*fs.PathError)) {
 		return nil, fmt.Errorf("%s: %w", name, cause(err))
 	}
 	return file, err
+}
+
+// called is what the capture that an argument names is called.
+func called(name string) string {
+	if name == "-" {
+		return "standard input"
+	}
+	return name
 }
 
 // stoppable is in, but that reading ends with ctx. A read of a terminal, or of a
@@ -78,10 +87,20 @@ func checkInputs(names []string) error {
 // within says which capture an error is of, where the error doesn't.
 func within(name string, err error) error {
 	if errors.Is(err, journal.ErrNote) {
-		return fmt.Errorf("%s: %w", name, err)
+		return captureError{called(name), err}
 	}
 	return err
 }
+
+// captureError is an error of a capture.
+type captureError struct {
+	name string
+	error
+}
+
+func (e captureError) Error() string { return e.name + ": " + strings.Join(plain(e.error), "; ") }
+
+func (e captureError) Unwrap() error { return e.error }
 
 // currentNames are the names that a capture has told so far.
 type currentNames struct{ file *capture.File }

@@ -144,7 +144,7 @@ func (r *replayer) replay(ctx context.Context, name string) error {
 		return err
 	}
 	if r.traces == before {
-		fmt.Fprintf(r.err, "tracewire: %s: no traces\n", name)
+		fmt.Fprintf(r.err, "tracewire: %s: no traces\n", called(name))
 	}
 	return nil
 }
