@@ -55,13 +55,14 @@ func (r *recorder) replays(t testing.TB) {
 }
 
 // tells holds the events of a replay against what was told live.
-func (r *recorder) tells(t testing.TB, again []path.Event) {
+func (r *recorder) tells(t testing.TB, again []path.Event, but ...cmp.Option) {
 	t.Helper()
+	but = append(but, cmpopts.EquateComparable(netip.Addr{}))
 	if len(again) != len(r.events) {
 		t.Errorf("%d events were told, and %d of the replay", len(r.events), len(again))
 	}
 	for i := range min(len(again), len(r.events)) {
-		if d := cmp.Diff(r.events[i], again[i], cmpopts.EquateComparable(netip.Addr{})); d != "" {
+		if d := cmp.Diff(r.events[i], again[i], but...); d != "" {
 			t.Fatalf("event %d of the replay differs: -live +replay\n%s", i, d)
 		}
 	}
