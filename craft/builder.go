@@ -3,49 +3,59 @@ package craft
 import (
 	"encoding/binary"
 	"fmt"
-	"net"
 
 	"github.com/dchest/siphash"
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 )
 
-// Secret keys the cookies and checksums of a run's probes. Whoever does not
-// know it can't forge a reply to a probe without having seen the probe.
+// Secret keys the identity of a run's probes. Whoever does not know it can't
+// forge a reply to a probe without having seen the probe.
 type Secret [2]uint64
 
-// Link is the link header that every frame of a Builder begins with. The zero
-// Link is none: frames begin with the IP header.
-type Link struct {
-	Src, Dst net.HardwareAddr // of this interface, and of the next hop
-}
-
 // Builder builds frames. gopacket's layers make the frame of a first probe;
-// probes that differ from it in TTL and ID alone, as those of a trace do, are
-// made by patching it. A Builder belongs to one goroutine.
+// probes that differ from it in TTL, ID and ports alone, as those of a trace do,
+// are made by patching it. A Builder belongs to one goroutine.
 type Builder struct {
 	secret Secret
-	eth    *layers.Ethernet // nil on a link without a header
+	link   Link
 	buf    gopacket.SerializeBuffer
 
-	shape   Probe  // the probe that frame was built for, with TTL and ID zero
-	frame   []byte // in buf
-	ip, udp []byte // of frame: the headers, with what follows them
-	ipSum   uint64 // of the IP header, and of the UDP datagram with its
-	udpSum  uint64 // pseudo-header: without what a patch writes
+	shape Probe // the probe that the template was built for, with zero for what a patch writes
+	template
+}
+
+// template is a frame, and what is to know of it for patching it.
+type template struct {
+	frame     []byte
+	ip        []byte // of frame: the IP header, and all that follows
+	transport []byte // of frame: the transport header and the payload
+	key       Key    // what all probes of the shape have in common
+	constant  constant
+
+	// Of the IP header, and of the transport packet with its pseudo-header:
+	// without what a patch writes.
+	ipSum, sum uint64
+
+	cookie bool // there is a cookie in the payload
+	query  bool // the payload is a DNS query
+	acks   bool // the TCP header acknowledges something
+}
+
+// constant is what the probes to one destination have in common and nobody
+// else knows.
+type constant struct {
+	checksum uint16 // of ICMP echoes
+	sequence uint16 // of the ICMP echo with ID 0
+	now      uint32 // the time in TCP's timestamps
 }
 
 // NewBuilder returns a Builder of frames for one link.
 func NewBuilder(link Link, secret Secret) (*Builder, error) {
-	b := &Builder{secret: secret, buf: gopacket.NewSerializeBuffer()}
-	if len(link.Src) == 0 && len(link.Dst) == 0 {
-		return b, nil
+	if err := link.validate(); err != nil {
+		return nil, err
 	}
-	if len(link.Src) != 6 || len(link.Dst) != 6 {
-		return nil, fmt.Errorf("craft: not an Ethernet link: %v to %v", link.Src, link.Dst)
-	}
-	b.eth = &layers.Ethernet{SrcMAC: link.Src, DstMAC: link.Dst, EthernetType: layers.EthernetTypeIPv4}
-	return b, nil
+	return &Builder{secret: secret, link: link, buf: gopacket.NewSerializeBuffer()}, nil
 }
 
 // Frame builds p's frame and says by which Key it will be known. The same
@@ -53,66 +63,114 @@ func NewBuilder(link Link, secret Secret) (*Builder, error) {
 // the next call. The errors wrap ErrProbe.
 func (b *Builder) Frame(p *Probe) ([]byte, Key, error) {
 	shape := *p
-	shape.TTL, shape.ID = 0, 0
+	shape.TTL, shape.ID, shape.SrcPort, shape.DstPort = 0, 0, 0, 0
 	if shape != b.shape || !shape.Dst.IsValid() {
 		if err := b.build(shape); err != nil {
 			return nil, Key{}, err
 		}
 	}
-	cookie, checksum := b.identity(p)
-	b.patch(p, cookie, checksum)
-	return b.frame, Key{
-		Dst: p.Dst, Cookie: cookie, HasCookie: true, Token: uint32(checksum),
-		SrcPort: p.SrcPort, DstPort: p.DstPort, ID: p.ID, Protocol: layers.IPProtocolUDP,
-	}, nil
+	key := b.key
+	b.identify(p, &key)
+	b.patchIP(p)
+	b.patch(&key)
+	return b.frame, key, nil
 }
 
-// build makes the frame of shape, with no TTL, ID or identity yet.
+// build makes the frame of shape, with nothing in it yet that a patch writes.
 func (b *Builder) build(shape Probe) error {
 	b.shape = Probe{}
 	if err := shape.validate(); err != nil {
 		return err
 	}
-	ip := &layers.IPv4{
-		Version: 4, IHL: 5, TOS: shape.TOS, Protocol: layers.IPProtocolUDP,
-		SrcIP: shape.Src.AsSlice(), DstIP: shape.Dst.AsSlice(),
-	}
-	if shape.DF {
-		ip.Flags = layers.IPv4DontFragment
-	}
-	udp := &layers.UDP{SrcPort: layers.UDPPort(shape.SrcPort), DstPort: layers.UDPPort(shape.DstPort)}
-	stack := []gopacket.SerializableLayer{ip, udp, payload(shape.Length - 28)}
-	header := 0
-	if b.eth != nil {
-		stack, header = append([]gopacket.SerializableLayer{b.eth}, stack...), 14
-	}
+	constant := b.constantOf(&shape)
+	stack := append(b.link.layers(shape.Dst.Is6()), shape.ipLayer())
+	stack = append(stack, shape.stack(constant.now)...)
 	if err := gopacket.SerializeLayers(b.buf, gopacket.SerializeOptions{FixLengths: true}, stack...); err != nil {
 		return fmt.Errorf("%w: %w", ErrProbe, err)
 	}
-	b.frame = b.buf.Bytes()
-	b.ip = b.frame[header:]
-	b.udp = b.ip[20:]
-	b.ipSum = onesSum(b.ip[:20])
-	// The pseudo-header: addresses, protocol, length (RFC 768).
-	b.udpSum = onesSum(b.ip[12:20]) + uint64(layers.IPProtocolUDP) + uint64(shape.Length-20)
-	b.udpSum += onesSum(b.udp[:shape.Length-20])
-	b.shape = shape
+	frame := b.buf.Bytes()
+	t := template{frame: frame, ip: frame[b.link.length():], constant: constant}
+	if err := t.read(&shape); err != nil {
+		return fmt.Errorf("%w: %w", ErrProbe, err)
+	}
+	b.shape, b.template = shape, t
 	return nil
 }
 
-// payload is n bytes of pattern, with room for the identity in front.
-func payload(n int) gopacket.Payload {
-	b := make(gopacket.Payload, n)
-	for i := tuneLength + cookieLength; i < n; i++ {
+// read reads the frame of shape as anybody would.
+func (t *template) read(shape *Probe) error {
+	p, err := ParsePacket(t.ip)
+	if err != nil {
+		return err
+	}
+	if t.key, err = p.Key(); err != nil {
+		return err
+	}
+	t.transport = p.Payload[:shape.length()-len(p.Header)] // without Ethernet's padding
+	t.ipSum = onesSum(p.Header)
+	t.sum = p.pseudoSum(len(t.transport)) + onesSum(t.transport)
+	t.cookie = shape.Payload == "" && p.Protocol != layers.IPProtocolTCP
+	t.query = isQuery([]byte(shape.Payload))
+	t.acks = shape.TCP.Flags&FlagACK != 0
+	return nil
+}
+
+// ipLayer is the IP header.
+func (p *Probe) ipLayer() gopacket.SerializableLayer {
+	if p.Dst.Is6() {
+		return &layers.IPv6{
+			Version: 6, TrafficClass: p.TOS, FlowLabel: p.FlowLabel, NextHeader: p.protocol(),
+			SrcIP: p.Src.AsSlice(), DstIP: p.Dst.AsSlice(),
+		}
+	}
+	ip := &layers.IPv4{
+		Version: 4, TOS: p.TOS, Protocol: p.protocol(), Options: p.Route.options(p.Dst),
+		SrcIP: p.Src.AsSlice(), DstIP: p.Route.First(p.Dst).AsSlice(),
+	}
+	if p.DF {
+		ip.Flags = layers.IPv4DontFragment
+	}
+	return ip
+}
+
+// stack is what follows the IP header.
+func (p *Probe) stack(now uint32) []gopacket.SerializableLayer {
+	payload := p.payload()
+	switch p.protocol() {
+	case layers.IPProtocolTCP:
+		return []gopacket.SerializableLayer{p.TCP.layer(now), payload}
+	case layers.IPProtocolICMPv4:
+		echo := layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)
+		return []gopacket.SerializableLayer{&layers.ICMPv4{TypeCode: echo}, payload}
+	case layers.IPProtocolICMPv6:
+		echo := layers.CreateICMPv6TypeCode(layers.ICMPv6TypeEchoRequest, 0)
+		return []gopacket.SerializableLayer{&layers.ICMPv6{TypeCode: echo}, &layers.ICMPv6Echo{}, payload}
+	}
+	return []gopacket.SerializableLayer{&layers.UDP{}, payload}
+}
+
+// payload is the one that is given, or a pattern; with zero for what a patch
+// writes in front.
+func (p *Probe) payload() gopacket.Payload {
+	b := make(gopacket.Payload, p.length()-p.ipHeader()-p.transportHeader())
+	identity := tuneLength
+	switch {
+	case p.Payload != "":
+		copy(b[identity:], p.Payload[identity:])
+		return b
+	case p.protocol() == layers.IPProtocolTCP:
+		identity = 0
+	default:
+		identity += cookieLength
+	}
+	for i := identity; i < len(b); i++ {
 		b[i] = 0x40 + byte(i)&0x3f
 	}
 	return b
 }
 
-// identity gives the cookie and the UDP checksum of p: a keyed hash of all that
-// distinguishes it. The checksum is never 0, which means "none" (RFC 768), nor
-// 0xffff, which is what a computed 0 is sent as.
-func (b *Builder) identity(p *Probe) (cookie uint64, checksum uint16) {
+// hash is a keyed hash of all that distinguishes p.
+func (b *Builder) hash(p *Probe) (one, other uint64) {
 	var in [24]byte
 	dst := p.Dst.As16()
 	copy(in[:], dst[:])
@@ -120,44 +178,18 @@ func (b *Builder) identity(p *Probe) (cookie uint64, checksum uint16) {
 	binary.BigEndian.PutUint16(in[18:], p.DstPort)
 	binary.BigEndian.PutUint16(in[20:], p.ID)
 	in[22] = p.TTL
-	cookie, rest := siphash.Hash128(b.secret[0], b.secret[1], in[:])
-	return cookie | 1, uint16(1 + rest%0xfffe) // no zero byte ends a cookie
+	in[23] = uint8(p.protocol())
+	return siphash.Hash128(b.secret[0], b.secret[1], in[:])
 }
 
-// patch writes into the frame what distinguishes p from others of its shape,
-// and tunes the payload until checksum is the right one.
-func (b *Builder) patch(p *Probe, cookie uint64, checksum uint16) {
-	const payload = 8 // where it begins in b.udp
-	binary.BigEndian.PutUint16(b.ip[4:], p.ID)
-	b.ip[8] = p.TTL
-	binary.BigEndian.PutUint16(b.ip[10:], ^fold(b.ipSum+uint64(p.ID)+uint64(p.TTL)<<8))
-
-	sum := b.udpSum + cookie>>48 + cookie>>32&0xffff + cookie>>16&0xffff + cookie&0xffff
-	tune := fold(uint64(^checksum) + uint64(^fold(sum)))
-	binary.BigEndian.PutUint16(b.udp[6:], checksum)
-	binary.BigEndian.PutUint16(b.udp[payload:], tune)
-	binary.BigEndian.PutUint64(b.udp[payload+tuneLength:], cookie)
+// constantOf is what the probes that have the destination and the protocol of p
+// share. Ports, ID and TTL are 0 in what it is a hash of, and in no probe.
+func (b *Builder) constantOf(p *Probe) constant {
+	one, other := b.hash(&Probe{Dst: p.Dst, Protocol: p.Protocol})
+	return constant{checksum: plainChecksum(other), sequence: uint16(one), now: uint32(one >> 32)}
 }
 
-// onesSum adds b up as big-endian 16-bit words, not folded (RFC 1071).
-func onesSum(b []byte) (sum uint64) {
-	for ; len(b) >= 8; b = b[8:] {
-		w := binary.BigEndian.Uint64(b)
-		sum += w>>48 + w>>32&0xffff + w>>16&0xffff + w&0xffff
-	}
-	for ; len(b) >= 2; b = b[2:] {
-		sum += uint64(binary.BigEndian.Uint16(b))
-	}
-	if len(b) == 1 {
-		sum += uint64(b[0]) << 8
-	}
-	return sum
-}
-
-// fold reduces a sum of 16-bit words to one, in ones' complement.
-func fold(sum uint64) uint16 {
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return uint16(sum)
-}
+// plainChecksum makes a checksum of a hash. It is never 0, which means "none"
+// to UDP (RFC 768), nor 0xffff, which is what a computed 0 is sent as, and which
+// an update of the checksum may turn into 0 (RFC 1624, section 3).
+func plainChecksum(hash uint64) uint16 { return uint16(1 + hash%0xfffe) }

@@ -32,6 +32,9 @@ const (
 // rewrite one: the source port, the ID, and the Token. The Cookie in the
 // payload outweighs them all, where the quote is long enough to show it.
 type Key struct {
+	// Dst is the destination, also of a packet that is still on a source route
+	// (RFC 791, section 3.1): the address in the IP header changes at each
+	// gateway, the end of the route does not.
 	Dst netip.Addr
 
 	// Cookie is bytes 2 to 10 of the payload; HasCookie says whether they
@@ -46,6 +49,11 @@ type Key struct {
 	// SrcPort and DstPort are the ports. An ICMP echo has its identifier as
 	// SrcPort.
 	SrcPort, DstPort uint16
+
+	// Query is the message ID of a DNS query (UDP to port 53; RFC 1035, section
+	// 4.1.1), which the answer repeats. 0 means that the probe is none, or that
+	// a quote ends before it.
+	Query uint16
 
 	// ID is the IPv4 identification. IPv6 has none: there it is the length of
 	// the payload, which tells apart the probes of tools that vary it, and
@@ -74,7 +82,7 @@ func (p *Packet) Key() (Key, error) {
 	if p.Fragment {
 		return Key{}, ErrNotProbe
 	}
-	k := Key{Dst: p.Dst, ID: p.ID, Protocol: p.Protocol}
+	k := Key{Dst: p.final(), ID: p.ID, Protocol: p.Protocol}
 	if p.Is6() {
 		k.ID = uint16(p.Length - ipv6Header)
 	}
@@ -89,6 +97,7 @@ func (p *Packet) Key() (Key, error) {
 		sum, _ := p.WireChecksum()
 		k.Token = uint32(sum)
 		k.setCookie(udpPayload(p))
+		k.setQuery(udpPayload(p))
 	case layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
 		if b[0] != p.echo().request {
 			return Key{}, ErrNotProbe
@@ -162,9 +171,9 @@ const (
 )
 
 // Answer reads, from a packet that may be the destination's own answer to a
-// probe, what it tells of that probe: the flow, the Token where has is
-// PortToken rather than Flow, and the cookie if the answer echoes the payload.
-// It fails with ErrNotProbe for what is no such answer.
+// probe, what it tells of that probe: the view has, which is Flow, PortToken, or
+// PortQuery for an answer from port 53; and the cookie if the answer echoes the
+// payload. It fails with ErrNotProbe for what is no such answer.
 func (p *Packet) Answer() (a Answer, of Key, has View, err error) {
 	if p.Fragment || len(p.Payload) < promised {
 		return 0, Key{}, 0, ErrNotProbe
@@ -173,8 +182,7 @@ func (p *Packet) Answer() (a Answer, of Key, has View, err error) {
 	b := p.Payload
 	switch p.Protocol {
 	case layers.IPProtocolUDP:
-		a, has = Datagram, Flow
-		of.setCookie(udpPayload(p))
+		a, has = Datagram, p.udpAnswer(&of)
 	case layers.IPProtocolTCP:
 		if a, has = p.tcpAnswer(&of); a == 0 {
 			return 0, Key{}, 0, ErrNotProbe
@@ -195,9 +203,23 @@ func (p *Packet) Answer() (a Answer, of Key, has View, err error) {
 	return a, of, has, nil
 }
 
+// udpAnswer reads what a datagram repeats of the one that it answers.
+func (p *Packet) udpAnswer(of *Key) View {
+	payload := udpPayload(p)
+	of.setCookie(payload)
+	if binary.BigEndian.Uint16(p.Payload) != dnsPort || !isResponse(payload) {
+		return Flow
+	}
+	if of.Query = binary.BigEndian.Uint16(payload); of.Query == 0 {
+		return Flow
+	}
+	return PortQuery
+}
+
 // tcpAnswer tells a SYN-ACK and a RST from the rest (RFC 9293, section 3.5.2). Both
-// acknowledge a SYN's sequence number plus one; a RST that answers an ACK
-// acknowledges nothing.
+// acknowledge a SYN's or FIN's sequence number plus one, and the data if there
+// was any. A RST that answers an ACK acknowledges nothing, but has its sequence
+// number from the ACK: in our probes, that is the Token too.
 func (p *Packet) tcpAnswer(of *Key) (Answer, View) {
 	const fin, syn, rst, ack = 0x01, 0x02, 0x04, 0x10
 	b := p.Payload
@@ -211,8 +233,8 @@ func (p *Packet) tcpAnswer(of *Key) (Answer, View) {
 	case flags&(rst|ack) == rst|ack:
 		return RST, PortToken
 	case flags&rst != 0:
-		of.Token = 0
-		return RST, Flow
+		of.Token = binary.BigEndian.Uint32(b[4:])
+		return RST, PortToken
 	}
 	return 0, 0
 }
@@ -227,6 +249,7 @@ const (
 	PortToken View = iota // the source port and the Token
 	PortID                // the source port and the ID
 	IDToken               // the ID and the Token
+	PortQuery             // the source port and the Query, which only an answer is sought by
 	Flow                  // the source port: what all probes of a flow share
 	Cookie                // the cookie: what is left when all else was rewritten
 
@@ -238,10 +261,12 @@ const (
 	hasPort = 1 << iota
 	hasID
 	hasToken
+	hasQuery
 )
 
 var viewFields = [Views]uint8{
-	PortToken: hasPort | hasToken, PortID: hasPort | hasID, IDToken: hasID | hasToken, Flow: hasPort,
+	PortToken: hasPort | hasToken, PortID: hasPort | hasID, IDToken: hasID | hasToken,
+	PortQuery: hasPort | hasQuery, Flow: hasPort,
 }
 
 // Hash is equal for keys that are the Same in a view. It is no secret: what is
@@ -262,6 +287,9 @@ func (k *Key) Hash(v View) uint64 {
 	}
 	if fields&hasID != 0 {
 		low |= uint64(k.ID)
+	}
+	if fields&hasQuery != 0 {
+		low |= uint64(k.Query) << 32
 	}
 	dst := k.Dst.As16()
 	h := mix(word ^ odd ^ binary.LittleEndian.Uint64(dst[:])*odd)
@@ -284,6 +312,7 @@ func (k *Key) Same(v View, o *Key) bool {
 		(fields&hasPort == 0 || k.SrcPort == o.SrcPort) &&
 		(fields&hasID == 0 || k.ID == o.ID) &&
 		(fields&hasToken == 0 || k.Token == o.Token) &&
+		(fields&hasQuery == 0 || k.Query == o.Query) &&
 		k.Dst == o.Dst
 }
 

@@ -205,12 +205,18 @@ func (p *Packet) transportLength() int {
 	return 0
 }
 
-// pseudoSum is the sum of the pseudo-header of a transport packet of a length
-// (RFC 768; RFC 8200, section 8.1).
+// pseudoSum is the sum of the pseudo-header of a transport packet of a length;
+// 0 for ICMPv4, which has none (RFC 792). The pseudo-header has the destination
+// in the end, as the one that verifies it sees it (RFC 768; RFC 8200, section
+// 8.1).
 func (p *Packet) pseudoSum(length int) uint64 {
-	addresses := p.Header[12:20]
-	if p.Is6() {
-		addresses = p.Header[8:40]
+	if p.Protocol == layers.IPProtocolICMPv4 {
+		return 0
 	}
-	return onesSum(addresses) + uint64(p.Protocol) + uint64(length)
+	sum := uint64(p.Protocol) + uint64(length)
+	if p.Is6() {
+		return sum + onesSum(p.Header[8:40])
+	}
+	dst := p.final().As4()
+	return sum + onesSum(p.Header[12:16]) + onesSum(dst[:])
 }

@@ -1,0 +1,94 @@
+package craft
+
+import (
+	"encoding/binary"
+
+	"github.com/google/gopacket/layers"
+)
+
+// identify notes in key what tells p from the other probes of its shape.
+func (b *Builder) identify(p *Probe, key *Key) {
+	one, other := b.hash(p)
+	key.SrcPort = p.SrcPort
+	if !b.shape.Dst.Is6() {
+		key.ID = p.ID
+	}
+	switch key.Protocol {
+	case layers.IPProtocolUDP:
+		key.DstPort = p.DstPort
+		key.Token = uint32(plainChecksum(other))
+	case layers.IPProtocolTCP:
+		key.DstPort = p.DstPort
+		key.Token = uint32(other)
+	default:
+		key.Token = uint32(b.constant.sequence + p.ID)
+	}
+	if b.cookie {
+		key.Cookie, key.HasCookie = one|1, true // no zero byte ends a cookie
+	}
+}
+
+// patchIP writes the TTL and the ID.
+func (t *template) patchIP(p *Probe) {
+	if p.Dst.Is6() {
+		t.ip[7] = p.TTL
+		return
+	}
+	binary.BigEndian.PutUint16(t.ip[4:], p.ID)
+	t.ip[8] = p.TTL
+	binary.BigEndian.PutUint16(t.ip[10:], ^fold(t.ipSum+uint64(p.ID)+uint64(p.TTL)<<8))
+}
+
+// patch writes the identity, and makes the checksum right.
+func (t *template) patch(key *Key) {
+	h := t.transport
+	sum := t.sum + uint64(key.SrcPort) + uint64(key.DstPort)
+	switch key.Protocol {
+	case layers.IPProtocolUDP:
+		putPorts(h, key)
+		t.tune(key, sum, uint16(key.Token))
+	case layers.IPProtocolTCP:
+		putPorts(h, key)
+		t.patchTCP(key, sum)
+	default:
+		binary.BigEndian.PutUint16(h[4:], key.SrcPort)
+		binary.BigEndian.PutUint16(h[6:], uint16(key.Token))
+		t.tune(key, sum+uint64(key.Token), t.constant.checksum)
+	}
+}
+
+func putPorts(h []byte, key *Key) {
+	binary.BigEndian.PutUint16(h, key.SrcPort)
+	binary.BigEndian.PutUint16(h[2:], key.DstPort)
+}
+
+// patchTCP writes the sequence number, and the same as acknowledgement number
+// where there is one: a RST in answer has its sequence number from there (RFC
+// 9293, section 3.5.2).
+func (t *template) patchTCP(key *Key, sum uint64) {
+	h, token := t.transport, uint64(key.Token)
+	binary.BigEndian.PutUint32(h[4:], key.Token)
+	sum += words(token)
+	if t.acks {
+		binary.BigEndian.PutUint32(h[8:], key.Token)
+		sum += words(token)
+	}
+	binary.BigEndian.PutUint16(h[checksumOffset(key.Protocol):], ^fold(sum))
+}
+
+// tune writes the cookie, the checksum that is wanted, and the word of the
+// payload that makes it right. UDP and ICMP echo have headers of the same
+// length.
+func (t *template) tune(key *Key, sum uint64, checksum uint16) {
+	payload := t.transport[udpHeader:]
+	if t.cookie {
+		binary.BigEndian.PutUint64(payload[tuneLength:], key.Cookie)
+		sum += words(key.Cookie)
+	}
+	tuned := fold(uint64(^checksum) + uint64(^fold(sum)))
+	binary.BigEndian.PutUint16(payload, tuned)
+	binary.BigEndian.PutUint16(t.transport[checksumOffset(key.Protocol):], checksum)
+	if t.query && key.DstPort == dnsPort {
+		key.Query = tuned
+	}
+}
