@@ -21,8 +21,8 @@ type Builder struct {
 	link   Link
 	buf    gopacket.SerializeBuffer
 
-	shape Probe // the probe that the template was built for, with zero for what a patch writes
-	template
+	shape    Probe // the probe that the template was built for, with zero for what a patch writes
+	template template
 }
 
 // template is a frame, and what is to know of it for patching it.
@@ -31,6 +31,7 @@ type template struct {
 	ip        []byte // of frame: the IP header, and all that follows
 	transport []byte // of frame: the transport header and the payload
 	key       Key    // what all probes of the shape have in common
+	secret    Secret
 	constant  constant
 
 	// Of the IP header, and of the transport packet with its pseudo-header:
@@ -69,11 +70,12 @@ func (b *Builder) Frame(p *Probe) ([]byte, Key, error) {
 			return nil, Key{}, err
 		}
 	}
-	key := b.key
-	b.identify(p, &key)
-	b.patchIP(p)
-	b.patch(&key)
-	return b.frame, key, nil
+	t := &b.template
+	key := t.key
+	t.identify(p, &key)
+	t.patchIP(p)
+	t.patch(&key)
+	return t.frame, key, nil
 }
 
 // build makes the frame of shape, with nothing in it yet that a patch writes.
@@ -82,14 +84,15 @@ func (b *Builder) build(shape Probe) error {
 	if err := shape.validate(); err != nil {
 		return err
 	}
-	constant := b.constantOf(&shape)
+	secret := b.secret.of(&shape)
+	constant := secret.constant()
 	stack := append(b.link.layers(shape.Dst.Is6()), shape.ipLayer())
 	stack = append(stack, shape.stack(constant.now)...)
 	if err := gopacket.SerializeLayers(b.buf, gopacket.SerializeOptions{FixLengths: true}, stack...); err != nil {
 		return fmt.Errorf("%w: %w", ErrProbe, err)
 	}
 	frame := b.buf.Bytes()
-	t := template{frame: frame, ip: frame[b.link.length():], constant: constant}
+	t := template{frame: frame, ip: frame[b.link.length():], secret: secret, constant: constant}
 	if err := t.read(&shape); err != nil {
 		return fmt.Errorf("%w: %w", ErrProbe, err)
 	}
@@ -169,27 +172,30 @@ func (p *Probe) payload() gopacket.Payload {
 	return b
 }
 
-// hash is a keyed hash of all that distinguishes p.
-func (b *Builder) hash(p *Probe) (one, other uint64) {
-	var in [24]byte
+// of is the secret of the probes that have p's destination and protocol.
+func (s Secret) of(p *Probe) Secret {
 	dst := p.Dst.As16()
-	copy(in[:], dst[:])
-	binary.BigEndian.PutUint16(in[16:], p.SrcPort)
-	binary.BigEndian.PutUint16(in[18:], p.DstPort)
-	binary.BigEndian.PutUint16(in[20:], p.ID)
-	in[22] = p.TTL
-	in[23] = uint8(p.protocol())
-	return siphash.Hash128(b.secret[0], b.secret[1], in[:])
+	one, other := siphash.Hash128(s[0], s[1], append(dst[:], uint8(p.protocol())))
+	return Secret{one, other}
 }
 
-// constantOf is what the probes that have the destination and the protocol of p
-// share. Ports, ID and TTL are 0 in what it is a hash of, and in no probe.
-func (b *Builder) constantOf(p *Probe) constant {
-	one, other := b.hash(&Probe{Dst: p.Dst, Protocol: p.Protocol})
+// constant is what those probes have in common.
+func (s Secret) constant() constant {
+	one, other := siphash.Hash128(s[0], s[1], nil) // shorter than what hash is of
 	return constant{checksum: plainChecksum(other), sequence: uint16(one), now: uint32(one >> 32)}
 }
 
+// hash is a keyed hash of what tells those probes apart.
+func (s Secret) hash(p *Probe) (one, other uint64) {
+	var in [7]byte
+	binary.BigEndian.PutUint16(in[:], p.SrcPort)
+	binary.BigEndian.PutUint16(in[2:], p.DstPort)
+	binary.BigEndian.PutUint16(in[4:], p.ID)
+	in[6] = p.TTL
+	return siphash.Hash128(s[0], s[1], in[:])
+}
+
 // plainChecksum makes a checksum of a hash. It is never 0, which means "none"
-// to UDP (RFC 768), nor 0xffff, which is what a computed 0 is sent as, and which
-// an update of the checksum may turn into 0 (RFC 1624, section 3).
+// to UDP (RFC 768), nor 0xffff, which is what a computed 0 is sent as: who
+// updates a checksum on the way may confuse the two (RFC 1624, section 3).
 func plainChecksum(hash uint64) uint16 { return uint16(1 + hash%0xfffe) }

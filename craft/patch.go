@@ -7,10 +7,10 @@ import (
 )
 
 // identify notes in key what tells p from the other probes of its shape.
-func (b *Builder) identify(p *Probe, key *Key) {
-	one, other := b.hash(p)
+func (t *template) identify(p *Probe, key *Key) {
+	one, other := t.secret.hash(p)
 	key.SrcPort = p.SrcPort
-	if !b.shape.Dst.Is6() {
+	if !p.Dst.Is6() {
 		key.ID = p.ID
 	}
 	switch key.Protocol {
@@ -21,9 +21,9 @@ func (b *Builder) identify(p *Probe, key *Key) {
 		key.DstPort = p.DstPort
 		key.Token = uint32(other)
 	default:
-		key.Token = uint32(b.constant.sequence + p.ID)
+		key.Token = uint32(t.constant.sequence + p.ID)
 	}
-	if b.cookie {
+	if t.cookie {
 		key.Cookie, key.HasCookie = one|1, true // no zero byte ends a cookie
 	}
 }
