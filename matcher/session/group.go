@@ -65,7 +65,11 @@ func (g *group) fitting(s *sighting) (best *run) {
 	most := 0
 	for i := len(g.runs) - 1; i >= 0; i-- {
 		r := g.runs[i]
-		if fit := r.fit(s); fit > most || fit == most && best != nil && r.replied.After(best.replied) {
+		fit := r.fit(s)
+		if fit >= surely {
+			return r
+		}
+		if fit > most || fit == most && best != nil && r.replied.After(best.replied) {
 			best, most = r, fit
 		}
 	}

@@ -54,11 +54,13 @@ func (r *series) isConstant() bool { return r.same > 0 && r.up+r.jump == 0 }
 // counts reports whether it is known to count.
 func (r *series) counts() bool { return r.up > 0 && r.jump <= r.up/8 && r.same <= r.up }
 
-// How well a probe fits a run. What is less than strong fits only by its looks.
+// How well a probe fits a run. What is less than strong fits only by its looks;
+// surely, in all.
 const (
 	unfit  = 0
 	weak   = 1
 	strong = 16
+	surely = strong + 9
 )
 
 // fit says how well a probe fits the run: unfit, weak and up, or strong and up.
