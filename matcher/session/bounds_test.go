@@ -78,6 +78,36 @@ func TestFinderHoldsLittleOfAFlood(t *testing.T) {
 	}
 }
 
+// What is forgotten for lack of memory is counted, and what is a minute old is
+// not missed.
+func TestFinderCountsWhatItForgets(t *testing.T) {
+	for _, c := range []struct {
+		apart  time.Duration
+		misses bool
+	}{{time.Microsecond, true}, {100 * time.Microsecond, false}} {
+		var recorded tape
+		recorded.trace(5, probe)
+		var got *path.Path
+		finder := session.NewFinder(func(p *path.Path) { got = p })
+		for i := range recorded.frames {
+			finder.Observe(&recorded.frames[i])
+		}
+		other := packet{src: host, dst: server, protocol: layers.IPProtocolUDP, ttl: 64, sport: 5004, dport: 5004}.bytes()
+		const more = 750_000 // than there is room for
+		for n := range more {
+			put16(other[4:], n)
+			finder.Observe(&frame.Frame{Time: epoch.Add(time.Second + time.Duration(n)*c.apart), Data: other, Length: len(other), Link: frame.Raw})
+		}
+		finder.Close()
+		if evicted := finder.Evicted(); evicted > 0 != c.misses || evicted > more/10 {
+			t.Errorf("%v apart: %d packets were forgotten", c.apart, evicted)
+		}
+		if got == nil || c.misses && got.Counters.Evicted != finder.Evicted() {
+			t.Errorf("%v apart: %+v", c.apart, got)
+		}
+	}
+}
+
 func put16(b []byte, n int) { binary.BigEndian.PutUint16(b, uint16(n)) }
 
 // put32 keeps an address out of the ranges that are nobody's.

@@ -47,7 +47,7 @@ func (w *window) add(s *sighting, now time.Time) {
 		w.blocks = append(w.blocks, new([windowBlock]sighting))
 	}
 	place := w.at(w.next)
-	if w.full && !place.used && recent(place, now) {
+	if w.full && !place.used && place.isRecent(now.UnixNano()) {
 		w.evicted++
 	}
 	head := &w.heads[w.bucket(s.dst, s.protocol)]
@@ -65,24 +65,26 @@ func (w *window) bucket(dst [16]byte, protocol uint8) uint64 {
 	return mix(h^binary.LittleEndian.Uint64(dst[8:])) >> (64 - windowBits)
 }
 
-func recent(s *sighting, now time.Time) bool {
-	d := time.Duration(now.UnixNano() - s.at)
+// isRecent reports whether the packet is to be remembered, at a time in
+// nanoseconds since 1970.
+func (s *sighting) isRecent(now int64) bool {
+	d := time.Duration(now - s.at)
 	return max(d, -d) <= Idle
 }
 
-// walk yields the packets to a target, the latest first. A packet that took
-// the place of an older one ends the chain that led there: it is of another, or
-// not older than the one before it.
+// walk yields the packets to a target, the latest first, those that were taken
+// out too. A packet that took the place of an older one ends the chain that led
+// there: it is of another, or not older than the one before it.
 func (w *window) walk(dst [16]byte, protocol uint8, now time.Time, yield func(*sighting) bool) {
 	if w.heads == nil {
 		return
 	}
 	bucket := w.bucket(dst, protocol)
-	age := -1
+	age, at := -1, now.UnixNano()
 	for link, n := w.heads[bucket], 0; link != 0 && n < maxWalk; n++ {
 		s := w.at(int(link - 1))
 		older := w.age(int(link - 1))
-		if older <= age || !recent(s, now) {
+		if older <= age || !s.isRecent(at) {
 			return
 		}
 		age = older
@@ -90,7 +92,7 @@ func (w *window) walk(dst [16]byte, protocol uint8, now time.Time, yield func(*s
 			if w.bucket(s.dst, s.protocol) != bucket {
 				return
 			}
-		} else if !s.used && !yield(s) {
+		} else if !yield(s) {
 			return
 		}
 		link = s.earlier
@@ -111,7 +113,7 @@ func (w *window) climbs(like *sighting, now time.Time) bool {
 	var ttls uint64
 	n := 0
 	w.walk(like.dst, like.protocol, now, func(s *sighting) bool {
-		if n++; s.ttl <= lowTTL && s.src == like.src {
+		if n++; !s.used && s.ttl <= lowTTL && s.src == like.src {
 			ttls |= 1 << s.ttl
 		}
 		return n < enough && bits.OnesCount64(ttls) < several
@@ -125,7 +127,7 @@ func (w *window) find(m *matcher.Message, now time.Time) (found sighting, ok boo
 	src, dst := m.Quote.Src.As16(), m.Quote.Dst.As16()
 	most, by := 4, m.Time.Add(disorder).UnixNano()
 	w.walk(dst, uint8(m.Of.Protocol), now, func(s *sighting) bool {
-		if s.at > by || s.dport != m.Of.DstPort {
+		if s.used || s.at > by || s.dport != m.Of.DstPort {
 			return true
 		}
 		key := s.key()
@@ -153,7 +155,7 @@ func (w *window) take(like *sighting, now time.Time) []sighting {
 		}
 		others = 0
 		itself := s.at == like.at && s.token == like.token && s.id == like.id && s.ttl == like.ttl
-		if s.ttl <= lowTTL || itself {
+		if !s.used && (s.ttl <= lowTTL || itself) {
 			all = append(all, *s)
 			s.used = true
 		}
