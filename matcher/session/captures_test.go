@@ -38,9 +38,6 @@ func captureFiles(t testing.TB) (files []string) {
 
 func stem(file string) string { return strings.TrimSuffix(filepath.Base(file), ".pcap") }
 
-// peer is the file with a capture of our own.
-func peer(name string) string { return filepath.Join(captures, "peers", name+".pcap") }
-
 // framesOf are the frames of a file.
 func framesOf(t testing.TB, file string) (frames []frame.Frame) {
 	t.Helper()

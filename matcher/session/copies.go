@@ -13,7 +13,7 @@ import (
 // program repeats is none: it comes later by the same way.
 type copies struct {
 	seen             [1 << 12]sight
-	probes, mirrored int // probes, and those that came twice at once by the same way
+	probes, mirrored int // packets that may be probes, and those that came twice at once by the same way
 }
 
 // sight is when and where a packet was seen.
@@ -65,7 +65,7 @@ func (c *copies) reply(f *frame.Frame, m *matcher.Message) bool {
 	h := hashBytes(src[:], hashBytes(dst[:], uint64(p.ID)))
 	h = hashBytes(p.Payload[:min(len(p.Payload), enough)], h)
 	atOnce := copyAtOnce
-	if c.mirrored > c.probes/2 {
+	if 2*c.mirrored >= c.probes {
 		atOnce = copyMirrored
 	}
 	again, _ := c.again(sight{h, f.Time.UnixNano(), linkOf(f, p), p.TTL, p.ID != 0}, atOnce)

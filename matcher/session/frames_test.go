@@ -145,15 +145,15 @@ func about(from netip.Addr, says kind, p packet) []byte {
 	quote := p.bytes()
 	quote = quote[:min(len(quote), 128)]
 	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	ip, network := packet{src: from, dst: p.src, ttl: 60, protocol: layers.IPProtocolICMPv4}.header()
 	if !p.src.Is6() {
+		ip, _ := packet{src: from, dst: p.src, ttl: 60, protocol: layers.IPProtocolICMPv4}.header()
 		code := layers.CreateICMPv4TypeCode(layers.ICMPv4TypeTimeExceeded, 0)
 		if says == portUnreachable {
 			code = layers.CreateICMPv4TypeCode(layers.ICMPv4TypeDestinationUnreachable, layers.ICMPv4CodePort)
 		}
 		return serialize(options, ip, &layers.ICMPv4{TypeCode: code}, gopacket.Payload(quote))
 	}
-	ip, network = packet{src: from, dst: p.src, ttl: 60, protocol: layers.IPProtocolICMPv6}.header()
+	ip, network := packet{src: from, dst: p.src, ttl: 60, protocol: layers.IPProtocolICMPv6}.header()
 	code := layers.CreateICMPv6TypeCode(layers.ICMPv6TypeTimeExceeded, 0)
 	if says == portUnreachable {
 		code = layers.CreateICMPv6TypeCode(layers.ICMPv6TypeDestinationUnreachable, layers.ICMPv6CodePortUnreachable)

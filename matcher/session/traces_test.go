@@ -7,10 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/session"
 )
 
 var update = flag.Bool("update", false, "write testdata/traces.txt anew")
@@ -38,6 +41,50 @@ func TestFinderFindsTheTracesOfEachCapture(t *testing.T) {
 	if d := cmp.Diff(string(want), b.String()); d != "" {
 		t.Error(d)
 	}
+}
+
+// A capture that has each frame twice holds the same traces.
+func TestFinderSeesThroughCopies(t *testing.T) {
+	for _, file := range captureFiles(t) {
+		if stem(file) == "traceroute-icmp-lossy" {
+			continue // its network repeats a reply after 26 µs: who is to tell that from a copy?
+		}
+		frames := framesOf(t, file)
+		want := summaries(find(frames))
+		for _, after := range []time.Duration{0, 5 * time.Microsecond} {
+			got := summaries(find(inOrder(again(frames, after))))
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("%s, %v later: %s", stem(file), after, d)
+			}
+		}
+	}
+}
+
+// A capture holds the same traces whatever was captured some minutes before.
+func TestFinderBeginsAnewAfterAPause(t *testing.T) {
+	var all []frame.Frame
+	var want []string
+	at := epoch
+	for _, file := range captureFiles(t) {
+		frames := inOrder(framesOf(t, file))
+		want = append(want, summaries(find(frames))...)
+		shift := at.Sub(frames[0].Time)
+		for _, f := range frames {
+			f.Time = f.Time.Add(shift)
+			all = append(all, f)
+		}
+		at = all[len(all)-1].Time.Add(2 * session.Idle)
+	}
+	if d := cmp.Diff(want, summaries(find(all))); d != "" {
+		t.Error(d)
+	}
+}
+
+func summaries(traces []*path.Path) (lines []string) {
+	for _, p := range traces {
+		lines = append(lines, summary(p))
+	}
+	return lines
 }
 
 // summary is a trace in one line.
