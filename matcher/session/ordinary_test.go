@@ -42,6 +42,10 @@ func TestFinderTakesNoOrdinaryTrafficForATrace(t *testing.T) {
 				c.wait(time.Second)
 			}
 		}},
+		{"a loop under answers of DNS that are not in the capture", func(c *tape) {
+			answer := packet{src: server, dst: host, protocol: layers.IPProtocolUDP, ttl: 64, sport: 53, dport: 51234, payload: zeroes(90)}
+			c.raw(about(router(3), exceeded, answer))
+		}},
 		{"a loop, seen on one of its links", func(c *tape) {
 			for n := range 100 {
 				stream.id = uint16(n)

@@ -156,33 +156,40 @@ func (r *run) expects(s *sighting) bool {
 	return c.highest >= lowTTL-2 && s.ttl >= c.lowest && int(s.ttl) <= int(c.highest)+2 && r.fit(s) >= strong
 }
 
-// maxAlone is how many replies of one router, without their probes, are taken
-// for a trace's rather than for a loop under other traffic.
-const maxAlone = 3
-
-// firstTracePort is the lowest UDP port that the known programs probe unless
-// they are told to: mtr's.
-const firstTracePort = 33000
-
 // isTrace reports whether the run is a trace, and not ordinary traffic with a
 // low TTL or with an ICMP error about it.
 func (r *run) isTrace() bool {
 	c := &r.climb
-	switch protocol := layers.IPProtocol(r.first.protocol); {
+	switch {
 	case r.dull:
 		return false
-	case c.levels == 0 && r.routers:
-		return true
 	case c.levels == 0:
-		return r.orphans <= maxAlone && protocol != layers.IPProtocolTCP &&
-			(protocol != layers.IPProtocolUDP || r.first.dport >= firstTracePort)
+		return r.routers || r.orphans <= maxAlone && r.first.likeTracers()
 	case r.exceeded == 0:
 		return c.up()
 	case c.levels == 1:
 		// TCP may be BGP's, which sends to neighbours with TTL 1.
-		return c.lowest <= lowTTL && (protocol != layers.IPProtocolTCP || r.routers)
+		return c.lowest <= lowTTL && layers.IPProtocol(r.first.protocol) != layers.IPProtocolTCP
 	}
 	return c.lowest <= lowTTL || c.levels >= 3
+}
+
+// maxAlone is how many replies of one router, without their probes, are taken
+// for a trace's rather than for a loop under other traffic.
+const maxAlone = 3
+
+// likeTracers reports whether a packet that is known by one router's reply alone
+// is rather a tracer's than anything else: an echo request, or a datagram to
+// the ports from which the known programs count.
+func (s *sighting) likeTracers() bool {
+	const lowest, end, servers = 33000, 34000, 1024
+	switch layers.IPProtocol(s.protocol) {
+	case layers.IPProtocolUDP:
+		return s.dport >= lowest && s.dport < end && s.sport >= servers
+	case layers.IPProtocolTCP:
+		return false
+	}
+	return true
 }
 
 // finish concludes the run.

@@ -54,13 +54,15 @@ type Finder struct {
 	groups  groups
 	idle    idle
 	order   order
-	now     time.Time // the latest stamp
-	begun   int       // runs
-	evicted int       // packets of runs that were over for lack of memory
+	now     int64 // the latest stamp, in nanoseconds since 1970
+	begun   int   // runs
+	evicted int   // packets of runs that were over for lack of memory
 }
 
 // NewFinder returns a Finder that calls emit for each trace, in the order in
-// which they began, when it is over. The Path is the callee's.
+// which they began, when it is over. The Path is the callee's. Of a capture
+// whose clock was set back, or that has so many runs at once that one is over
+// for lack of memory, the order may be another.
 func NewFinder(emit func(*path.Path)) *Finder {
 	return &Finder{emit: emit, window: newWindow(), groups: newGroups()}
 }
@@ -71,7 +73,7 @@ func (s *Finder) Observe(f *frame.Frame) bool {
 	if f.IsWatermark() {
 		return false
 	}
-	s.pass(f.Time)
+	s.pass(f.Time.UnixNano())
 	m := &s.message
 	if m.Read(f) != nil {
 		return false
@@ -99,21 +101,18 @@ func (s *Finder) Evicted() int { return s.window.evicted + s.evicted }
 
 // pass notes the time of the capture. A clock that goes back by a lot was set:
 // it counts from there.
-func (s *Finder) pass(at time.Time) {
-	if ago := s.now.Sub(at); ago >= 0 && ago < Idle {
+func (s *Finder) pass(at int64) {
+	if ago := s.now - at; ago >= 0 && ago < int64(Idle) {
 		return
 	}
 	s.now = at
-	for r := s.idle.longest(); r != nil && apart(s.now, r.last) >= Idle; r = s.idle.longest() {
+	for r := s.idle.longest(); r != nil && isOld(r.last.UnixNano(), at); r = s.idle.longest() {
 		s.close(r)
 	}
 }
 
-// apart is how far two times are from each other.
-func apart(a, b time.Time) time.Duration {
-	d := a.Sub(b)
-	return max(d, -d)
-}
+// isOld reports whether a time is Idle or more from now.
+func isOld(at, now int64) bool { return max(at-now, now-at) >= int64(Idle) }
 
 // probe takes a packet that may be a probe.
 func (s *Finder) probe(f *frame.Frame, m *matcher.Message) bool {

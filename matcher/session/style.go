@@ -46,6 +46,7 @@ func (r *series) add(v uint64) {
 	r.n++
 }
 
+// follows reports whether a value comes next if the field counts.
 func (r *series) follows(v uint64) bool { return v > r.last && v-r.last <= maxStep }
 
 // isConstant reports whether the field is known to stay.
@@ -53,6 +54,12 @@ func (r *series) isConstant() bool { return r.same > 0 && r.up+r.jump == 0 }
 
 // counts reports whether it is known to count.
 func (r *series) counts() bool { return r.up > 0 && r.jump <= r.up/8 && r.same <= r.up }
+
+// goesOn reports whether a value goes on as the series did: it stays, or counts.
+// That it stayed once may be since two programs began with it.
+func (r *series) goesOn(v uint64) bool {
+	return v == r.last && !r.counts() || r.follows(v) && (r.same < 2 || r.up+r.jump > 0)
+}
 
 // How well a probe fits a run. What is less than strong fits only by its looks;
 // surely, in all.
@@ -90,12 +97,6 @@ func (r *run) fit(s *sighting) int {
 		return unfit
 	}
 	return weak + r.looks(s)
-}
-
-// goesOn reports whether a value goes on as the series did: it stays, or counts.
-// That it stayed once may be since two programs began with it.
-func (r *series) goesOn(v uint64) bool {
-	return v == r.last && !r.counts() || r.follows(v) && (r.same < 2 || r.up+r.jump > 0)
 }
 
 // alike reports whether a probe has the looks of the run's.

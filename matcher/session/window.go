@@ -5,7 +5,6 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -39,7 +38,7 @@ func newWindow() window { return window{seed: rand.Uint64()} }
 func (w *window) at(place int) *sighting { return &w.blocks[place/windowBlock][place%windowBlock] }
 
 // add remembers a packet.
-func (w *window) add(s *sighting, now time.Time) {
+func (w *window) add(s *sighting, now int64) {
 	if w.heads == nil {
 		w.heads = make([]uint32, 1<<windowBits)
 	}
@@ -47,7 +46,7 @@ func (w *window) add(s *sighting, now time.Time) {
 		w.blocks = append(w.blocks, new([windowBlock]sighting))
 	}
 	place := w.at(w.next)
-	if w.full && !place.used && place.isRecent(now.UnixNano()) {
+	if w.full && !place.used && !isOld(place.at, now) {
 		w.evicted++
 	}
 	head := &w.heads[w.bucket(s.dst, s.protocol)]
@@ -65,26 +64,19 @@ func (w *window) bucket(dst [16]byte, protocol uint8) uint64 {
 	return mix(h^binary.LittleEndian.Uint64(dst[8:])) >> (64 - windowBits)
 }
 
-// isRecent reports whether the packet is to be remembered, at a time in
-// nanoseconds since 1970.
-func (s *sighting) isRecent(now int64) bool {
-	d := time.Duration(now - s.at)
-	return max(d, -d) <= Idle
-}
-
 // walk yields the packets to a target, the latest first, those that were taken
 // out too. A packet that took the place of an older one ends the chain that led
 // there: it is of another, or not older than the one before it.
-func (w *window) walk(dst [16]byte, protocol uint8, now time.Time, yield func(*sighting) bool) {
+func (w *window) walk(dst [16]byte, protocol uint8, now int64, yield func(*sighting) bool) {
 	if w.heads == nil {
 		return
 	}
 	bucket := w.bucket(dst, protocol)
-	age, at := -1, now.UnixNano()
+	age := -1
 	for link, n := w.heads[bucket], 0; link != 0 && n < maxWalk; n++ {
 		s := w.at(int(link - 1))
 		older := w.age(int(link - 1))
-		if older <= age || !s.isRecent(at) {
+		if older <= age || isOld(s.at, now) {
 			return
 		}
 		age = older
@@ -108,7 +100,7 @@ func (w *window) age(place int) int {
 }
 
 // climbs reports whether packets of a group have three different TTLs.
-func (w *window) climbs(like *sighting, now time.Time) bool {
+func (w *window) climbs(like *sighting, now int64) bool {
 	const several, enough = 3, 64
 	var ttls uint64
 	n := 0
@@ -123,7 +115,7 @@ func (w *window) climbs(like *sighting, now time.Time) bool {
 
 // find returns the packet that an ICMP error is about: of several the one that
 // agrees in most, and of these the earliest.
-func (w *window) find(m *matcher.Message, now time.Time) (found sighting, ok bool) {
+func (w *window) find(m *matcher.Message, now int64) (found sighting, ok bool) {
 	src, dst := m.Quote.Src.As16(), m.Quote.Dst.As16()
 	most, by := 4, m.Time.Add(disorder).UnixNano()
 	w.walk(dst, uint8(m.Of.Protocol), now, func(s *sighting) bool {
@@ -145,7 +137,7 @@ func (w *window) find(m *matcher.Message, now time.Time) (found sighting, ok boo
 
 // take takes out the packets of a group that have a low TTL, and like itself, in
 // the order in which they were captured.
-func (w *window) take(like *sighting, now time.Time) []sighting {
+func (w *window) take(like *sighting, now int64) []sighting {
 	var all []sighting
 	others := 0
 	w.walk(like.dst, like.protocol, now, func(s *sighting) bool {
