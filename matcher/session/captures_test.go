@@ -69,7 +69,8 @@ func find(frames []frame.Frame) (traces []*path.Path) {
 }
 
 // The files in expected have what tshark shows of each capture: which probe
-// each reply answers, and after how long.
+// each reply answers, and after how long. That the programs printed the same, a
+// test of cmd/tracelab says.
 func TestFinderFindsThePairsThatTsharkShows(t *testing.T) {
 	for _, file := range captureFiles(t) {
 		t.Run(stem(file), func(t *testing.T) {

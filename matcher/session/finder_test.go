@@ -128,6 +128,16 @@ func TestFinderFindsTracesInOddCaptures(t *testing.T) {
 				c.raw(answer)
 			}
 		}, []string{"mtr UDP 192.0.2.10 -> 198.51.100.80: TTL 1-5, 5 sent, 5 received, not reached"}},
+		{"SYNs that go again, with the same TTL and with another", func(c *tape) {
+			for n, ttl := range []uint8{1, 2, 3, 4, 2, 9} {
+				p := packet{src: host, dst: server, protocol: layers.IPProtocolTCP, ttl: ttl, id: uint16(n), sport: 33000 + uint16(n), dport: 80, flags: "S"}
+				if n >= 4 {
+					p.sport = 33001
+				}
+				c.send(p)
+				c.wait(time.Second)
+			}
+		}, []string{"? TCP 192.0.2.10 -> 198.51.100.80: TTL 1-9, 6 sent, 0 received, not reached"}},
 		{"beside a connection to the same port", func(c *tape) {
 			connection := packet{src: host, dst: server, protocol: layers.IPProtocolTCP, ttl: 64, sport: 50123, dport: 80, seq: 9000, flags: "S"}
 			answer := packet{src: server, dst: host, protocol: layers.IPProtocolTCP, ttl: 60, sport: 80, dport: 50123, seq: 5, ack: 9001, flags: "SA"}

@@ -80,7 +80,7 @@ func (r *run) add(s *sighting) {
 		}
 		r.syns[s.ports()] = struct{}{}
 	}
-	r.bore()
+	r.judge()
 }
 
 // asked reports whether a SYN of the run had the ports of a segment.
@@ -92,7 +92,7 @@ func (r *run) asked(s *sighting) bool {
 // resent reports whether a SYN goes again, of a program that sends each probe
 // from a port of its own: its system does that.
 func (r *run) resent(s *sighting) bool {
-	return r.asked(s) && r.style.sport.up+r.style.sport.jump > 0
+	return r.asked(s) && r.style.sport.up+r.style.sport.jump > 0 && r.climb.has(s.ttl)
 }
 
 func (r *run) touch(at time.Time) {
@@ -132,11 +132,11 @@ func (r *run) orphan(m *matcher.Message, s *sighting) {
 	r.routers = r.routers || r.router != m.Reply.From
 	r.heard(m)
 	r.recorder.Orphan(m)
-	r.bore()
+	r.judge()
 }
 
-// bore gives up what is too long for something that is no trace.
-func (r *run) bore() {
+// judge gives up what is too long for something that is no trace.
+func (r *run) judge() {
 	c := &r.climb
 	switch {
 	case c.levels == 0 && !r.routers && r.orphans > maxOrphans:
@@ -178,20 +178,6 @@ func (r *run) isTrace() bool {
 // for a trace's rather than for a loop under other traffic.
 const maxAlone = 3
 
-// likeTracers reports whether a packet that is known by one router's reply alone
-// is rather a tracer's than anything else: an echo request, or a datagram to
-// the ports from which the known programs count.
-func (s *sighting) likeTracers() bool {
-	const lowest, end, servers = 33000, 34000, 1024
-	switch layers.IPProtocol(s.protocol) {
-	case layers.IPProtocolUDP:
-		return s.dport >= lowest && s.dport < end && s.sport >= servers
-	case layers.IPProtocolTCP:
-		return false
-	}
-	return true
-}
-
 // finish concludes the run.
 func (r *run) finish(evicted int) {
 	p := r.path
@@ -204,57 +190,4 @@ func (r *run) finish(evicted int) {
 	r.recorder.Pass(p.Ended.Add(Wait+time.Nanosecond), 0)
 	r.recorder.Finish(p.Ended)
 	r.recorder = nil
-}
-
-// climb is how the TTLs of a run go.
-type climb struct {
-	lowest, highest uint8
-	sent            []int // by TTL
-	n               int   // probes
-	levels          int   // different TTLs
-	most            int   // probes with one TTL
-	burst           bool  // some TTL was probed twice in a row
-	astray          int   // how often it fell, but not by one nor to the lowest
-	latest          uint8
-}
-
-func (c *climb) add(ttl uint8) {
-	for len(c.sent) <= int(ttl) {
-		c.sent = append(c.sent, 0)
-	}
-	switch {
-	case c.n == 0:
-		c.lowest = ttl
-	case ttl == c.latest:
-		c.burst = true
-	case ttl < c.latest && ttl > c.lowest && ttl != c.latest-1:
-		c.astray++
-	}
-	if c.sent[ttl] == 0 {
-		c.levels++
-	}
-	c.lowest, c.highest = min(c.lowest, ttl), max(c.highest, ttl)
-	c.latest = ttl
-	c.again(ttl)
-}
-
-// again adds a probe that says nothing of how the TTLs go: one like it was sent
-// before.
-func (c *climb) again(ttl uint8) {
-	c.sent[ttl]++
-	c.most = max(c.most, c.sent[ttl])
-	c.n++
-}
-
-// up reports whether TTLs go up, or down, from a near hop on, as nothing but
-// traces do.
-func (c *climb) up() bool {
-	const near, few = 8, 3
-	return c.levels >= few && c.lowest <= near && c.astray <= c.n/8 && c.levels > int(c.highest-c.lowest)/2
-}
-
-// isDone reports whether a TTL was probed as often as any, of a program that
-// probes each several times before it goes on to the next.
-func (c *climb) isDone(ttl uint8) bool {
-	return c.burst && ttl < c.latest && int(ttl) < len(c.sent) && c.sent[ttl] >= c.most
 }

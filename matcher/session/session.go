@@ -85,7 +85,7 @@ func (s *Finder) Observe(f *frame.Frame) bool {
 	case s.answered(f, m):
 		return true
 	}
-	return m.IsProbe && likeProbe(&m.Packet) && s.probe(f, m)
+	return m.IsProbe && m.Packet.TTL > 0 && likeProbe(&m.Packet) && s.probe(f, m)
 }
 
 // Close ends the capture: the traces that are not over are told.

@@ -155,3 +155,17 @@ func likeTCPProbe(p *craft.Packet) bool {
 	flags := b[tcpFlags]
 	return length <= int(b[12]>>4)*4 && flags&flagRST == 0 && flags&(flagSYN|flagACK) != flagSYN|flagACK
 }
+
+// likeTracers reports whether a packet that is known by one router's reply alone
+// is rather a tracer's than anything else: an echo request, or a datagram to
+// the ports from which the known programs count.
+func (s *sighting) likeTracers() bool {
+	const lowest, end, servers = 33000, 34000, 1024
+	switch layers.IPProtocol(s.protocol) {
+	case layers.IPProtocolUDP:
+		return s.dport >= lowest && s.dport < end && s.sport >= servers
+	case layers.IPProtocolTCP:
+		return false
+	}
+	return true
+}
