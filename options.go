@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/gopacket/layers"
+
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -44,13 +46,23 @@ type Options struct {
 	Wait     path.Wait     // for a reply; default 5 s, 3 times the same hop's, 10 times a next hop's
 	Interval time.Duration // least time between two probes; default none
 
-	DstPort int        // UDP port to probe; default 33434
-	SrcPort int        // UDP port to probe from; default a free one, at random
-	ID      int        // IP ID of the first probe, up from 1; default random
-	Length  int        // of the IP packet in bytes; default 60
-	TOS     int        // type of service: DSCP and ECN; default 0
-	DF      bool       // don't fragment
-	Source  netip.Addr // address to probe from; default the route's
+	// Protocol of the probes: UDP, which is the default, TCP, or either ICMP,
+	// which means echo requests of the target's family.
+	Protocol layers.IPProtocol
+
+	DstPort int       // port to probe; default 33434, for TCP 80, with Payload 53; ICMP has none
+	SrcPort int       // port to probe from, of ICMP the identifier; default a free one, at random
+	Classic bool      // UDP: count DstPort up from probe to probe, which makes each a flow of its own
+	Payload string    // UDP: what the probes carry, but for the first two bytes (see craft.Probe)
+	TCP     craft.TCP // TCP: flags and options; default a plain SYN
+
+	ID        int          // IPv4 ID of the first probe, up from 1; default random
+	FlowLabel int          // of IPv6; default 0
+	Length    int          // of the IP packet in bytes; default 60, over IPv6 80; for TCP and Payload the least
+	TOS       int          // type of service, or traffic class: DSCP and ECN; default 0
+	DF        bool         // IPv4: don't fragment
+	Gateways  []netip.Addr // IPv4: a loose source route through these
+	Source    netip.Addr   // address to probe from; default the route's
 
 	Interface string // to leave by; default the route's
 
@@ -75,7 +87,8 @@ func (o *Options) validate() (path.Parameters, error) {
 		SrcPort: uint16(o.SrcPort), ID: uint16(o.ID), TOS: uint8(o.TOS),
 		FirstTTL: uint8(cmp.Or(o.FirstTTL, 1)), MaxTTL: uint8(cmp.Or(o.MaxTTL, 30)),
 		Queries: cmp.Or(o.Queries, 3), InFlight: cmp.Or(o.InFlight, 16),
-		DstPort: uint16(cmp.Or(o.DstPort, 33434)), Length: cmp.Or(o.Length, 60),
+		DstPort: o.dstPort(), Length: o.Length, FlowLabel: uint32(o.FlowLabel),
+		Classic: o.Classic, Payload: o.Payload, TCP: o.TCP, Gateways: o.Gateways,
 	}
 	if p.Wait == (path.Wait{}) {
 		p.Wait = path.Wait{Max: 5 * time.Second, Here: 3, Near: 10}
@@ -91,8 +104,9 @@ func (o *Options) validate() (path.Parameters, error) {
 		{"port", o.DstPort, 0, 65535},
 		{"source port", o.SrcPort, 0, 65535},
 		{"IP ID", o.ID, 0, 65535},
-		{"packet length", p.Length, MinLength, MaxLength},
+		{"packet length", cmp.Or(o.Length, MinLength), MinLength, MaxLength},
 		{"type of service", o.TOS, 0, 255},
+		{"flow label", o.FlowLabel, 0, 0xfffff},
 	} {
 		if check.value < check.low || check.value > check.high {
 			return p, fmt.Errorf("%w: %s %d is not between %d and %d", ErrOptions, check.name, check.value, check.low, check.high)
@@ -107,19 +121,53 @@ func (o *Options) validate() (path.Parameters, error) {
 		return p, fmt.Errorf("%w: the time between probes can't be negative", ErrOptions)
 	case o.Seed > MaxSeed:
 		return p, fmt.Errorf("%w: seed %d is more than %d", ErrOptions, o.Seed, uint64(MaxSeed))
-	case o.Source.IsValid() && !o.Source.Is4():
-		return p, fmt.Errorf("%w: source %v is not an IPv4 address", ErrOptions, o.Source)
+	case o.Classic && (o.protocol() != layers.IPProtocolUDP || o.Payload != ""):
+		return p, fmt.Errorf("%w: ports that count are UDP's, and not for a given payload", ErrOptions)
 	}
 	return p, nil
+}
+
+// protocol is that of the probes; of ICMP, the IPv4 one.
+func (o *Options) protocol() layers.IPProtocol {
+	switch o.Protocol {
+	case 0:
+		return layers.IPProtocolUDP
+	case layers.IPProtocolICMPv6:
+		return layers.IPProtocolICMPv4
+	}
+	return o.Protocol
+}
+
+// protocolTo is that of the probes to a target.
+func (o *Options) protocolTo(dst netip.Addr) layers.IPProtocol {
+	if o.protocol() == layers.IPProtocolICMPv4 && dst.Is6() {
+		return layers.IPProtocolICMPv6
+	}
+	return o.protocol()
+}
+
+// dstPort is the port to probe.
+func (o *Options) dstPort() uint16 {
+	switch {
+	case o.protocol() == layers.IPProtocolICMPv4:
+		return 0
+	case o.DstPort != 0:
+		return uint16(o.DstPort)
+	case o.protocol() == layers.IPProtocolTCP:
+		return 80
+	case o.Payload != "":
+		return 53
+	}
+	return 33434
 }
 
 // validateTarget says why no path can be traced to an address, if so.
 func validateTarget(dst netip.Addr) error {
 	why := ""
 	switch {
-	case !dst.Is4():
-		why = "it is not an IPv4 address"
-	case dst.IsUnspecified() || dst.As4()[0] == 0:
+	case !dst.IsValid():
+		why = "it is no address"
+	case dst.IsUnspecified() || dst.Is4() && dst.As4()[0] == 0:
 		why = "it is no host's address"
 	case dst.IsMulticast():
 		why = "it is a multicast address"
@@ -193,4 +241,33 @@ type MTUError struct {
 // Error names the lengths.
 func (e *MTUError) Error() string {
 	return fmt.Sprintf("tracewire: a packet of %d bytes does not fit %s, whose MTU is %d", e.Length, e.Interface, e.MTU)
+}
+
+// probe is what the probes of a trace have in common. It has the Length that they
+// will have. The errors wrap ErrOptions, or are an MTUError.
+func (o *Options) probe(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Probe, error) {
+	route, err := craft.NewRoute(p.Gateways...)
+	if err != nil {
+		return craft.Probe{}, fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	probe := craft.Probe{
+		Src: w.Source.Addr, Dst: dst, Protocol: o.protocolTo(dst), TOS: p.TOS, DF: p.DF, FlowLabel: p.FlowLabel,
+		SrcPort: w.Port, DstPort: p.DstPort, Length: p.Length, Payload: p.Payload, TCP: p.TCP, Route: route,
+	}
+	if probe.Length == 0 {
+		probe.Length = probe.DefaultLength()
+	}
+	switch least := probe.MinLength(); {
+	case probe.Length < least:
+		return probe, fmt.Errorf("%w: packet length %d is less than %d, which such probes to %v need", ErrOptions, probe.Length, least, dst)
+	case w.MTU != 0 && probe.Length > w.MTU:
+		return probe, &MTUError{Length: probe.Length, MTU: w.MTU, Interface: w.Source.Interface}
+	}
+	return probe, nil
+}
+
+// classicPort is the port that a probe with this TTL in this round goes to. It
+// counts as idOf does.
+func classicPort(p *path.Parameters, ttl uint8, round int) uint16 {
+	return p.DstPort + uint16((round-1)*idsPerRound(p)+int(ttl)-int(p.FirstTTL))
 }

@@ -120,21 +120,18 @@ type tracer struct {
 }
 
 func newTracer(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *identity) (*tracer, error) {
-	if w.MTU != 0 && p.Length > w.MTU {
-		return nil, &MTUError{Length: p.Length, MTU: w.MTU, Interface: w.Source.Interface}
-	}
 	builder, err := craft.NewBuilder(w.link(), id.secret)
 	if err != nil {
 		return nil, err
 	}
-	p.SrcPort, p.ID = w.Port, id.firstID
+	probe, err := o.probe(w, dst, &p)
+	if err != nil {
+		return nil, err
+	}
+	p.SrcPort, p.ID, p.Length = w.Port, id.firstID, probe.Length
 	id.advance(&p)
 	t := &tracer{
-		wire: w, builder: builder, parameters: p, observed: make(chan struct{}, 1),
-		probe: craft.Probe{
-			Src: w.Source.Addr, Dst: dst, Protocol: layers.IPProtocolUDP, TOS: p.TOS, DF: p.DF,
-			SrcPort: p.SrcPort, DstPort: p.DstPort, Length: p.Length,
-		},
+		wire: w, builder: builder, parameters: p, observed: make(chan struct{}, 1), probe: probe,
 		plan: &plan.Linear{
 			First: p.FirstTTL, Last: p.MaxTTL, Queries: p.Queries,
 			InFlight: p.InFlight, Interval: p.Interval,
@@ -142,7 +139,7 @@ func newTracer(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *ident
 	}
 	begun := &path.Path{
 		Target: path.Target{Host: cmp.Or(o.Host, dst.String()), Addr: dst}, Source: w.Source,
-		Protocol: layers.IPProtocolUDP, Tool: "tracewire", Parameters: p,
+		Protocol: probe.Protocol, Tool: "tracewire", Parameters: p,
 	}
 	t.recorder = path.NewRecorder(begun, t.note)
 	if t.log = o.Recording.begin(begun); t.log != nil {
@@ -315,13 +312,22 @@ func (t *tracer) next() (step plan.Step, data []byte, number int, err error) {
 	}
 	probe := t.probe
 	probe.TTL, probe.ID = step.TTL, idOf(&t.parameters, step.TTL, step.Round)
+	if t.parameters.Classic {
+		probe.DstPort = classicPort(&t.parameters, step.TTL, step.Round)
+	}
 	data, key, err := t.builder.Frame(&probe)
 	if err != nil {
 		return step, nil, 0, err
 	}
 	sent := path.Probe{
-		TTL: probe.TTL, Round: step.Round, ID: probe.ID, SrcPort: probe.SrcPort, DstPort: probe.DstPort,
+		TTL: probe.TTL, Round: step.Round, SrcPort: key.SrcPort, DstPort: key.DstPort,
 		Called: now(),
+	}
+	if probe.Dst.Is4() {
+		sent.ID = probe.ID
+	}
+	if probe.Protocol != layers.IPProtocolUDP {
+		sent.Sequence = key.Token
 	}
 	if t.log != nil {
 		t.log.note(journal.Note{Sent: journal.SentOf(&sent, &key)})

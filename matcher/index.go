@@ -35,7 +35,7 @@ func (x *index) add(entries []entry) {
 
 func (x *index) file(n int, key *craft.Key) {
 	for v := range craft.View(craft.Views) {
-		if v == craft.Cookie && !key.HasCookie {
+		if v == craft.Cookie && !key.HasCookie || v == craft.PortQuery && key.Query == 0 {
 			continue
 		}
 		head := x.slot(v, key)

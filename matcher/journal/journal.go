@@ -111,6 +111,12 @@ type parameters struct {
 	TOS      uint8         `json:"tos"`
 	DF       bool          `json:"df"`
 	Seed     uint64        `json:"seed"`
+
+	FlowLabel uint32       `json:"flow_label,omitempty"`
+	Classic   bool         `json:"classic,omitempty"`
+	Payload   []byte       `json:"payload,omitempty"`
+	TCP       *craft.TCP   `json:"tcp,omitempty"`
+	Gateways  []netip.Addr `json:"gateways,omitempty"`
 }
 
 // Sent is a probe that is about to be handed to the system.
@@ -130,6 +136,7 @@ type Sent struct {
 type key struct {
 	ID     uint16  `json:"id"`
 	Token  uint32  `json:"token"`
+	Query  uint16  `json:"query,omitempty"`
 	Cookie *uint64 `json:"cookie,string,omitempty"`
 }
 
@@ -176,15 +183,31 @@ func (s *source) path() path.Source {
 
 func parametersOf(p *path.Parameters) parameters {
 	return parameters{
-		p.FirstTTL, p.MaxTTL, p.Queries, p.InFlight, wait(p.Wait), p.Interval, p.SrcPort, p.DstPort, p.ID, p.Length, p.TOS, p.DF, p.Seed,
+		FirstTTL: p.FirstTTL, MaxTTL: p.MaxTTL, Queries: p.Queries, InFlight: p.InFlight, Wait: wait(p.Wait), Interval: p.Interval,
+		SrcPort: p.SrcPort, DstPort: p.DstPort, ID: p.ID, Length: p.Length, TOS: p.TOS, DF: p.DF, Seed: p.Seed,
+		FlowLabel: p.FlowLabel, Classic: p.Classic, Payload: []byte(p.Payload), TCP: unlessZero(p.TCP), Gateways: p.Gateways,
 	}
 }
 
+// unlessZero is nil for the zero value.
+func unlessZero[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
 func (p *parameters) path() path.Parameters {
-	return path.Parameters{
+	q := path.Parameters{
 		FirstTTL: p.FirstTTL, MaxTTL: p.MaxTTL, Queries: p.Queries, InFlight: p.InFlight, Wait: path.Wait(p.Wait), Interval: p.Interval,
 		SrcPort: p.SrcPort, DstPort: p.DstPort, ID: p.ID, Length: p.Length, TOS: p.TOS, DF: p.DF, Seed: p.Seed,
+		FlowLabel: p.FlowLabel, Classic: p.Classic, Payload: string(p.Payload), Gateways: p.Gateways,
 	}
+	if p.TCP != nil {
+		q.TCP = *p.TCP
+	}
+	return q
 }
 
 // Path is the Path that a trace began with.
@@ -199,7 +222,7 @@ func (s *Start) Path() *path.Path {
 func SentOf(p *path.Probe, k *craft.Key) *Sent {
 	s := &Sent{
 		TTL: p.TTL, Round: p.Round, ID: p.ID, SrcPort: p.SrcPort, DstPort: p.DstPort, Sequence: p.Sequence,
-		Called: At(p.Called), Key: key{ID: k.ID, Token: k.Token},
+		Called: At(p.Called), Key: key{ID: k.ID, Token: k.Token, Query: k.Query},
 	}
 	if k.HasCookie {
 		s.Key.Cookie = &k.Cookie
@@ -210,7 +233,7 @@ func SentOf(p *path.Probe, k *craft.Key) *Sent {
 // Probe is the probe as it was recorded, and its Key.
 func (s *Sent) Probe(dst netip.Addr, protocol layers.IPProtocol) (path.Probe, craft.Key) {
 	k := craft.Key{
-		Dst: dst, Protocol: protocol, SrcPort: s.SrcPort, DstPort: s.DstPort, ID: s.Key.ID, Token: s.Key.Token,
+		Dst: dst, Protocol: protocol, SrcPort: s.SrcPort, DstPort: s.DstPort, ID: s.Key.ID, Token: s.Key.Token, Query: s.Key.Query,
 	}
 	if s.Key.Cookie != nil {
 		k.Cookie, k.HasCookie = *s.Key.Cookie, true

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 )
 
@@ -69,6 +70,12 @@ type Parameters struct {
 	TOS              uint8
 	DF               bool
 	Seed             uint64 // from which the identity of the probes follows
+
+	FlowLabel uint32       // of IPv6
+	Classic   bool         // DstPort rises from probe to probe
+	Payload   string       // of UDP probes, where it is given
+	TCP       craft.TCP    // of TCP probes
+	Gateways  []netip.Addr // of a loose source route
 }
 
 // Wait is how long a reply is waited for: Max at most. A TTL that has answered
