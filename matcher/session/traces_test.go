@@ -107,3 +107,20 @@ func summary(p *path.Path) string {
 	}
 	return s + ", " + end
 }
+
+// What Observe reports of a frame is what can be told then: that the first six
+// probes of a trace are some, three to a TTL, shows when it comes to the third.
+func TestObserveReportsFramesOfTraces(t *testing.T) {
+	for name, want := range map[string]int{"only-ordinary-services": 0, "traceroute-chain": 40 + 40 - 6} {
+		got := 0
+		finder := session.NewFinder(func(*path.Path) {})
+		for _, f := range framesOf(t, filepath.Join(captures, "peers", name+".pcap")) {
+			if finder.Observe(&f) {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %d frames, not %d", name, got, want)
+		}
+	}
+}
