@@ -33,7 +33,7 @@ func TestOptionsAreChecked(t *testing.T) {
 }
 
 func TestTargetsAreChecked(t *testing.T) {
-	for _, addr := range []string{"0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "2001:db8::1"} {
+	for _, addr := range []string{"0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255"} {
 		if _, err := tracewire.Trace(t.Context(), netip.MustParseAddr(addr), nil); !errors.Is(err, tracewire.ErrTarget) {
 			t.Errorf("%s: %v", addr, err)
 		}

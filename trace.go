@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/netip"
 	"sync"
@@ -81,6 +82,9 @@ func Run(ctx context.Context, targets iter.Seq[netip.Addr], o *Options, emit fun
 func trace(ctx context.Context, dst netip.Addr, o *Options, p path.Parameters, id *identity, emit func(Event)) (err error) {
 	if err := validateTarget(dst); err != nil {
 		return err
+	}
+	if o.Source.IsValid() && o.Source.Is4() != dst.Is4() {
+		return fmt.Errorf("%w: the source %v and the target %v are not of one family", ErrOptions, o.Source, dst)
 	}
 	chosen := *o
 	chosen.Seed = p.Seed

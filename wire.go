@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"sync"
 	"syscall"
+
+	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/craft"
@@ -22,7 +23,8 @@ type Wire struct {
 	Source path.Source // all of it
 	MTU    int         // the longest IP packet; 0 if there is no limit
 
-	// Port is the UDP port to send from. Nothing else on this host uses it.
+	// Port is the port to send from, which nothing else on this host uses; of
+	// ICMP the identifier.
 	Port uint16
 
 	release []io.Closer
@@ -72,11 +74,11 @@ func DialLive(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket, port, err := holdPort(r.Source, o)
+	held, port, err := holdPort(r.Source, o)
 	if err != nil {
 		return nil, err
 	}
-	w := &Wire{MTU: r.MTU, Port: port, release: []io.Closer{socket}, Source: path.Source{
+	w := &Wire{MTU: r.MTU, Port: port, release: held, Source: path.Source{
 		Addr: r.Source, Interface: r.Interface, MAC: r.MAC, NextHop: r.NextHop,
 	}}
 
@@ -90,7 +92,7 @@ func DialLive(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
 	wait.Go(func() {
 		live, liveErr = capture.OpenLive(capture.LiveOptions{
 			Interface: r.Interface,
-			Filter:    fmt.Sprintf("icmp or (udp and port %d)", port),
+			Filter:    filter(o.protocolTo(dst), port),
 		})
 		if liveErr != nil {
 			cancel() // nobody needs the neighbour any more
@@ -111,38 +113,48 @@ func DialLive(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
 	return w, nil
 }
 
-// holdPort binds the UDP port that probes are to come from: the one that o
-// names, else the first of those it suggests that is free. The socket is never
-// read; it keeps others off the port, and the kernel from answering for us.
-func holdPort(source netip.Addr, o *Options) (io.Closer, uint16, error) {
-	if o.SrcPort != 0 {
-		c, err := bind(source, uint16(o.SrcPort))
-		return c, uint16(o.SrcPort), err
+// filter is what a trace captures: its probes, what may answer them, and all ICMP
+// of its family.
+func filter(protocol layers.IPProtocol, port uint16) string {
+	switch protocol {
+	case layers.IPProtocolUDP:
+		return fmt.Sprintf("icmp or icmp6 or (udp and port %d)", port)
+	case layers.IPProtocolTCP:
+		return fmt.Sprintf("icmp or icmp6 or (tcp and port %d)", port)
 	}
-	var err error
-	for port := range o.ports {
-		var c io.Closer
-		if c, err = bind(source, port); err == nil {
-			return c, port, nil
+	return "icmp or icmp6"
+}
+
+// holdPort takes the port that probes are to come from: the one that o names,
+// else the first of those it suggests that is free. The socket that holds it is
+// never read, nor listened on; it keeps others off the port, and of UDP the kernel from
+// answering for us.
+func holdPort(source netip.Addr, o *Options) (held []io.Closer, port uint16, err error) {
+	for port = range o.ports {
+		if o.SrcPort != 0 {
+			port = uint16(o.SrcPort)
 		}
-		if !errors.Is(err, syscall.EADDRINUSE) {
+		if o.protocol() == layers.IPProtocolICMPv4 {
+			return nil, port, nil // an identifier is nobody's
+		}
+		var c io.Closer
+		if c, err = bind(o.protocol(), netip.AddrPortFrom(source, port)); err == nil {
+			return []io.Closer{c}, port, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || o.SrcPort != 0 {
 			break
 		}
 	}
 	return nil, 0, err
 }
 
-func bind(source netip.Addr, port uint16) (io.Closer, error) {
-	at := netip.AddrPortFrom(source, port)
-	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+// bindError says why a port can't be held.
+func bindError(at netip.AddrPort, err error) error {
 	switch {
-	case err == nil:
-		_ = c.SetReadBuffer(0) // the smallest there is; nobody will read it
-		return c, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("tracewire: source port %d is used by another program: %w", port, err)
+		return fmt.Errorf("tracewire: source port %d is used by another program: %w", at.Port(), err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("tracewire: source %v: %w", source, route.ErrSource)
+		return fmt.Errorf("tracewire: source %v: %w", at.Addr(), route.ErrSource)
 	}
-	return nil, fmt.Errorf("tracewire: source port %d: %w", port, err)
+	return fmt.Errorf("tracewire: source port %d: %w", at.Port(), err)
 }
