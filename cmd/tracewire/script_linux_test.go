@@ -29,16 +29,23 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	c := kernelnet.NewChain(t, 8, nil)
 	near := c.Links[0].A
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("IFACE", near.Interface)
 			e.Setenv("MAC", near.MAC.String())
 			e.Setenv("GATEWAY_MAC", c.Links[0].B.MAC.String())
+			e.Setenv("CAPTURES", filepath.Join(here, captures))
+			e.Setenv("RECORDED", filepath.Join(here, "testdata", "recorded.pcapng"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"require": require, "sanitize": sanitize, "oneline": oneline, "status": status,
+			"await": await, "shorten": shorten,
 		},
 	})
 }
@@ -64,6 +71,29 @@ func status(ts *testscript.TestScript, _ bool, args []string) {
 	if err := ts.Exec(args[1], args[2:]...); !errors.As(err, &exit) || exit.ExitCode() != code {
 		ts.Fatalf("%s: %v, want exit status %d", strings.Join(args[1:], " "), err, code)
 	}
+}
+
+// await PATTERN PROGRAM ARG… runs a program until its standard output matches, and
+// it may fail before.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: never %s: %v", strings.Join(args[1:], " "), args[0], err)
+		}
+	}
+}
+
+// shorten FILE LENGTH TO copies the beginning of a file.
+func shorten(ts *testscript.TestScript, _ bool, args []string) {
+	length, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	text := ts.ReadFile(args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text[:length]), 0o666))
 }
 
 // sanitize FILE replaces round trips with T, so that a file can be compared.
