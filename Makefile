@@ -10,6 +10,8 @@ FUZZTIME ?= 5s
 PEERS = traceroute mtr-tiny scamper tcptraceroute nmap hping3 iputils-tracepath \
         tcpdump tshark jc nftables iproute2 libcap2-bin util-linux
 
+MAN = $(DESTDIR)$(PREFIX)/share/man/man1
+
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help build run test check bench install uninstall man pcap peers fuzz clean
@@ -54,14 +56,17 @@ fuzz: pcap ## run every fuzz target for FUZZTIME
 bench: pcap ## run the benchmarks
 	$(GO) test -run '^$$' -bench . ./...
 
-install: build ## install the programs, one with the capability it needs, and the manual page
+install: build ## install the programs, one with the capability it needs, and the manual pages
 	$(SUDO) install -D bin/tracelab $(DESTDIR)$(PREFIX)/bin/tracelab
 	$(SUDO) install -D bin/tracewire $(DESTDIR)$(PREFIX)/bin/tracewire
 	$(SUDO) setcap cap_net_raw+ep $(DESTDIR)$(PREFIX)/bin/tracewire
-	bin/tracewire man | $(SUDO) install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/man/man1/tracewire.1
+	bin/tracewire man | $(SUDO) install -D -m 644 /dev/stdin $(MAN)/tracewire.1
+	bin/tracewire man replay | $(SUDO) install -D -m 644 /dev/stdin $(MAN)/tracewire-replay.1
+	bin/tracewire man diff | $(SUDO) install -D -m 644 /dev/stdin $(MAN)/tracewire-diff.1
 
 uninstall: ## remove what install has installed
-	$(SUDO) rm -f $(DESTDIR)$(PREFIX)/bin/tracewire $(DESTDIR)$(PREFIX)/bin/tracelab $(DESTDIR)$(PREFIX)/share/man/man1/tracewire.1
+	$(SUDO) rm -f $(DESTDIR)$(PREFIX)/bin/tracewire $(DESTDIR)$(PREFIX)/bin/tracelab \
+		$(MAN)/tracewire.1 $(MAN)/tracewire-replay.1 $(MAN)/tracewire-diff.1
 
 man: build ## show the manual page
 	@bin/tracewire man | man -l -

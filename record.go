@@ -147,13 +147,12 @@ func (l *log) observed(f *frame.Frame, caused []Event) (comments []string) {
 			l.note(journal.Note{Read: &journal.Read{At: journal.At(f.Read)}})
 		}
 	}
-	comments = l.take()
 	for i := range caused {
 		if sentence := journal.Sentence(&caused[i]); sentence != "" {
 			comments = append(comments, sentence)
 		}
 	}
-	return comments
+	return append(comments, l.take()...) // what people read comes first
 }
 
 // take returns the pending notes as comments.

@@ -19,17 +19,21 @@ import (
 const diffLong = `diff compares two traces, each from a capture that 'tracewire replay' can read,
 and names what changed from the first to the second: hops that came, went or
 were replaced, round trips that shifted, other kinds of replies, and fields of
-the probes that routers quote differently.
+the probes that routers quote differently. What may be chance, such as a lost
+reply, says so.
 
 A round trip counts as shifted if the shortest of the hop differs by more than
-both --rtt and --rtt-factor allow; it is told once, from the first hop that has it.
+both --rtt and --rtt-factor allow; it is told once, from the first hop on that
+has it. Between traces with different source ports, routers that balance by flow
+may have chosen other ways: trace with the same --sport to compare.
 
 Exit codes: 0 nothing changed; 1 something did, and is shown; 2 the captures
 can't be read, or the command line is wrong.`
 
-const diffExample = `  tracewire --write monday.pcapng example.org
+const diffExample = `  tracewire --write monday.pcapng --sport 40000 example.org
+  tracewire --write tuesday.pcapng --sport 40000 example.org
   tracewire diff monday.pcapng tuesday.pcapng
-  tracewire diff --trace 1,4 old.pcap old.pcap      two traces of one capture`
+  tracewire diff --trace 1,4 old.pcap old.pcap     two traces of one capture`
 
 // errDiffer is not an error to tell anybody about: the output has said it.
 var errDiffer = errors.New("the traces differ")

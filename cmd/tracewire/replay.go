@@ -24,24 +24,34 @@ const replayLong = `replay finds the traces in captures, and prints each as if i
 
 The captures may be anybody's, made with any tracer: pcap or pcapng, also
 compressed with gzip or zstd; - is standard input. A trace is found by what is
-on the wire: probes with low TTLs, or that an ICMP time-exceeded quotes, over IPv4
-and IPv6, UDP, ICMP echo and TCP, grouped into runs by the way the known
-programs vary ports and sequence numbers. Ordinary traffic is none, even when ICMP errors
-quote it. Replies whose probes are not in the capture stand at hop "?", in the
-order of arrival.
+on the wire: probes with low TTLs, or that an ICMP time-exceeded quotes, over
+IPv4 and IPv6, UDP, ICMP echo and TCP, grouped into runs by the way the known
+programs vary ports and sequence numbers. Ordinary traffic is none, even when
+ICMP errors quote it. Replies whose probes are not in the capture stand at hop
+"?", in the order of arrival.
 
-A recording that 'tracewire --write' made gives the answer that was given when it
-was made; --all shows what other traces it holds.
+A recording that 'tracewire --write' made gives the answer that was given when
+it was made, byte for byte in JSON; --all shows what other traces it holds. One
+whose program was killed ends with the last frame, as if interrupted there.
 
 Times are those of the capture: a round trip is the reply's stamp less the
-probe's. Names are those that the capture holds; no name server is asked. A reply
-that took longer than 10 seconds is late. What a capture doesn't tell (the
-program's options, when it gave up) is null in JSON.`
+probe's. Names are those that the capture holds; no name server is asked. A
+reply that took longer than 10 seconds is late. What a capture doesn't tell (the
+program's options, when it gave up) is null in JSON.
+
+The traces of several captures are numbered on and on, and --list ends each line
+with the file. 'tracewire help output' says what stands in a line.
+
+Exit codes: 0 the captures were read to their ends, whatever was found; 1 one of
+them is missing, cut or broken: what was readable is shown, a line on standard
+error says where and why it stopped, and the next one is read; 2 the command
+line is wrong.`
 
 const replayExample = `  tracewire replay run.pcapng
   tracewire replay --list old.pcap.gz
   tracewire replay --trace 3 --format json old.pcap.gz
-  tcpdump -w - icmp or udp | tracewire replay -`
+  tracewire replay --target 192.0.2.0/24 --since 2026-11-23 *.pcap
+  tcpdump -U -w - icmp or udp | tracewire replay -`
 
 // replayFlags are what the command line of replay says.
 type replayFlags struct {
@@ -69,9 +79,9 @@ func replayCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	}
 	set := c.Flags()
 	set.SortFlags = false
-	set.BoolVar(&f.list, "list", false, "write one line a trace: its number, when it began, source and\ntarget, protocol, the program it looks like, hops, whether it reached")
+	set.BoolVar(&f.list, "list", false, "write one line a trace: its number, when it began, source,\ntarget, protocol, the program it looks like, hops, and\nwhether it reached")
 	set.Var(between(&f.number, 1, 1<<31-1, "n"), "trace", "only trace `n` of the list")
-	set.Var(&f.target, "target", "only traces to this `address`, network (CIDR) or host name as recorded")
+	set.Var(&f.target, "target", "only traces to this `address`, or a network (192.0.2.0/24), or\na host by its name in a recording")
 	set.Var(&f.since, "since", "only traces that began at this `time` or later: RFC 3339, or\n2006-01-02 15:04:05, or less of it, in UTC")
 	set.Var(&f.until, "until", "only traces that began before this `time`")
 	set.BoolVar(&f.all, "all", false, "of a recording, also show the traces that others made meanwhile")

@@ -34,11 +34,17 @@ The flow (addresses and ports) is the same for all probes, so that routers
 which balance by flow send them all one way. The path ends where the target
 answers, or where a router says that it can't be reached.
 
-PACKETLEN is the length of the IP packets in bytes (default 60).`
+PACKETLEN is the length of the IP packets in bytes (default 60).
+
+--write records what was captured, as it comes, and 'tracewire replay' gives the
+same answer from that. A recording that is there is replaced, once the trace has
+begun. The file may also be a pipe.`
 
 const example = `  tracewire example.org
   tracewire -n -q 1 -m 12 192.0.2.1
   tracewire --format json 192.0.2.1 | jq '.hops[].probes[].reply.rtt_ns'
+  tracewire --write run.pcapng example.org && wireshark run.pcapng
+  tracewire replay run.pcapng
   tracewire -- completion          a host that is named like a command`
 
 const outputHelp = `Text is line-compatible with Linux traceroute 2.1:
@@ -61,12 +67,31 @@ A reply stands at the hop that answered, which is not always the TTL that drew
 it: a router that refuses packets is shown at its own hop, and so is a target
 that only answered a probe with a larger TTL.
 
+Of a capture, replay shows what the capture can tell: "hops max" is the highest
+TTL that was sent, a line has a field for each probe that was, and where the
+probes are not in the capture, the replies stand at hop "?" in the order of
+arrival, without round trips:
+
+    traceroute to 198.51.100.80 (198.51.100.80), hops not known, 60 byte packets
+     ?  192.0.2.1 * * *
+     ?  100.64.0.1 * * *
+
+replay --list has a line for each trace: number, start (UTC), source, target,
+protocol, the program that it looks like (- for none that is known), hops (? if
+no probe was captured), whether the target answered; and the file, if there are
+several:
+
+    1  2026-11-23T17:41:02.135044Z  192.0.2.10 -> 198.51.100.80  icmp  mtr  9 hops  reached
+
 --format json writes one document a trace on a line, --format jsonl one event
-a line. 'tracewire schema' prints the JSON Schema that describes both.
+a line. 'tracewire schema' prints the JSON Schema that describes both, and
+'tracewire schema diff' that of diff --format json. With --list, both write an
+object a line.
 
 Exit codes: 0 the trace ran, whether the target was reached or not; 1 the
-system doesn't let it run; 2 the command line is wrong or the host is not known;
-3 with --fail-unreached, the target did not answer.`
+system doesn't let it run, or a capture is cut or broken; 2 the command line is
+wrong or the host is not known; 3 with --fail-unreached, the target did not
+answer. diff: 0 nothing changed, 1 something did, 2 all that goes wrong.`
 
 // newCommand returns the program's command line.
 func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
