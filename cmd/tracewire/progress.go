@@ -65,7 +65,7 @@ func (p *progress) watch() {
 
 func (p *progress) draw() {
 	width, _, err := term.GetSize(int(p.terminal.Fd()))
-	if err != nil {
+	if err != nil || width == 0 { // serial lines don't tell
 		width = 80
 	}
 	read, total := p.file.Progress()
