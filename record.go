@@ -48,9 +48,6 @@ func NewRecording(w io.Writer, program string) (*Recording, error) {
 	if err != nil {
 		return nil, recordError(err)
 	}
-	if err := file.ReserveNames(nameRoom); err != nil {
-		return nil, recordError(err)
-	}
 	return &Recording{file: file, interfaces: map[recorded]*interfaceCount{}}, nil
 }
 
@@ -91,6 +88,11 @@ func (r *Recording) on(name string, link frame.LinkType) (*interfaceCount, error
 	key := recorded{name, link}
 	if known := r.interfaces[key]; known != nil {
 		return known, nil
+	}
+	if len(r.interfaces) == 0 {
+		if err := r.file.ReserveNames(nameRoom); err != nil {
+			return nil, err
+		}
 	}
 	number, err := r.file.AddInterface(pcapng.Interface{Name: name, Link: link})
 	if err != nil {

@@ -3,11 +3,16 @@ package tracewire
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/google/gopacket/layers"
+
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/journal"
 	"github.com/tracewire/tracewire/matcher/path"
 	"github.com/tracewire/tracewire/matcher/session"
@@ -41,7 +46,7 @@ func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit fun
 	if o == nil {
 		o = &ReplayOptions{}
 	}
-	r := &replay{all: o.All, paths: o.Paths, emit: emit}
+	r := &replay{all: o.All, paths: o.Paths, emit: emit, flows: map[flow]bool{}}
 	r.finder = session.NewFinder(r.found)
 	for f, err := range from.Frames(ctx) {
 		if err == nil {
@@ -63,11 +68,22 @@ type replay struct {
 	emit   func(Event)
 	finder *session.Finder
 
-	recorded bool        // it is a recording
-	running  []*replayed // traces of the recording
+	message  matcher.Message
+	flows    map[flow]bool // of the recording's probes
+	recorded bool          // it is a recording
+	running  []*replayed   // traces of the recording
 	waiting  []*path.Path
 	last     time.Time // the stamp of the latest frame
 }
+
+// flow is what probes have in common that go one way.
+type flow struct {
+	dst      netip.Addr
+	protocol layers.IPProtocol
+	src, to  uint16 // ports
+}
+
+func flowOf(k *craft.Key) flow { return flow{k.Dst, k.Protocol, k.SrcPort, k.DstPort} }
 
 // replayed is a trace of a recording.
 type replayed struct {
@@ -115,7 +131,7 @@ func (r *replay) observe(f *frame.Frame) error {
 	for _, t := range r.running {
 		ours = t.recorder.Observe(f) || ours
 	}
-	if !ours && (r.all || !r.recorded) {
+	if !ours && (!r.recorded || r.all && !r.looksOurs(f)) {
 		r.finder.Observe(f)
 	}
 	return nil
@@ -127,6 +143,17 @@ func place(f *frame.Frame) string {
 		return "behind the last frame"
 	}
 	return fmt.Sprintf("frame %d", f.Number)
+}
+
+// looksOurs reports whether a frame is of a flow of the recording, whose source
+// port nobody else had: it came too late, or was stamped by a clock that was set,
+// and is no trace of others.
+func (r *replay) looksOurs(f *frame.Frame) bool {
+	m := &r.message
+	if m.Read(f) != nil {
+		return false
+	}
+	return m.IsReply && r.flows[flowOf(&m.Of)] || m.IsProbe && r.flows[flowOf(&m.Key)]
 }
 
 // apply repeats what a note says was done. Its errors wrap journal.ErrNote.
@@ -146,7 +173,9 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 	to := r.running[at].recorder
 	switch probes := to.Path().Probes; {
 	case n.Sent != nil:
-		to.Send(n.Sent.Probe(to.Path().Target.Addr, to.Path().Protocol))
+		probe, key := n.Sent.Probe(to.Path().Target.Addr, to.Path().Protocol)
+		r.flows[flowOf(&key)] = true
+		to.Send(probe, key)
 	case n.Failed != nil:
 		if n.Failed.Probe >= len(probes) || probes[n.Failed.Probe].Status == path.Unsent {
 			return fmt.Errorf("%w: probe %d was not sent", journal.ErrNote, n.Failed.Probe)

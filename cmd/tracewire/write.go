@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net/netip"
@@ -22,7 +23,7 @@ func record(name string, o *tracewire.Options, names *toldNames, trace func() (s
 	if err != nil {
 		return seen{}, err
 	}
-	if o.Recording, err = tracewire.NewRecording(file, "tracewire "+version()); err != nil {
+	if o.Recording, err = tracewire.NewRecording(file.writer(), "tracewire "+version()); err != nil {
 		return seen{}, errors.Join(err, file.Close())
 	}
 	seen, err := trace()
@@ -56,6 +57,18 @@ func openOutput(name string) (*outputFile, error) {
 	}
 	return &outputFile{file: file, created: created}, nil
 }
+
+// writer is the file for a recording. A pipe or a device has no other places than
+// its end.
+func (f *outputFile) writer() io.Writer {
+	if info, err := f.file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return struct{ io.Writer }{f}
+	}
+	return f
+}
+
+// WriteAt implements io.WriterAt, once there is a trace.
+func (f *outputFile) WriteAt(b []byte, at int64) (int, error) { return f.file.WriteAt(b, at) }
 
 // Write implements io.Writer. It keeps what the first call writes until the
 // second, which empties the file.
