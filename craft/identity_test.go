@@ -168,3 +168,14 @@ func TestTCPAnswersFindTheirProbes(t *testing.T) {
 		})
 	}
 }
+
+// A UDP checksum of 0 means none, and one of 0xffff may be meant as 0 (RFC 768).
+func TestUDPChecksumIsNeitherZero(t *testing.T) {
+	b, p := newBuilder(t, link), probe6(0)
+	for i := range 1 << 18 {
+		p.ID, p.TTL = uint16(i), uint8(i>>16)
+		if _, key, err := b.Frame(&p); err != nil || key.Token == 0 || key.Token >= 0xffff {
+			t.Fatalf("probe %d: checksum %#x, error %v", i, key.Token, err)
+		}
+	}
+}
