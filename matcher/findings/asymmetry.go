@@ -1,0 +1,103 @@
+package findings
+
+import (
+	"fmt"
+
+	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// wayBack is how many routers a reply passed, by the TTL that is left of what
+// systems send with, if that many would be as likely as possible beside the
+// expected number.
+func wayBack(ttl uint8, expected int) int {
+	best := 255 - int(ttl)
+	for _, initial := range [...]int{128, 64, 32} {
+		passed := initial - int(ttl)
+		if passed >= 0 && distance(passed, expected) < distance(best, expected) {
+			best = passed
+		}
+	}
+	return best
+}
+
+func distance(a, b int) int { return max(a-b, b-a) }
+
+// excessAt is by how many routers the way back from a hop is longer than the way
+// there, if all replies agree: of time-exceededs, and of what the target sends
+// itself. Other errors' hops are not sure enough.
+func (v *view) excessAt(hop uint8) perhaps {
+	var all []answer
+	for _, a := range v.at[hop] {
+		if v.placed(a.reply) {
+			all = append(all, a)
+		}
+	}
+	if len(addresses(all)) != 1 {
+		return perhaps{}
+	}
+	return agreed(all, func(a answer) int { return excessOf(a.reply) })
+}
+
+// placed reports whether a reply's hop is how far its sender is.
+func (v *view) placed(r *path.Reply) bool {
+	return r.Kind == matcher.TimeExceeded || v.isTarget(r)
+}
+
+func excessOf(r *path.Reply) int {
+	there := int(r.Hop) - 1
+	return wayBack(r.TTL, there) - there
+}
+
+// leastExcess is the least difference between the ways that is a finding: by one
+// they differ too where a router decrements its own replies, or doesn't decrement
+// at all.
+const leastExcess = 2
+
+// asymmetryRule finds hops whose replies pass more or fewer routers than the
+// probes did, by the TTL that replies arrive with: systems send them with 32,
+// 64, 128 or 255, of which the one is taken that fits best. Where the path goes
+// through MPLS routers that send replies on to the end of the tunnel, that is the
+// cause, and the finding is the tunnel's; a longer way back from some hop on may
+// also be a tunnel on the way back which shows its length there only.
+func asymmetryRule(v *view) (found []Finding) {
+	explained := append(append(explicitRule(v), implicitRule(v)...), append(uTurnRule(v), invisibleRule(v)...)...)
+	look := func(a answer) (string, bool) {
+		excess := v.excess[a.reply.Hop]
+		switch {
+		case !excess.known || !v.placed(a.reply) || within(explained, a.reply.Hop):
+			return "", false
+		case excess.n >= leastExcess:
+			return "longer", true
+		case excess.n <= -leastExcess:
+			return "shorter", true
+		}
+		return "", true
+	}
+	for _, t := range turns(v.stretches(1, look), true) {
+		if t.key == "" {
+			continue // symmetric again: the beginning tells it
+		}
+		f := Finding{Kind: Asymmetry, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Likely}
+		f.Detail = fmt.Sprintf("The way back from hop %d on is %s than the way there, by %s.", t.to, t.key, routers(&t.stretch))
+		if t.single() {
+			f.HopFrom, f.HopTo = t.first, t.last
+			f.Detail = fmt.Sprintf("Replies of %v come back a way that is %s than the way there, by %s.", t.routers[0], t.key, routers(&t.stretch))
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// routers says by how many the ways differ.
+func routers(s *stretch) string {
+	least, most := 255, 0
+	for _, x := range s.sights {
+		excess := distance(excessOf(x.reply), 0)
+		least, most = min(least, excess), max(most, excess)
+	}
+	if least == most {
+		return fmt.Sprintf("%d routers", least)
+	}
+	return fmt.Sprintf("%d to %d routers", least, most)
+}

@@ -1,0 +1,166 @@
+package findings
+
+import (
+	"fmt"
+
+	"github.com/google/gopacket/layers"
+)
+
+// Address translation is found by what it leaves in quotes. Most translators
+// restore the addresses and ports in the errors that they pass back, some the
+// checksum too; what is found is never more than what was not restored.
+
+// addressRule finds a source or destination address in quotes that is not the
+// probe's: a translator on the way that does not restore it.
+func addressRule(v *view) []Finding {
+	src, dst := v.path.Source.Addr, v.path.Target.Addr
+	look := func(a answer) (string, bool) {
+		q := &a.reply.Quoted
+		switch {
+		case !a.reply.IsQuoted():
+			return "", false
+		case src.IsValid() && q.Src != src && q.Dst != dst:
+			return fmt.Sprintf("source %v as %v and destination %v as %v", src, q.Src, dst, q.Dst), true
+		case src.IsValid() && q.Src != src:
+			return fmt.Sprintf("source %v as %v", src, q.Src), true
+		case q.Dst != dst:
+			return fmt.Sprintf("destination %v as %v", dst, q.Dst), true
+		}
+		return "", true
+	}
+	return translated(v.stretches(1, look), Certain)
+}
+
+// portRule finds ports, or an echo identifier, in quotes that are not the
+// probe's, in the same way.
+func portRule(v *view) []Finding {
+	name := "port"
+	if isICMP(v.path.Protocol) {
+		name = "identifier"
+	}
+	look := func(a answer) (string, bool) {
+		q := &a.reply.Quoted
+		switch {
+		case !a.reply.IsQuoted():
+			return "", false
+		case q.SrcPort != a.probe.SrcPort && v.flow:
+			return fmt.Sprintf("source %s %d as %d", name, a.probe.SrcPort, q.SrcPort), true
+		case q.SrcPort != a.probe.SrcPort:
+			return fmt.Sprintf("the source %s as another", name), true
+		case q.DstPort != a.probe.DstPort:
+			return "the destination port as another", true
+		}
+		return "", true
+	}
+	return translated(v.stretches(1, look), Certain)
+}
+
+// checksumRule finds transport checksums in quotes that differ from the probe's
+// by the same amount from some hop on: what the checksum covers was another
+// there, though the quote shows it restored. That is how address translation is
+// seen which doesn't repair the checksum (Detal et al., "Revealing middlebox
+// interference with tracebox", 2013); something that changes the payload would
+// look the same.
+//
+// The sum of the pseudo-header alone, sent or quoted, is left over from checksum
+// offload. A checksum that routers behind show as sent was quoted wrongly by
+// one router, and a single reply with a wrong one is not enough.
+func checksumRule(v *view) []Finding {
+	explained := append(addressRule(v), portRule(v)...)
+	look := func(a answer) (string, bool) {
+		q, sent := &a.reply.Quoted, a.probe.Checksum
+		switch {
+		case !a.reply.IsQuoted() || !q.HasChecksum || !a.probe.HasChecksum || q.Checksum == 0 || sent == 0:
+			return "", false
+		case q.Checksum == sent:
+			return "", true
+		case v.isPseudo(sent, a) || v.isPseudo(q.Checksum, a):
+			return "", false
+		case !v.flow:
+			return "a checksum that differs from the one sent", true
+		}
+		return fmt.Sprintf("a checksum that differs by %#04x", onesDifference(q.Checksum, sent)), true
+	}
+	var found []Finding
+	for _, t := range turns(v.stretches(1, look), false) {
+		if t.key == "" || t.cause == byRouter || len(t.sights) < 2 || overlaps(explained, t.from, t.to) {
+			continue
+		}
+		f := Finding{Kind: NAT, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Likely}
+		f.Detail = fmt.Sprintf("From hop %d on quotes have %s: addresses or ports are translated, and restored in the quote.", t.to, t.key)
+		if t.cause == byLast {
+			f.Confidence = Possible
+			f.Detail = fmt.Sprintf("Hop %d, the last that shows it, quotes %s: a translated address or port, or a wrong quote.", t.to, t.key)
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+func overlaps(all []Finding, from, to uint8) bool {
+	for _, f := range all {
+		if f.HopFrom <= to && from <= f.HopTo {
+			return true
+		}
+	}
+	return false
+}
+
+// translated are the findings of addresses or ports. What a single router in the
+// middle of the path shows is less sure: it may quote wrongly.
+func translated(all []stretch, sure Confidence) (found []Finding) {
+	for _, t := range turns(all, true) {
+		if t.key == "" {
+			continue // translated back: the beginning tells it
+		}
+		f := Finding{Kind: NAT, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: sure}
+		f.Detail = fmt.Sprintf("From hop %d on quotes show %s: it is translated on the way.", t.to, t.key)
+		if t.cause == byEither || t.cause == byLast {
+			f.Confidence = Likely
+			f.Detail = fmt.Sprintf("Hop %d alone quotes %s: it is translated there, or quoted wrongly.", t.to, t.key)
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+func isICMP(protocol layers.IPProtocol) bool {
+	return protocol == layers.IPProtocolICMPv4 || protocol == layers.IPProtocolICMPv6
+}
+
+// isPseudo reports whether a checksum is the sum of the probe's pseudo-header
+// alone (RFC 768; RFC 8200, section 8.1), which the adapter would have
+// completed.
+func (v *view) isPseudo(sum uint16, a answer) bool {
+	protocol := v.path.Protocol
+	if protocol != layers.IPProtocolUDP && protocol != layers.IPProtocolTCP {
+		return false
+	}
+	header := 20
+	if v.path.Target.Addr.Is6() {
+		header = 40
+	}
+	src, dst := v.path.Source.Addr.AsSlice(), v.path.Target.Addr.AsSlice()
+	for _, length := range [...]int{v.path.Parameters.Length, a.reply.Quoted.Length} {
+		total := uint32(protocol) + uint32(max(length-header, 0))
+		for _, b := range [...][]byte{src, dst} {
+			for i := 0; i+1 < len(b); i += 2 {
+				total += uint32(b[i])<<8 | uint32(b[i+1])
+			}
+		}
+		for total > 0xffff {
+			total = total>>16 + total&0xffff
+		}
+		if uint16(total) == sum {
+			return true
+		}
+	}
+	return false
+}
+
+// onesDifference is a - b in ones' complement: what must be added to b's sum to
+// make a's.
+func onesDifference(a, b uint16) uint16 {
+	d := uint32(a) + uint32(^b)
+	return uint16(d>>16 + d&0xffff)
+}

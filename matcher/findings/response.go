@@ -1,0 +1,240 @@
+package findings
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// turnout is how many of the probes that stand at a hop were answered.
+type turnout struct {
+	hop    uint8
+	probes []*path.Probe // in the order of sending
+	lost   int
+}
+
+func (t *turnout) silent() bool { return t.lost == len(t.probes) }
+
+func (t *turnout) lostProbes() (probes []int) {
+	for _, p := range t.probes {
+		if p.Reply == nil {
+			probes = append(probes, p.Number)
+		}
+	}
+	return probes
+}
+
+// turnouts are those of the hops that answered at least once.
+func (v *view) turnouts() (all []turnout) {
+	for _, h := range v.path.Hops() {
+		t := turnout{hop: h.TTL}
+		for i := range h.Probes {
+			if p := &h.Probes[i]; h.TTL != 0 && v.concluded(p) {
+				t.probes = append(t.probes, p)
+				if p.Reply == nil {
+					t.lost++
+				}
+			}
+		}
+		if !t.silent() {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// concluded reports whether it is known that a probe was answered, or that it
+// wasn't: in a capture that ended soon after, it isn't.
+func (v *view) concluded(p *path.Probe) bool {
+	switch {
+	case p.Reply != nil:
+		return p.TTL != 0
+	case p.Status == path.Unsent || p.Status == path.Outstanding:
+		return false
+	case v.path.Clock.Captured || v.path.Interrupted:
+		return v.path.Ended.Sub(p.Sent) >= soon
+	}
+	return true
+}
+
+// soon is how long almost all replies take at most.
+const soon = 2 * time.Second
+
+// How unlikely chance must be as the explanation of a hop that answers less than
+// the others, for a finding of each confidence.
+const (
+	chancePossible = 0.02
+	chanceLikely   = 0.001
+	chanceCertain  = 0.0001
+)
+
+// responseRule finds why probes were not answered at hops that answer others.
+//
+// A hop limits its replies if those behind it answer more, since their probes
+// and replies passed it; or if what it left out is just what a token bucket
+// would: nothing at first, then whatever comes too soon after an answer. How
+// likely chance does as much is reckoned, from how many probes were lost behind
+// it. At the last hop the second sign must be enough, and in TCP neither is: a
+// host answers the same SYN again differently.
+//
+// What is lost elsewhere is loss if all hops from some one on lose about as
+// much, and three probes or more at two hops. It is nearer than the first of
+// these hops, and beyond the last of which so many probes were all answered that
+// they can't have passed it. If one of the farther hops loses much less, it is no
+// loss; nothing is concluded then. The capture's own losses would look the same.
+func responseRule(v *view) (found []Finding) {
+	all := v.turnouts()
+	var rest []turnout // behind the hop that is looked at, without those that limit
+	for i := len(all) - 1; i >= 0; i-- {
+		t := &all[i]
+		if f, limits := v.limit(t, rest, i == len(all)-1); limits {
+			found = append(found, f)
+			continue
+		}
+		rest = append([]turnout{*t}, rest...)
+	}
+	return append(found, v.loss(rest)...)
+}
+
+// limit is the finding of a hop that limits its replies, if it does.
+func (v *view) limit(t *turnout, behind []turnout, isLast bool) (Finding, bool) {
+	if t.lost == 0 || isLast && v.path.Protocol == layers.IPProtocolTCP {
+		return Finding{}, false
+	}
+	chance, how := 1.0, ""
+	if asked, lost := total(behind); asked > 0 && !isLast {
+		chance *= atLeast(t.lost, len(t.probes), t.lost+lost, len(t.probes)+asked)
+		how = fmt.Sprintf(", farther hops %d of %d", asked-lost, asked)
+	}
+	if t.isBucket() {
+		chance *= math.Min(1, float64(len(t.probes)-t.lost)/ways(len(t.probes), t.lost))
+		how += "; it leaves out those that come soon after others"
+	}
+	f := Finding{Kind: RateLimit, HopFrom: t.hop, HopTo: t.hop, Evidence: t.lostProbes(), Confidence: Possible}
+	f.Detail = fmt.Sprintf("Hop %d answers %d of %d probes%s: it limits its replies.", t.hop, len(t.probes)-t.lost, len(t.probes), how)
+	switch {
+	case chance <= chanceCertain:
+		f.Confidence = Certain
+	case chance <= chanceLikely:
+		f.Confidence = Likely
+	}
+	return f, chance <= chancePossible
+}
+
+// isBucket reports whether a token bucket explains which probes were answered: a
+// first burst, and then those that came long enough after the answered one
+// before. No probe that was left out may have waited longer than one that was
+// answered.
+func (t *turnout) isBucket() bool {
+	burst := true
+	var last time.Time // an answered probe was sent
+	longestLost, shortestAnswered := time.Duration(-1), time.Duration(math.MaxInt64)
+	for i, p := range t.probes {
+		if p.Reply == nil {
+			if i == 0 {
+				return false
+			}
+			burst = false
+			longestLost = max(longestLost, p.Sent.Sub(last))
+			continue
+		}
+		if !burst {
+			shortestAnswered = min(shortestAnswered, p.Sent.Sub(last))
+		}
+		last = p.Sent
+	}
+	return longestLost < shortestAnswered
+}
+
+func total(all []turnout) (asked, lost int) {
+	for i := range all {
+		asked += len(all[i].probes)
+		lost += all[i].lost
+	}
+	return asked, lost
+}
+
+// loss is the finding of what gets lost on the way, at the hops that don't limit
+// their replies.
+func (v *view) loss(all []turnout) []Finding {
+	first := 0
+	for first < len(all) && all[first].lost == 0 {
+		first++
+	}
+	asked, lost := total(all[first:])
+	if lost < 3 || len(all)-first > 1 && distinctLosers(all[first:]) < 2 {
+		return nil
+	}
+	rate := float64(lost) / float64(asked)
+	for i := first + 1; i < len(all); i++ {
+		if farAsked, farLost := total(all[i:]); atMost(farLost, farAsked, rate) < 0.05 {
+			return nil
+		}
+	}
+	f := Finding{Kind: Loss, HopTo: all[first].hop, Confidence: Likely}
+	clean := 0
+	for i := first - 1; i >= 0 && f.HopFrom == 0; i-- {
+		if clean += len(all[i].probes); math.Pow(1-rate, float64(clean)) < 0.05 {
+			f.HopFrom = all[i].hop
+		}
+	}
+	for i := first; i < len(all); i++ {
+		f.Evidence = append(f.Evidence, all[i].lostProbes()...)
+	}
+	if v.lastAlone(all[first:]) {
+		f.Confidence = Possible
+	}
+	f.Detail = fmt.Sprintf("From hop %d on %d of %d probes get no reply.", f.HopTo, lost, asked)
+	if dropped := v.path.Counters.Dropped; dropped > 0 {
+		f.Confidence = Possible
+		f.Detail = fmt.Sprintf("From hop %d on %d of %d probes get no reply, but the capture lost %d frames itself.", f.HopTo, lost, asked, dropped)
+	}
+	return []Finding{f}
+}
+
+// lastAlone reports whether only the last hop loses anything: it may as well
+// limit its replies.
+func (v *view) lastAlone(lossy []turnout) bool { return len(lossy) == 1 }
+
+func distinctLosers(all []turnout) (n int) {
+	for i := range all {
+		if all[i].lost > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// atLeast is how likely it is to find k or more lost ones among n drawn from a
+// total of which so many are lost.
+func atLeast(k, n, lost, total int) (p float64) {
+	for ; k <= min(n, lost); k++ {
+		p += math.Exp(lnWays(lost, k) + lnWays(total-lost, n-k) - lnWays(total, n))
+	}
+	return p
+}
+
+// atMost is how likely it is that k or fewer of n are lost at a rate.
+func atMost(k, n int, rate float64) (p float64) {
+	for i := 0; i <= k; i++ {
+		p += math.Exp(lnWays(n, i) + float64(i)*math.Log(rate) + float64(n-i)*math.Log1p(-rate))
+	}
+	return p
+}
+
+// ways is in how many ways k of n can be chosen.
+func ways(n, k int) float64 { return math.Exp(lnWays(n, k)) }
+
+func lnWays(n, k int) float64 {
+	if k < 0 || k > n {
+		return math.Inf(-1)
+	}
+	a, _ := math.Lgamma(float64(n + 1))
+	b, _ := math.Lgamma(float64(k + 1))
+	c, _ := math.Lgamma(float64(n - k + 1))
+	return a - b - c
+}

@@ -1,0 +1,132 @@
+package findings
+
+import (
+	"fmt"
+
+	"github.com/tracewire/tracewire/matcher"
+)
+
+// quotedTTL is the TTL that all time-exceededs of a hop quote, if they agree.
+// Where a probe expired it should be 1.
+func (v *view) quotedTTL(hop uint8) perhaps {
+	return agreed(v.exceeded(hop), func(a answer) int { return int(a.reply.Quoted.TTL) })
+}
+
+// The sorts of quoted TTLs of a hop.
+const (
+	normalTTL   = ""                             // 1
+	usedUpTTL   = "0, where 1 should be left"    // decremented before it was quoted, or forwarded so
+	restoredTTL = "as it was sent"               // by something that rewrites quotes
+	aboveTTL    = "higher than it was sent"      // no way to come by
+	raisedTTL   = "neither 1 nor as it was sent" // between: a tunnel's, if it rises from hop to hop
+)
+
+func sortOfTTL(hop, quoted int) string {
+	switch {
+	case quoted == 1:
+		return normalTTL
+	case quoted == 0:
+		return usedUpTTL
+	case quoted == hop:
+		return restoredTTL
+	case quoted > hop:
+		return aboveTTL
+	}
+	return raisedTTL
+}
+
+// ttlRule finds time-exceededs that quote a TTL with which nothing expires.
+//
+// A TTL of 0 at a router that is not the next hop too is decremented before it is
+// quoted; a TTL as it was sent, at several hops, is restored by something on
+// the way back, and never MPLS; one above that is nonsense. What zeroTTLRule,
+// explicitRule or implicitRule explain is theirs.
+func ttlRule(v *view) (found []Finding) {
+	explained := append(append(zeroTTLRule(v), implicitRule(v)...), explicitRule(v)...)
+	look := func(a answer) (string, bool) {
+		quoted := v.quoted[a.reply.Hop]
+		if a.reply.Kind != matcher.TimeExceeded || !quoted.known || within(explained, a.reply.Hop) {
+			return "", false
+		}
+		return sortOfTTL(int(a.reply.Hop), quoted.n), true
+	}
+	for _, t := range turns(v.stretches(1, look), false) {
+		if t.key == normalTTL {
+			continue
+		}
+		f := Finding{Kind: TTLRewrite, HopFrom: t.first, HopTo: t.last, Evidence: t.evidence(), Confidence: Likely}
+		f.Detail = fmt.Sprintf("%s a TTL %s; it is only in the quote.", who(&t.stretch), t.key)
+		switch {
+		case t.key == restoredTTL && !t.single() && t.cause == byPath:
+			f.HopFrom, f.HopTo = t.from, t.to
+			f.Detail = fmt.Sprintf("All hops from %d on quote the TTL as it was sent: something before them rewrites quotes.", t.to)
+		case t.key == restoredTTL && t.single() && t.first == 2:
+			f.Confidence = Possible
+			f.Detail = fmt.Sprintf("%s TTL 2, as it was sent: a rewritten quote, or the second router of a tunnel.", who(&t.stretch))
+		case t.key == usedUpTTL && t.cause != byRouter:
+			f.Confidence = Possible
+			f.Detail = fmt.Sprintf("%s a TTL of %s: decremented before quoting, or forwarded so by the hop before.", who(&t.stretch), t.key)
+		case t.key == aboveTTL:
+			f.Confidence = Certain
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+func within(all []Finding, hop uint8) bool {
+	for _, f := range all {
+		if f.HopFrom <= hop && hop <= f.HopTo {
+			return true
+		}
+	}
+	return false
+}
+
+// zeroTTLRule finds a router that forwards packets whose TTL has run out: the
+// next one then answers for it, quoting TTL 0, and again for its own hop, quoting
+// 1 (Augustin et al., "Avoiding traceroute anomalies with Paris traceroute",
+// 2006). Either sign alone has other causes; both together have none known.
+func zeroTTLRule(v *view) (found []Finding) {
+	for hop := range v.hops {
+		if hop == 255 {
+			break
+		}
+		first, one := v.router(hop)
+		next, two := v.router(hop + 1)
+		if !one || !two || first != next || v.quoted[hop] != (perhaps{0, true}) || v.quoted[hop+1] != (perhaps{1, true}) {
+			continue
+		}
+		found = append(found, Finding{
+			Kind: ZeroTTL, HopFrom: hop, HopTo: hop + 1, Evidence: numbers(v.exceeded(hop), v.exceeded(hop+1)), Confidence: Certain,
+			Detail: fmt.Sprintf("The router at hop %d forwards packets with TTL 0: %v answers in its place too, quoting TTL 0.", hop, first),
+		})
+	}
+	return found
+}
+
+// zeroTTLTargetRule is zeroTTLRule for the last router: the target answers
+// probes that should have expired there, quoting TTL 0, and each farther one
+// quoting one more. A target that decrements before it quotes would look the same.
+func zeroTTLTargetRule(v *view) []Finding {
+	var evidence []int
+	zero, farther := false, false
+	for _, a := range v.at[v.end] {
+		if !v.isTarget(a.reply) || a.reply.Kind == matcher.TimeExceeded || !a.reply.IsQuoted() {
+			continue
+		}
+		if int(a.probe.TTL)-int(v.end) != int(a.reply.Quoted.TTL) {
+			return nil
+		}
+		zero = zero || a.reply.Quoted.TTL == 0
+		farther = farther || a.reply.Quoted.TTL > 0
+		evidence = append(evidence, a.probe.Number)
+	}
+	if !zero || !farther {
+		return nil
+	}
+	return []Finding{{
+		Kind: ZeroTTL, HopFrom: v.end, HopTo: v.end, Evidence: evidence, Confidence: Likely,
+		Detail: fmt.Sprintf("A router at hop %d forwards packets with TTL 0 to the destination, which quotes that: it is a hop farther.", v.end),
+	}}
+}
