@@ -21,6 +21,7 @@ type flags struct {
 	numeric       bool
 	format        string
 	write         string
+	shown         shown
 	failUnreached bool
 	version       bool
 }
@@ -48,6 +49,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.Var(between(&o.ID, 1, 65535, "id"), "id", "give the first hop's first probe this IP `ID`, and the others those\nafter it (default one at random)")
 	set.Var((*seedValue)(&o.Seed), "seed", "derive IDs, source port and cookies from this `number`: the probes of\nanother run are the same, byte for byte (default one at random)")
 	set.StringVar(&f.format, "format", "text", "write `text|json|jsonl`: lines like traceroute's, one document a\ntrace, or one event a line")
+	f.shown.register(set)
 	set.StringVar(&f.write, "write", "", "also write all that is captured to this pcapng `file`, with comments:\nfor Wireshark, and for 'tracewire replay'")
 	set.BoolVar(&f.failUnreached, "fail-unreached", false, "exit with 3 if the target doesn't answer")
 	set.BoolVarP(&f.version, "version", "V", false, "print the version and exit")
@@ -73,7 +75,6 @@ var refused = []struct {
 	{"O", "options", true},
 	{"l", "flowlabel", true},
 	{"r", "bypass-routing", false},
-	{"e", "extensions", false},
 	{"A", "as-path-lookups", false},
 	{"", "fwmark", true},
 	{"", "mtu", false},

@@ -56,6 +56,7 @@ const replayExample = `  tracewire replay run.pcapng
 // replayFlags are what the command line of replay says.
 type replayFlags struct {
 	numeric      bool
+	shown        shown
 	format       string
 	list, all    bool
 	number       int
@@ -86,6 +87,7 @@ func replayCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	set.Var(&f.until, "until", "only traces that began before this `time`")
 	set.BoolVar(&f.all, "all", false, "of a recording, also show the traces that others made meanwhile")
 	set.BoolVarP(&f.numeric, "numeric", "n", false, "don't show the names that the capture holds")
+	f.shown.register(set)
 	set.StringVar(&f.format, "format", "text", "write `text|json|jsonl`: lines like traceroute's, one document a\ntrace, or one event a line")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.Formats(), cobra.ShellCompDirectiveNoFileComp))
 	return c
@@ -212,7 +214,7 @@ func (r *replayer) shower(name string, file *capture.File, bar *progress) (*show
 		}
 		s.list, err = render.NewList(r.flags.format, out)
 	} else {
-		s.out, err = render.New(r.flags.format, out, bar.beside(r.err), names)
+		s.out, err = r.flags.shown.renderer(r.flags.format, out, bar.beside(r.err), names)
 	}
 	return s, err
 }

@@ -193,7 +193,7 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 		defer names.Close()
 	}
 	told := &toldNames{Namer: names}
-	out, err := render.New(f.format, stdout, c.ErrOrStderr(), told)
+	out, err := f.shown.renderer(f.format, stdout, c.ErrOrStderr(), told)
 	if err != nil {
 		return err
 	}

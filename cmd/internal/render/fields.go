@@ -117,6 +117,8 @@ type replyJSON struct {
 	Late          bool           `json:"late"`
 	MatchedBy     *string        `json:"matched_by"`
 	Quoted        *quotedJSON    `json:"quoted"`
+
+	Extensions *extensionsJSON `json:"extensions"`
 }
 
 type quotedJSON struct {
@@ -274,6 +276,7 @@ func (h *headers) reply(r *path.Reply) replyJSON {
 	if r.IsQuoted() {
 		j.ICMPType, j.ICMPCode, j.MTU = &r.ICMPType, &r.ICMPCode, pointer(r.MTU)
 		j.Quoted = h.quoted(&r.Quoted)
+		j.Extensions = newExtensions(r.Extensions)
 	}
 	return j
 }

@@ -31,7 +31,7 @@ type Renderer interface {
 func New(format string, w, notes io.Writer, n Namer) (Renderer, error) {
 	switch format {
 	case "text":
-		return &text{w: w, notes: notes, names: n}, nil
+		return NewText(w, notes, n, TextOptions{}), nil
 	case "json":
 		return &document{w: w, names: n}, nil
 	case "jsonl":

@@ -339,10 +339,23 @@ func everything() *path.Path {
 		unreachable(5, 5, target, 3, 8*ms), path.Probe{TTL: 7},
 	)
 	p.Probes[1].Reply.Read = time.Time{}
+	p.Probes[0].Reply.Extensions, p.Probes[1].Reply.Extensions = extensions(), &matcher.Extensions{Offset: 128}
 	p.Parameters.TOS, p.Parameters.DF, p.Parameters.Interval = 0x2e<<2, true, 50*ms
 	p.Clock.Stepped = true
 	p.Counters.Foreign, p.Counters.Malformed, p.Counters.Dropped = 3, 2, 1
 	return p
+}
+
+// extensions are objects of every kind.
+func extensions() *matcher.Extensions {
+	return &matcher.Extensions{Offset: 128, Stated: 68, Verified: true, Objects: []matcher.ExtensionObject{
+		{Class: 1, Type: 1, Length: 12, Labels: []matcher.Label{{Label: 24001, TTL: 1}, {Label: 24002, TC: 5, Bottom: true, TTL: 253}}},
+		{Class: 2, Type: 0x0f, Length: 32, Interface: &matcher.InterfaceInfo{
+			Index: 515, Address: netip.MustParseAddr("10.3.0.6"), Name: "et-0/0/3.0\x1b[2J", MTU: 9000,
+		}},
+		{Class: 2, Type: 0x80, Length: 4, Interface: &matcher.InterfaceInfo{Role: matcher.Outgoing}},
+		{Class: 3, Type: 1, Length: 9, Payload: []byte{0, 0, 2, 3, 10}, Malformed: true},
+	}}
 }
 
 // bare is the path of a trace that was interrupted before it found anything,

@@ -18,9 +18,22 @@ type text struct {
 	w        io.Writer
 	notes    io.Writer
 	names    Namer
+	more     TextOptions
 	queries  int
 	captured bool           // the probes are those of a capture: no field stands for one that was never sent
 	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
+}
+
+// TextOptions say what text shows besides what traceroute shows of itself.
+type TextOptions struct {
+	// Extensions asks for the ICMP extensions of replies, as traceroute -e
+	// shows them: behind the address, which is repeated where they change.
+	Extensions bool
+}
+
+// NewText is New of the format text, with options.
+func NewText(w, notes io.Writer, n Namer, o TextOptions) Renderer {
+	return &text{w: w, notes: notes, names: n, more: o}
 }
 
 // Event implements Renderer.
@@ -89,16 +102,16 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 	names := t.names.Wait(inTime(shown))
 	fmt.Fprintf(b, "%2d ", h.TTL)
 	t.written[h.TTL] = slices.ContainsFunc(h.Probes, func(p path.Probe) bool { return p.Reply != nil && ends(p.Reply) })
-	var last netip.Addr
+	last, lastExtensions := netip.Addr{}, ""
 	for i := range shown {
 		r := shown[i].Reply
 		if shown[i].Status != path.Replied {
 			b.WriteString(" *")
 			continue
 		}
-		if r.From != last {
-			last = r.From
-			b.WriteString(" " + t.responder(r.From, names))
+		if extensions := t.extensions(r); r.From != last || extensions != lastExtensions {
+			last, lastExtensions = r.From, extensions
+			b.WriteString(" " + t.responder(r.From, names) + extensions)
 		}
 		if !r.HasRTT {
 			b.WriteString(" *")
@@ -110,6 +123,14 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		}
 	}
 	b.WriteByte('\n')
+}
+
+// extensions are those of a reply, if they are wanted, behind a space.
+func (t *text) extensions(r *path.Reply) string {
+	if !t.more.Extensions || r.Extensions == nil || len(r.Extensions.Objects) == 0 {
+		return ""
+	}
+	return " " + r.Extensions.String()
 }
 
 // wanted is how many fields the line of a hop has. A program that sent fewer
