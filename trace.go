@@ -21,11 +21,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
-	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/plan"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/journal"
@@ -108,10 +105,7 @@ func trace(ctx context.Context, dst netip.Addr, o *Options, p path.Parameters, i
 // they share is under mu.
 type tracer struct {
 	wire    *Wire
-	probe   craft.Probe    // what the probes have in common
-	builder *craft.Builder // the sender's
-
-	parameters path.Parameters
+	crafter *crafter // the sender's
 
 	mu       sync.Mutex
 	plan     plan.Plan
@@ -124,18 +118,13 @@ type tracer struct {
 }
 
 func newTracer(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *identity) (*tracer, error) {
-	builder, err := craft.NewBuilder(w.link(), id.secret)
+	crafter, err := newCrafter(w, dst, o, p, id)
 	if err != nil {
 		return nil, err
 	}
-	probe, err := o.probe(w, dst, &p)
-	if err != nil {
-		return nil, err
-	}
-	p.SrcPort, p.ID, p.Length = w.Port, id.firstID, probe.Length
-	id.advance(&p)
+	p = crafter.parameters
 	t := &tracer{
-		wire: w, builder: builder, parameters: p, observed: make(chan struct{}, 1), probe: probe,
+		wire: w, crafter: crafter, observed: make(chan struct{}, 1),
 		plan: &plan.Linear{
 			First: p.FirstTTL, Last: p.MaxTTL, Queries: p.Queries,
 			InFlight: p.InFlight, Interval: p.Interval,
@@ -143,7 +132,7 @@ func newTracer(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *ident
 	}
 	begun := &path.Path{
 		Target: path.Target{Host: cmp.Or(o.Host, dst.String()), Addr: dst}, Source: w.Source,
-		Protocol: probe.Protocol, Tool: "tracewire", Parameters: p,
+		Protocol: crafter.probe.Protocol, Tool: "tracewire", Parameters: p,
 	}
 	t.recorder = path.NewRecorder(begun, t.note)
 	if t.log = o.Recording.begin(begun); t.log != nil {
@@ -314,29 +303,16 @@ func (t *tracer) next() (step plan.Step, data []byte, number int, err error) {
 	if step = t.plan.Next(time.Now()); step.Action != plan.Send {
 		return step, nil, 0, nil
 	}
-	probe := t.probe
-	probe.TTL, probe.ID = step.TTL, idOf(&t.parameters, step.TTL, step.Round)
-	if t.parameters.Classic {
-		probe.DstPort = classicPort(&t.parameters, step.TTL, step.Round)
-	}
-	data, key, err := t.builder.Frame(&probe)
+	crafted, err := t.crafter.build(step.TTL, step.Round)
 	if err != nil {
 		return step, nil, 0, err
 	}
-	sent := path.Probe{
-		TTL: probe.TTL, Round: step.Round, SrcPort: key.SrcPort, DstPort: key.DstPort,
-		Called: now(),
-	}
-	if probe.Dst.Is4() {
-		sent.ID = probe.ID
-	}
-	if probe.Protocol != layers.IPProtocolUDP {
-		sent.Sequence = key.Token
-	}
+	sent := crafted.Probe
+	sent.Called = now()
 	if t.log != nil {
-		t.log.note(journal.Note{Sent: journal.SentOf(&sent, &key)})
+		t.log.note(journal.Note{Sent: journal.SentOf(&sent, &crafted.Key)})
 	}
-	return step, data, t.recorder.Send(sent, key), nil
+	return step, crafted.Frame, t.recorder.Send(sent, crafted.Key), nil
 }
 
 // inject sends a probe's frame. That the interface's queue is full costs that

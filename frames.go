@@ -1,0 +1,116 @@
+package tracewire
+
+import (
+	"cmp"
+	"iter"
+	"net/netip"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// Crafted is a probe of a trace, as it would be sent.
+type Crafted struct {
+	Probe path.Probe // all that is known before it leaves, but Number
+	Key   craft.Key
+	Frame []byte // valid until the next
+}
+
+// Frames builds the probes that a trace to dst sends, and sends none: byte for
+// byte what Run injects with the same Options, seed included, if the path needs
+// all of them. They come round by round and TTL by TTL; Run sends them in the
+// order that the replies allow. Nil Options are the defaults.
+//
+// Of the Wire only Source, MTU and Port are looked at. A Port of 0 is the one
+// that a trace tries first. The Parameters are those that the Path of the trace
+// would have. The errors wrap ErrOptions, ErrTarget and those of package craft.
+func Frames(dst netip.Addr, w *Wire, o *Options) (path.Parameters, iter.Seq2[Crafted, error], error) {
+	if o == nil {
+		o = &Options{}
+	}
+	p, err := o.validate()
+	if err == nil {
+		err = validateTarget(dst.Unmap())
+	}
+	if err != nil {
+		return p, nil, err
+	}
+	id := newIdentity(&p)
+	on := *w
+	if on.Port == 0 {
+		on.Port = firstPort(o, p.Seed)
+	}
+	c, err := newCrafter(&on, dst.Unmap(), o, p, id)
+	if err != nil {
+		return p, nil, err
+	}
+	return c.parameters, c.all, nil
+}
+
+// firstPort is the source port that a trace tries first.
+func firstPort(o *Options, seed uint64) uint16 {
+	chosen := *o
+	chosen.Seed = seed
+	var first uint16
+	for first = range chosen.ports {
+		break
+	}
+	return cmp.Or(uint16(o.SrcPort), first)
+}
+
+// crafter builds the probes of one trace.
+type crafter struct {
+	parameters path.Parameters
+	probe      craft.Probe // what the probes have in common
+	builder    *craft.Builder
+}
+
+// newCrafter takes the next trace's IDs from id.
+func newCrafter(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *identity) (*crafter, error) {
+	builder, err := craft.NewBuilder(w.link(), id.secret)
+	if err != nil {
+		return nil, err
+	}
+	probe, err := o.probe(w, dst, &p)
+	if err != nil {
+		return nil, err
+	}
+	p.SrcPort, p.ID, p.Length = w.Port, id.firstID, probe.Length
+	id.advance(&p)
+	return &crafter{parameters: p, builder: builder, probe: probe}, nil
+}
+
+// build builds the probe with a TTL in a round.
+func (c *crafter) build(ttl uint8, round int) (Crafted, error) {
+	probe := c.probe
+	probe.TTL, probe.ID = ttl, idOf(&c.parameters, ttl, round)
+	if c.parameters.Classic {
+		probe.DstPort = classicPort(&c.parameters, ttl, round)
+	}
+	data, key, err := c.builder.Frame(&probe)
+	if err != nil {
+		return Crafted{}, err
+	}
+	sent := path.Probe{TTL: ttl, Round: round, SrcPort: key.SrcPort, DstPort: key.DstPort}
+	if probe.Dst.Is4() {
+		sent.ID = probe.ID
+	}
+	if probe.Protocol != layers.IPProtocolUDP {
+		sent.Sequence = key.Token
+	}
+	return Crafted{Frame: data, Key: key, Probe: sent}, nil
+}
+
+// all builds every probe that the trace can need.
+func (c *crafter) all(yield func(Crafted, error) bool) {
+	p := &c.parameters
+	for round := 1; round <= p.Queries; round++ {
+		for ttl := int(p.FirstTTL); ttl <= int(p.MaxTTL); ttl++ {
+			if crafted, err := c.build(uint8(ttl), round); !yield(crafted, err) || err != nil {
+				return
+			}
+		}
+	}
+}
