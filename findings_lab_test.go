@@ -3,10 +3,15 @@ package tracewire_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture/capturetest"
@@ -70,34 +75,146 @@ func placedKinds(t *testing.T, all []findings.Finding) []string {
 	return found
 }
 
-func TestShippedTopologies(t *testing.T) {
+// What each of the networks that tracewire comes with does to a trace to each of
+// its destinations: nothing, where none is named.
+func TestShippedTopologiesMakeTheirFindings(t *testing.T) {
+	want := map[string][]string{
+		"demo/198.51.100.80":      {"nat 2-3 likely", "mpls 6-7 certain", "dscp-rewrite 8-9 likely"},
+		"dscp/198.51.100.1":       {"dscp-rewrite 3-4 certain", "ecn-rewrite 4-5 possible", "dscp-rewrite 5-6 certain"},
+		"firewall/198.51.100.2":   {"hop-mismatch 3-4 certain"},
+		"firewall/198.51.100.4":   {"hop-mismatch 3-4 certain"},
+		"firewall/198.51.100.6":   {"hop-mismatch 3-4 certain"},
+		"firewall/198.51.100.7":   {"hop-mismatch 3-4 certain"},
+		"limits/198.51.100.1":     {"rate-limit 2-2 possible", "asymmetry 6-6 likely"},
+		"lossy/198.51.100.1":      {"loss 0-3 likely"},
+		"mpls/198.51.100.1":       {"mpls 2-8 certain"},
+		"nat/198.51.100.1":        {"nat 3-4 likely"},
+		"per-packet/198.51.100.1": {"path-change 2-4 likely"},
+		"per-packet/198.51.100.2": {"path-change 2-4 likely"},
+		"quotes/198.51.100.1": {
+			"id-rewrite 5-5 certain", "id-rewrite 6-6 certain", "ttl-rewrite 7-7 likely", "ttl-rewrite 8-8 likely", "zero-ttl 10-11 certain",
+		},
+	}
+	traced := 0
 	for _, name := range topologies.Names() {
 		top := shipped(t, name)
-		var dsts []netip.Addr
-		for _, d := range top.Destinations {
-			dsts = append(dsts, d.Addresses[0])
+		for _, dst := range destinations(top) {
+			key := name + "/" + dst.String()
+			t.Run(key, func(t *testing.T) {
+				p := simulated(t, top, dst, tracewire.Options{})
+				expected := want[key]
+				if expected == nil {
+					expected = []string{}
+				}
+				delete(want, key)
+				if d := cmp.Diff(expected, placedKinds(t, findings.Of(p))); d != "" {
+					t.Errorf("-want +got\n%s", d)
+				}
+			})
+			traced++
 		}
-		for _, p := range top.Prefixes {
-			if p.Prefix.Addr().Is4() {
-				dsts = append(dsts, p.Prefix.Addr().Next().Next())
+	}
+	if len(want) > 0 || traced < 25 {
+		t.Errorf("%d traces; never traced: %v", traced, want)
+	}
+}
+
+// destinations are a topology's IPv4 destinations, and one of each prefix.
+func destinations(top *topology.Topology) (all []netip.Addr) {
+	for _, d := range top.Destinations {
+		all = append(all, d.Addresses[0])
+	}
+	for _, p := range top.Prefixes {
+		if p.Prefix.Addr().Is4() {
+			all = append(all, p.Prefix.Addr().Next().Next())
+		}
+	}
+	return all
+}
+
+// balanced is a network with two ways between a balancer at hop 2 and the hops
+// behind it: of one router each, or of one and of two.
+func balanced(t *testing.T, by string, long bool) *topology.Topology {
+	t.Helper()
+	file := `name = "balanced"
+seed = 3
+`
+	nodes := map[string]string{"n1": "10.0.1.1", "left": "10.0.3.1", "right": "10.0.3.2", "n4": "10.0.4.1", "n5": "10.0.5.1"}
+	way := `"right"`
+	if long {
+		nodes["right2"], way = "10.0.3.3", `"right", "right2"`
+	}
+	for _, name := range slices.Sorted(maps.Keys(nodes)) {
+		file += fmt.Sprintf("[[router]]\nname = %q\naddresses = [%q]\n", name, nodes[name])
+	}
+	return parsed(t, file+fmt.Sprintf(`
+[[router]]
+name = "n2"
+addresses = ["10.0.2.1"]
+balance = %q
+
+[[destination]]
+name = "end"
+addresses = ["198.51.100.1"]
+
+[[link]]
+path = ["host", "n1", "n2", "left", "n4", "n5", "end"]
+delay = "1ms"
+
+[[link]]
+path = ["n2", %s, "n4"]
+delay = "1ms"
+`, by, way))
+}
+
+func TestBalancers(t *testing.T) {
+	tests := map[string]struct {
+		by   string
+		long bool
+		want []string
+	}{
+		"per flow":                             {by: "flow", want: []string{}},
+		"per flow, of different length":        {by: "flow", long: true, want: []string{}},
+		"per destination":                      {by: "destination", want: []string{}},
+		"per packet":                           {by: "packet", want: []string{"path-change 2-4 likely"}},
+		"per packet, ways of different length": {by: "packet", long: true, want: []string{"path-change 2-6 likely"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := simulated(t, balanced(t, test.by, test.long), netip.MustParseAddr("198.51.100.1"), tracewire.Options{Queries: 10})
+			all := findings.Of(p)
+			if d := cmp.Diff(test.want, placedKinds(t, all)); d != "" {
+				t.Errorf("-want +got\n%s", d)
+			}
+			if len(all) > 0 && !strings.Contains(all[0].Detail, "alanced per packet") {
+				t.Errorf("doesn't say that it is balanced: %s", all[0].Detail)
+			}
+		})
+	}
+}
+
+// Loss on a link is found where it is, however the dice fall, and is seldom
+// taken for a router that limits its replies.
+func TestLossIsFoundOnItsLink(t *testing.T) {
+	const link, seeds = 5, 40
+	found, limits := 0, 0
+	for seed := range uint64(seeds) {
+		top := row(t, map[int]string{-link: "loss = 0.2"})
+		top.Seed = seed + 1
+		for _, f := range findings.Of(simulated(t, top, netip.MustParseAddr("198.51.100.1"), tracewire.Options{Queries: 10})) {
+			switch {
+			case f.Kind == findings.RateLimit:
+				limits++
+			case f.Kind != findings.Loss:
+				t.Errorf("seed %d: %v", top.Seed, f.String())
+			case int(f.HopFrom) < link && int(f.HopTo) >= link:
+				found++
+			default:
+				t.Errorf("seed %d: not between hops %d and %d: %v", top.Seed, link-1, link, f.String())
 			}
 		}
-		for _, dst := range dsts {
-			t.Run(name+"/"+dst.String(), func(t *testing.T) {
-				p := simulated(t, top, dst, tracewire.Options{})
-				for _, h := range p.Hops() {
-					line := fmt.Sprint(h.TTL)
-					for _, probe := range h.Probes {
-						if probe.Reply == nil {
-							line += " *"
-						} else {
-							line += fmt.Sprintf(" %v[%v q%d t%d]", probe.Reply.From, probe.Reply.Kind, probe.Reply.Quoted.TTL, probe.Reply.TTL)
-						}
-					}
-					t.Log(line)
-				}
-				placedKinds(t, findings.Of(p))
-			})
-		}
+	}
+	if found < seeds-2 || limits > 2 {
+		t.Errorf("of %d traces %d show the loss, and %d a limit", seeds, found, limits)
 	}
 }

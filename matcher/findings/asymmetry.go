@@ -2,6 +2,7 @@ package findings
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
@@ -58,10 +59,11 @@ const leastExcess = 2
 // probes did, by the TTL that replies arrive with: systems send them with 32,
 // 64, 128 or 255, of which the one is taken that fits best. Where the path goes
 // through MPLS routers that send replies on to the end of the tunnel, that is the
-// cause, and the finding is the tunnel's; a longer way back from some hop on may
+// cause, and the finding is the tunnel's, and where a router answers for one before
+// it, that; a longer way back from some hop on may
 // also be a tunnel on the way back which shows its length there only.
 func asymmetryRule(v *view) (found []Finding) {
-	explained := append(append(explicitRule(v), implicitRule(v)...), append(uTurnRule(v), invisibleRule(v)...)...)
+	explained := slices.Concat(explicitRule(v), implicitRule(v), uTurnRule(v), invisibleRule(v), zeroTTLRule(v))
 	look := func(a answer) (string, bool) {
 		excess := v.excess[a.reply.Hop]
 		switch {
@@ -75,8 +77,11 @@ func asymmetryRule(v *view) (found []Finding) {
 		return "", true
 	}
 	for _, t := range turns(v.stretches(1, look), true) {
-		if t.key == "" {
+		switch {
+		case t.key == "":
 			continue // symmetric again: the beginning tells it
+		case overlaps(invisibleRule(v), t.from+1, t.to):
+			continue // it began at the tunnel
 		}
 		f := Finding{Kind: Asymmetry, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Likely}
 		f.Detail = fmt.Sprintf("The way back from hop %d on is %s than the way there, by %s.", t.to, t.key, routers(&t.stretch))

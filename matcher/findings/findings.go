@@ -134,9 +134,9 @@ var rules = [...]func(*view) []Finding{
 // of goroutines may call it.
 //
 // Of a trace that was found in a capture (path.Clock.Captured) length, TOS and DF
-// are known of the first probe only. They count as every probe's if the nearest
-// router quotes them so; and a length, which some programs vary, only where
-// two quotes agree.
+// are known of the first probe only, and programs vary them. They count as every
+// probe's if the nearest router quotes them so, two quotes agree at each hop
+// that counts, and none disagree at any. Checksums are not known at all.
 func Of(p *path.Path) []Finding {
 	v := newView(p)
 	var all []Finding

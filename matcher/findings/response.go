@@ -72,6 +72,14 @@ const (
 	chanceCertain  = 0.0001
 )
 
+// How unlikely it must be, at the rate of a loss, that hops lose nothing for the
+// loss to be beyond them, and that hops behind lose as little as they do for
+// it to be none.
+const (
+	chanceClean = 0.001
+	chanceLess  = 0.05
+)
+
 // responseRule finds why probes were not answered at hops that answer others.
 //
 // A hop limits its replies if those behind it answer more, since their probes
@@ -88,10 +96,11 @@ const (
 // loss; nothing is concluded then. The capture's own losses would look the same.
 func responseRule(v *view) (found []Finding) {
 	all := v.turnouts()
+	candidates := distinctLosers(all)
 	var rest []turnout // behind the hop that is looked at, without those that limit
 	for i := len(all) - 1; i >= 0; i-- {
 		t := &all[i]
-		if f, limits := v.limit(t, rest, i == len(all)-1); limits {
+		if f, limits := v.limit(t, rest, candidates); limits {
 			found = append(found, f)
 			continue
 		}
@@ -100,13 +109,14 @@ func responseRule(v *view) (found []Finding) {
 	return append(found, v.loss(rest)...)
 }
 
-// limit is the finding of a hop that limits its replies, if it does.
-func (v *view) limit(t *turnout, behind []turnout, isLast bool) (Finding, bool) {
-	if t.lost == 0 || isLast && v.path.Protocol == layers.IPProtocolTCP {
+// limit is the finding of a hop that limits its replies, if it does. It is one of
+// so many candidates, among which chance can choose.
+func (v *view) limit(t *turnout, behind []turnout, candidates int) (Finding, bool) {
+	if t.lost == 0 || t.hop == v.end && v.path.Protocol == layers.IPProtocolTCP {
 		return Finding{}, false
 	}
-	chance, how := 1.0, ""
-	if asked, lost := total(behind); asked > 0 && !isLast {
+	chance, how := float64(candidates), ""
+	if asked, lost := total(behind); asked > 0 {
 		chance *= atLeast(t.lost, len(t.probes), t.lost+lost, len(t.probes)+asked)
 		how = fmt.Sprintf(", farther hops %d of %d", asked-lost, asked)
 	}
@@ -171,24 +181,25 @@ func (v *view) loss(all []turnout) []Finding {
 	}
 	rate := float64(lost) / float64(asked)
 	for i := first + 1; i < len(all); i++ {
-		if farAsked, farLost := total(all[i:]); atMost(farLost, farAsked, rate) < 0.05 {
+		if farAsked, farLost := total(all[i:]); atMost(farLost, farAsked, rate) < chanceLess {
 			return nil
 		}
 	}
 	f := Finding{Kind: Loss, HopTo: all[first].hop, Confidence: Likely}
 	clean := 0
 	for i := first - 1; i >= 0 && f.HopFrom == 0; i-- {
-		if clean += len(all[i].probes); math.Pow(1-rate, float64(clean)) < 0.05 {
+		if clean += len(all[i].probes); math.Pow(1-rate, float64(clean)) < chanceClean {
 			f.HopFrom = all[i].hop
 		}
 	}
 	for i := first; i < len(all); i++ {
 		f.Evidence = append(f.Evidence, all[i].lostProbes()...)
 	}
-	if v.lastAlone(all[first:]) {
-		f.Confidence = Possible
-	}
 	f.Detail = fmt.Sprintf("From hop %d on %d of %d probes get no reply.", f.HopTo, lost, asked)
+	if first == len(all)-1 {
+		f.Confidence = Possible
+		f.Detail = fmt.Sprintf("Hop %d, the last, doesn't answer %d of %d probes: they get lost, or it limits its replies.", f.HopTo, lost, asked)
+	}
 	if dropped := v.path.Counters.Dropped; dropped > 0 {
 		f.Confidence = Possible
 		f.Detail = fmt.Sprintf("From hop %d on %d of %d probes get no reply, but the capture lost %d frames itself.", f.HopTo, lost, asked, dropped)
@@ -196,10 +207,7 @@ func (v *view) loss(all []turnout) []Finding {
 	return []Finding{f}
 }
 
-// lastAlone reports whether only the last hop loses anything: it may as well
-// limit its replies.
-func (v *view) lastAlone(lossy []turnout) bool { return len(lossy) == 1 }
-
+// distinctLosers is how many of the hops left probes unanswered.
 func distinctLosers(all []turnout) (n int) {
 	for i := range all {
 		if all[i].lost > 0 {

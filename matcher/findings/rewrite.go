@@ -8,24 +8,35 @@ import (
 	"github.com/tracewire/tracewire/matcher"
 )
 
-// known reports whether what the Parameters say of a field is known of every
-// probe: of a capture's trace, whether the nearest router that quotes agrees.
-func (v *view) known(equal func(*matcher.Quote) bool) bool {
-	if !v.path.Clock.Captured {
-		return true
+// ofSent are the stretches of a field of which the Parameters say what was sent.
+// The key of a quote is empty where it shows that. Of a capture's trace they say
+// it of the first probe: that the others were alike is believed if the nearest
+// router quotes it so, two replies at each hop agree, and at no hop two disagree.
+func (v *view) ofSent(key func(*matcher.Quote) string) []stretch {
+	least := 1
+	if v.path.Clock.Captured {
+		least = 2
 	}
+	look := func(a answer) (string, bool) { return key(&a.reply.Quoted), a.reply.IsQuoted() }
+	all := v.stretches(least, look)
+	if v.path.Clock.Captured && (v.differs(look) || len(all) > 0 && all[0].key != "") {
+		return nil
+	}
+	return all
+}
+
+// differs reports whether the replies of any hop show different things.
+func (v *view) differs(look looking) bool {
 	for hop := range v.hops {
-		quoted := 0
+		first, any := "", false
 		for _, a := range v.at[hop] {
-			if !a.reply.IsQuoted() {
-				continue
+			switch key, shown := look(a); {
+			case !shown:
+			case !any:
+				first, any = key, true
+			case key != first:
+				return true
 			}
-			if quoted++; !equal(&a.reply.Quoted) {
-				return false
-			}
-		}
-		if quoted > 0 {
-			return true
 		}
 	}
 	return false
@@ -37,9 +48,6 @@ func (v *view) known(equal func(*matcher.Quote) bool) bool {
 // the path quotes may have been set and reset, or be that router's own.
 func dscpRule(v *view) []Finding {
 	sent := v.path.Parameters.TOS >> 2
-	if !v.known(func(q *matcher.Quote) bool { return q.TOS>>2 == sent }) {
-		return nil
-	}
 	name := func(value uint8) string { return fmt.Sprintf("DSCP %d", value) }
 	return remarked(v, DSCPRewrite, sent, name, func(tos uint8) uint8 { return tos >> 2 })
 }
@@ -49,22 +57,19 @@ func dscpRule(v *view) []Finding {
 // and is found too: it happened.
 func ecnRule(v *view) []Finding {
 	sent := v.path.Parameters.TOS & 3
-	if !v.known(func(q *matcher.Quote) bool { return q.TOS&3 == sent }) {
-		return nil
-	}
 	name := func(value uint8) string { return [...]string{"Not-ECT", "ECT(1)", "ECT(0)", "CE"}[value&3] }
 	return remarked(v, ECNRewrite, sent, name, func(tos uint8) uint8 { return tos & 3 })
 }
 
 // remarked finds where a part of the traffic class changes.
 func remarked(v *view, kind Kind, sent uint8, name func(uint8) string, part func(uint8) uint8) (found []Finding) {
-	look := func(a answer) (string, bool) {
-		if value := part(a.reply.Quoted.TOS); value != sent {
-			return name(value), a.reply.IsQuoted()
+	all := v.ofSent(func(q *matcher.Quote) string {
+		if value := part(q.TOS); value != sent {
+			return name(value)
 		}
-		return "", a.reply.IsQuoted()
-	}
-	for _, t := range turns(v.stretches(1, look), true) {
+		return ""
+	})
+	for _, t := range turns(all, true) {
 		f := Finding{Kind: kind, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Certain}
 		now, before := t.key, t.before
 		if now == "" {
@@ -172,30 +177,23 @@ func idRule(v *view) []Finding {
 // that quote it in their byte order or less the header, fragmentation on the
 // way, or something that changes what packets carry.
 func lengthRule(v *view) []Finding {
-	sent, captured := v.path.Parameters.Length, v.path.Clock.Captured
-	least := 1
-	if captured {
-		least = 2
-	}
-	if !v.known(func(q *matcher.Quote) bool { return q.Length == sent }) || captured && v.tooBig() {
+	sent := v.path.Parameters.Length
+	if v.path.Clock.Captured && v.tooBig() {
 		return nil
 	}
-	look := func(a answer) (string, bool) {
-		quoted := a.reply.Quoted.Length
+	all := v.ofSent(func(q *matcher.Quote) string {
 		switch {
-		case !a.reply.IsQuoted():
-			return "", false
-		case quoted == sent:
-			return "", true
-		case quoted < sent && !v.path.Parameters.DF && sent > minMTU:
-			return fmt.Sprintf("as %d instead of %d (fragments, if the path has such a link)", quoted, sent), true
-		case quoted == int(bits.ReverseBytes16(uint16(sent))):
-			return fmt.Sprintf("as %d, which is %d %s", quoted, sent, swapped), true
+		case q.Length == sent:
+			return ""
+		case q.Length == int(bits.ReverseBytes16(uint16(sent))):
+			return fmt.Sprintf("as %d, which is %d %s", q.Length, sent, swapped)
+		case q.Length < sent && !v.path.Parameters.DF && sent > minMTU:
+			return fmt.Sprintf("as %d instead of %d (fragments, if the path has such a link)", q.Length, sent)
 		}
-		return fmt.Sprintf("as %d instead of %d", quoted, sent), true
-	}
+		return fmt.Sprintf("as %d instead of %d", q.Length, sent)
+	})
 	isQuirk := func(key string) bool { return strings.HasSuffix(key, swapped) }
-	return oddity{LengthRewrite, "the length", isQuirk}.find(v.stretches(least, look))
+	return oddity{LengthRewrite, "the length", isQuirk}.find(all)
 }
 
 // minMTU is the longest packet that no link of IPv4 has to fragment (RFC 791).
@@ -218,15 +216,15 @@ func (v *view) tooBig() bool {
 // a small MTU; other than that it is how a router quotes.
 func dfRule(v *view) []Finding {
 	sent := v.path.Parameters.DF
-	if !v.path.Target.Addr.Is4() || !v.known(func(q *matcher.Quote) bool { return q.DF == sent }) {
+	if !v.path.Target.Addr.Is4() {
 		return nil
 	}
 	changed := map[bool]string{true: "as set, which it was not", false: "as cleared, though it was set"}
-	look := func(a answer) (string, bool) {
-		if a.reply.Quoted.DF != sent {
-			return changed[a.reply.Quoted.DF], a.reply.IsQuoted()
+	all := v.ofSent(func(q *matcher.Quote) string {
+		if q.DF != sent {
+			return changed[q.DF]
 		}
-		return "", a.reply.IsQuoted()
-	}
-	return oddity{DFRewrite, "the DF flag", nil}.find(v.stretches(1, look))
+		return ""
+	})
+	return oddity{DFRewrite, "the DF flag", nil}.find(all)
 }

@@ -11,8 +11,9 @@ import (
 // during the trace. One address at three hops in a row or more is a loop
 // inside one system, or a system that answers for those behind it.
 func loopRule(v *view) (found []Finding) {
+	explained := zeroTTLRule(v)
 	for hop := 1; hop <= int(v.last); hop++ {
-		if period, last := v.round(hop); period > 0 {
+		if period, last := v.round(hop); period > 0 && !overlaps(explained, uint8(hop), uint8(last)) {
 			found = append(found, v.loop(uint8(hop), uint8(last), period))
 			hop = last
 		}

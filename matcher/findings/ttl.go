@@ -2,6 +2,7 @@ package findings
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -42,7 +43,7 @@ func sortOfTTL(hop, quoted int) string {
 // the way back, and never MPLS; one above that is nonsense. What zeroTTLRule,
 // explicitRule or implicitRule explain is theirs.
 func ttlRule(v *view) (found []Finding) {
-	explained := append(append(zeroTTLRule(v), implicitRule(v)...), explicitRule(v)...)
+	explained := slices.Concat(zeroTTLRule(v), implicitRule(v), explicitRule(v))
 	look := func(a answer) (string, bool) {
 		quoted := v.quoted[a.reply.Hop]
 		if a.reply.Kind != matcher.TimeExceeded || !quoted.known || within(explained, a.reply.Hop) {
@@ -86,21 +87,25 @@ func within(all []Finding, hop uint8) bool {
 // zeroTTLRule finds a router that forwards packets whose TTL has run out: the
 // next one then answers for it, quoting TTL 0, and again for its own hop, quoting
 // 1 (Augustin et al., "Avoiding traceroute anomalies with Paris traceroute",
-// 2006). Either sign alone has other causes; both together have none known.
+// 2006). Several such routers in a row make it answer for all of them. Either sign
+// alone has other causes; both together have none known.
 func zeroTTLRule(v *view) (found []Finding) {
-	for hop := range v.hops {
-		if hop == 255 {
-			break
+	for hop := 1; hop < int(v.last); hop++ {
+		last := hop
+		for last < int(v.last) && v.quoted[last] == (perhaps{0, true}) && v.sameRouter(last, last+1) {
+			last++
 		}
-		first, one := v.router(hop)
-		next, two := v.router(hop + 1)
-		if !one || !two || first != next || v.quoted[hop] != (perhaps{0, true}) || v.quoted[hop+1] != (perhaps{1, true}) {
+		if last == hop || v.quoted[last] != (perhaps{1, true}) {
 			continue
 		}
-		found = append(found, Finding{
-			Kind: ZeroTTL, HopFrom: hop, HopTo: hop + 1, Evidence: numbers(v.exceeded(hop), v.exceeded(hop+1)), Confidence: Certain,
-			Detail: fmt.Sprintf("The router at hop %d forwards packets with TTL 0: %v answers in its place too, quoting TTL 0.", hop, first),
-		})
+		f := Finding{Kind: ZeroTTL, HopFrom: uint8(hop), HopTo: uint8(last), Confidence: Certain}
+		for h := hop; h <= last; h++ {
+			f.Evidence = append(f.Evidence, numbers(v.exceeded(uint8(h)))...)
+		}
+		from, _ := v.router(uint8(last))
+		f.Detail = fmt.Sprintf("Packets are forwarded with TTL 0 at hop %d: %v at hop %d answers for it, quoting TTL 0.", hop, from, last)
+		found = append(found, f)
+		hop = last
 	}
 	return found
 }
