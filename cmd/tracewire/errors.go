@@ -106,6 +106,8 @@ func exitCode(err error) int {
 // hint is what to do about an error in a command, or "".
 func hint(command string, err error) string {
 	switch {
+	case errors.As(err, new(noWay)):
+		return "--source, --source-mac and --next-hop-mac say it without a route"
 	case errors.Is(err, capture.ErrPermission):
 		return permissionHint()
 	case errors.Is(err, capture.ErrGone), errors.Is(err, route.ErrInterface):

@@ -128,6 +128,7 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 		manCommand(c, stdout),
 		replayCommand(stdin, stdout),
 		diffCommand(stdin, stdout),
+		craftCommand(stdout),
 	)
 	return c
 }
@@ -174,13 +175,8 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 	if err := cmp.Or(checkRefused(c.Flags()), f.check()); err != nil {
 		return err
 	}
-	if len(args) == 0 {
-		return usagef("which host?")
-	}
-	if len(args) == 2 {
-		if err := between(&f.options.Length, tracewire.MinLength, tracewire.MaxLength, "").Set(args[1]); err != nil {
-			return usagef("packet length %q: %w", args[1], err)
-		}
+	if err := f.takeArgs(args); err != nil {
+		return err
 	}
 	f.options.Host = args[0]
 	target, err := resolve(ctx, args[0])

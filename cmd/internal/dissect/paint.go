@@ -66,7 +66,7 @@ func (p Painter) Fields(w *bytes.Buffer, headers []Header) {
 		last := -1
 		for j := range h.Fields {
 			f := &h.Fields[j]
-			at, raw := fmt.Sprint(f.At()), hexOf(f.Bytes)
+			at, raw := fmt.Sprint(f.At()), hexOf(h.together(j))
 			if f.At() == last {
 				at, raw = "", "" // shown with the field before
 			}
@@ -75,6 +75,17 @@ func (p Painter) Fields(w *bytes.Buffer, headers []Header) {
 			fmt.Fprintln(w, p.paint(colour[f.At()], strings.TrimRight(line, " ")))
 		}
 	}
+}
+
+// together are the bytes of a field and of those that begin in the same byte.
+func (h *Header) together(j int) []byte {
+	b, at := h.Fields[j].Bytes, h.Fields[j].At()
+	for _, f := range h.Fields[j:] {
+		if f.At() == at && len(f.Bytes) > len(b) {
+			b = f.Bytes
+		}
+	}
+	return b
 }
 
 // hexOf is at most six bytes in hexadecimal.

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/pcapng"
+	"github.com/tracewire/tracewire/cmd/internal/dissect"
+	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/craft/route"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+const craftLong = `craft builds the frames of a trace and sends none of them. It takes the flags of
+the trace; with the same --seed the frames are those that the trace sends, byte
+for byte. No privilege is needed.
+
+Shown are the fields of the first probe, each with its offset in the frame, and
+the frame as a hexdump, on a terminal in the same colours. Between probes only
+TTL, IP ID, checksums and the identity in the payload change: --list shows these
+of each, --ttl and --all show more probes in full.
+
+Source and next hop are those of the route to the host. Where there is none, or
+for another machine's frames, give --source, --source-mac and --next-hop-mac.
+
+With --write the frames go to a pcapng file, in the order of rounds and TTLs; no
+stamp in it is a time, since nothing was sent.`
+
+const craftExample = `  tracewire craft --seed 7 192.0.2.1
+  tracewire craft --ttl 5 -t 0xb8 192.0.2.1
+  tracewire craft -s 192.0.2.2 --source-mac 02:00:00:00:00:01 --next-hop-mac 02:00:00:00:00:02 192.0.2.1
+  tracewire craft --write probes.pcapng 192.0.2.1 && tcpdump -r probes.pcapng`
+
+// craftFlags are what the command line of craft says: a trace's flags, and its own.
+type craftFlags struct {
+	flags
+	sourceMAC, nextHopMAC macValue
+	ttl                   int
+	all, list             bool
+}
+
+func craftCommand(stdout io.Writer) *cobra.Command {
+	var f craftFlags
+	c := &cobra.Command{
+		Use: "craft [flags] HOST [PACKETLEN]", Short: "Build the frames of a trace without sending them",
+		Long: craftLong, Example: craftExample, Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.craft(c.Context(), c.Flags(), args, stdout)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	set := c.Flags()
+	f.register(set)
+	// They shape no frame. A trace's command line works all the same.
+	for _, name := range []string{"numeric", "sim-queries", "wait", "sendwait", "format", "extensions", "fail-unreached", "version"} {
+		set.Lookup(name).Hidden = true
+	}
+	set.Lookup("write").Usage = "write the frames to this pcapng `file`, and don't show them"
+	set.Var(&f.sourceMAC, "source-mac", "send from this MAC `address` (default the interface's)")
+	set.Var(&f.nextHopMAC, "next-hop-mac", "send to this MAC `address` (default the next hop's)")
+	set.Var(between(&f.ttl, 1, 255, "n"), "ttl", "show the probes with TTL `n`")
+	set.BoolVar(&f.all, "all", false, "show all probes")
+	set.BoolVar(&f.list, "list", false, "show a line for each probe: TTL, round, and what tells it apart")
+	_ = c.RegisterFlagCompletionFunc("interface", completeInterfaces)
+	return c
+}
+
+func (f *craftFlags) craft(ctx context.Context, set *pflag.FlagSet, args []string, stdout io.Writer) error {
+	if err := cmp.Or(checkRefused(set), f.check(), f.flags.takeArgs(args)); err != nil {
+		return err
+	}
+	if f.all && f.ttl != 0 {
+		return usagef("--all and --ttl are two choices")
+	}
+	target, err := resolve(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	wire, err := f.wire(ctx, target)
+	if err != nil {
+		return err
+	}
+	parameters, frames, err := tracewire.Frames(target, wire, &f.options)
+	if err != nil {
+		return err
+	}
+	if first, last := int(parameters.FirstTTL), int(parameters.MaxTTL); f.ttl != 0 && (f.ttl < first || f.ttl > last) {
+		return usagef("no probe has TTL %d: they go from %d to %d", f.ttl, first, last)
+	}
+	all, err := collect(frames)
+	if err != nil {
+		return err
+	}
+	s := &crafted{out: stdout, wire: wire, parameters: parameters, target: target, host: args[0], all: all}
+	if f.write != "" {
+		return s.write(f.write)
+	}
+	return s.show(f)
+}
+
+// takeArgs takes HOST and PACKETLEN.
+func (f *flags) takeArgs(args []string) error {
+	switch len(args) {
+	case 0:
+		return usagef("which host?")
+	case 1:
+		return nil
+	case 2:
+		if err := between(&f.options.Length, tracewire.MinLength, tracewire.MaxLength, "").Set(args[1]); err != nil {
+			return usagef("packet length %q: %w", args[1], err)
+		}
+		return nil
+	}
+	return usagef("too many arguments: a host and a packet length are all it takes")
+}
+
+// wire is the way that the frames would go: what the flags say, and of the rest
+// what the kernel's routes do.
+func (f *craftFlags) wire(ctx context.Context, target netip.Addr) (*tracewire.Wire, error) {
+	w := &tracewire.Wire{Port: uint16(f.options.SrcPort), Source: path.Source{
+		Addr: f.options.Source, Interface: f.options.Interface, MAC: f.sourceMAC.HardwareAddr, NextHopMAC: f.nextHopMAC.HardwareAddr,
+	}}
+	s := &w.Source
+	if s.Addr.IsValid() && s.MAC != nil && s.NextHopMAC != nil {
+		return w, nil
+	}
+	r, err := route.Lookup(target, route.Options{Interface: f.options.Interface})
+	if err != nil {
+		return nil, noWay{err}
+	}
+	w.MTU, s.Interface, s.NextHop = r.MTU, r.Interface, r.NextHop
+	if !s.Addr.IsValid() {
+		s.Addr = r.Source
+	}
+	if s.MAC == nil {
+		s.MAC = r.MAC
+	}
+	if s.NextHopMAC == nil {
+		if s.NextHopMAC, err = r.Neighbour(ctx); err != nil {
+			return nil, noWay{err}
+		}
+	}
+	return w, nil
+}
+
+// noWay is that the kernel doesn't say how frames would leave.
+type noWay struct{ error }
+
+func (e noWay) Unwrap() error { return e.error }
+
+// collect keeps frames.
+func collect(frames func(func(tracewire.Crafted, error) bool)) (all []tracewire.Crafted, err error) {
+	for c, err := range frames {
+		if err != nil {
+			return nil, err
+		}
+		c.Frame = bytes.Clone(c.Frame)
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// crafted are the frames of a trace that was not made.
+type crafted struct {
+	out        io.Writer
+	wire       *tracewire.Wire
+	parameters path.Parameters
+	target     netip.Addr
+	host       string
+	all        []tracewire.Crafted
+}
+
+// show writes what the flags ask for.
+func (s *crafted) show(f *craftFlags) error {
+	var b bytes.Buffer
+	s.header(&b)
+	if f.list {
+		s.list(&b, f.ttl)
+	} else {
+		painter := dissect.Painter{Coloured: dissect.Colours(s.out)}
+		for i := range s.all {
+			if p := &s.all[i].Probe; f.all || f.ttl == int(p.TTL) || f.ttl == 0 && i == 0 {
+				s.probe(&b, &s.all[i], painter)
+			}
+		}
+	}
+	_, err := s.out.Write(b.Bytes())
+	return err
+}
+
+func (s *crafted) header(b *bytes.Buffer) {
+	p := &s.parameters
+	fmt.Fprintf(b, "%d probes to %s (%v): TTL %d to %d, %d of each, packets of %d bytes, seed %d\n",
+		len(s.all), render.Printable(s.host), s.target, p.FirstTTL, p.MaxTTL, p.Queries, p.Length, p.Seed)
+}
+
+// list writes a line for each probe.
+func (s *crafted) list(b *bytes.Buffer, ttl int) {
+	fmt.Fprintf(b, "%4s %6s  %-6s %-10s %s\n", "TTL", "round", "ID", "token", "cookie")
+	for i := range s.all {
+		c := &s.all[i]
+		if ttl != 0 && ttl != int(c.Probe.TTL) {
+			continue
+		}
+		cookie := ""
+		if c.Key.HasCookie {
+			cookie = fmt.Sprintf("%016x", c.Key.Cookie)
+		}
+		fmt.Fprintf(b, "%4d %6d  0x%04x 0x%08x %s\n", c.Probe.TTL, c.Probe.Round, c.Probe.ID, c.Key.Token, cookie)
+	}
+}
+
+// probe writes the fields of a probe, and its hexdump.
+func (s *crafted) probe(b *bytes.Buffer, c *tracewire.Crafted, painter dissect.Painter) {
+	f := s.frame(c, time.Time{})
+	headers := dissect.Frame(&f, true)
+	fmt.Fprintf(b, "\nTTL %d, round %d: %d bytes\n", c.Probe.TTL, c.Probe.Round, len(f.Data))
+	painter.Fields(b, headers)
+	b.WriteByte('\n')
+	painter.Hexdump(b, f.Data, headers)
+}
+
+// frame is a probe as a capture would show it.
+func (s *crafted) frame(c *tracewire.Crafted, at time.Time) frame.Frame {
+	f := frame.Frame{Time: at, Data: c.Frame, Length: len(c.Frame), Link: frame.Raw, Direction: frame.Out}
+	if len(s.wire.Source.MAC) > 0 {
+		f.Link = frame.Ethernet
+	}
+	return f
+}
+
+// write writes the frames to a file.
+func (s *crafted) write(name string) (err error) {
+	file, err := os.Create(name)
+	if err != nil {
+		return fmt.Errorf("--write: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	w, err := pcapng.NewWriter(file, pcapng.Section{Application: "tracewire " + version()}, "Probes that were not sent: the stamps are no times.")
+	if err != nil {
+		return fmt.Errorf("--write: %w", err)
+	}
+	first := s.frame(&s.all[0], time.Time{})
+	on, err := w.AddInterface(pcapng.Interface{Name: s.wire.Source.Interface, Link: first.Link})
+	for i := 0; i < len(s.all) && err == nil; i++ {
+		c := &s.all[i]
+		f := s.frame(c, time.UnixMilli(int64(i+1)).UTC())
+		f.Interface = on
+		f.Comments = []string{fmt.Sprintf("The probe with TTL %d in round %d.", c.Probe.TTL, c.Probe.Round)}
+		err = w.WriteFrame(&f)
+	}
+	if err != nil {
+		return fmt.Errorf("--write: %w", err)
+	}
+	var b bytes.Buffer
+	s.header(&b)
+	_, err = s.out.Write(b.Bytes())
+	return err
+}
+
+// macValue is a MAC address.
+type macValue struct{ net.HardwareAddr }
+
+func (v *macValue) Type() string { return "address" }
+
+func (v *macValue) Set(s string) error {
+	a, err := net.ParseMAC(s)
+	if err != nil || len(a) != 6 {
+		return errors.New("it is not a MAC address like 02:00:00:00:00:01")
+	}
+	v.HardwareAddr = slices.Clone(a)
+	return nil
+}
