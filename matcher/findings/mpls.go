@@ -19,6 +19,9 @@ import (
 
 // labels are the label stacks that a hop's replies report, the top first.
 func labels(a answer) (stack []matcher.Label) {
+	if a.reply.Extensions == nil {
+		return nil
+	}
 	for _, o := range a.reply.Extensions.Objects {
 		if !o.Malformed {
 			stack = append(stack, o.Labels...)
