@@ -13,6 +13,7 @@ type shown struct{ render.TextOptions }
 
 func (s *shown) register(set *pflag.FlagSet) {
 	set.BoolVarP(&s.Extensions, "extensions", "e", false, "show ICMP extensions, such as MPLS labels, behind the address")
+	set.BoolVar(&s.Findings, "findings", false, "say below the hops what the path does to packets: rewrites, tunnels,\nrate limits and so on, with the numbers of the probes that show it")
 }
 
 // renderer is render.New with what is shown besides. JSON always has it all.

@@ -53,9 +53,12 @@ func (d *document) write(p *path.Path) error {
 		Interrupted bool         `json:"interrupted"`
 		Hops        []hopJSON    `json:"hops"`
 		Counters    countersJSON `json:"counters"`
+
+		Findings []findingJSON `json:"findings"`
 	}{
 		schemaName, targetJSON(p.Target), newSource(p.Source), h.protocol, pointer(p.Tool), newOptions(p), newClock(p),
 		stamp(p.Started), stamp(p.Ended), p.Reached(), p.Interrupted, make([]hopJSON, len(hops)), countersJSON(p.Counters),
+		newFindings(p),
 	}
 	for i := range hops {
 		j.Hops[i] = h.hop(&hops[i])
@@ -147,5 +150,7 @@ func (l *lines) end(p *path.Path) any {
 		Reached     bool         `json:"reached"`
 		Interrupted bool         `json:"interrupted"`
 		Counters    countersJSON `json:"counters"`
-	}{path.Ended.String(), targetJSON(p.Target), newClock(p), stamp(p.Ended), p.Reached(), p.Interrupted, countersJSON(p.Counters)}
+
+		Findings []findingJSON `json:"findings"`
+	}{path.Ended.String(), targetJSON(p.Target), newClock(p), stamp(p.Ended), p.Reached(), p.Interrupted, countersJSON(p.Counters), newFindings(p)}
 }

@@ -29,6 +29,9 @@ type TextOptions struct {
 	// Extensions asks for the ICMP extensions of replies, as traceroute -e
 	// shows them: behind the address, which is repeated where they change.
 	Extensions bool
+
+	// Findings asks for what the path does to packets, behind its hops.
+	Findings bool
 }
 
 // NewText is New of the format text, with options.
@@ -53,7 +56,12 @@ func (t *text) Event(e path.Event) error {
 			t.hop(&b, &e.Hop)
 		}
 	case path.Ended:
-		return t.note(e.Path)
+		if t.more.Findings {
+			b.WriteString(Findings(e.Path))
+		}
+		if err := t.note(e.Path); err != nil {
+			return err
+		}
 	}
 	if b.Len() == 0 {
 		return nil
