@@ -57,12 +57,11 @@ type Recorder struct {
 
 // progress is how far a trace is that somebody watches.
 type progress struct {
-	rtt   [256]time.Duration // by TTL: the latest round trip of a reply in time
-	heard [256]bool          // by TTL: whether rtt is set
-	asked [256]int           // by TTL: probes with an outcome
-	next  int                // the hop to decide next
-	told  [256]bool          // by hop: whether it was told
-	doubt bool               // the target gave answers that may be to other probes
+	round roundTrips
+	asked [256]int  // by TTL: probes with an outcome
+	next  int       // the hop to decide next
+	told  [256]bool // by hop: whether it was told
+	doubt bool      // the target gave answers that may be to other probes
 }
 
 // NewRecorder returns a Recorder that fills p, of which all that is known
@@ -313,7 +312,7 @@ func (r *Recorder) answered(p *Probe) {
 	if !reply.Late {
 		r.pace.asked[p.TTL]++
 		if reply.HasRTT {
-			r.pace.rtt[p.TTL], r.pace.heard[p.TTL] = reply.RTT, true
+			r.pace.round.heard(p.TTL, reply.RTT)
 		}
 	}
 	told := p.clone()
@@ -390,23 +389,10 @@ func (r *Recorder) deadline(p *Probe) time.Time {
 
 // wait is how long a reply to a probe with this TTL is waited for.
 func (r *Recorder) wait(ttl uint8) time.Duration {
-	w := r.path.Parameters.Wait
 	if r.pace == nil {
-		return w.Max
+		return r.path.Parameters.Wait.Max
 	}
-	if w.Here > 0 && r.pace.heard[ttl] {
-		return w.bounded(w.Here, r.pace.rtt[ttl])
-	}
-	for t := int(ttl) + 1; w.Near > 0 && t <= 255; t++ {
-		if r.pace.heard[t] {
-			return w.bounded(w.Near, r.pace.rtt[t])
-		}
-	}
-	return w.Max
-}
-
-func (w Wait) bounded(factor float64, rtt time.Duration) time.Duration {
-	return min(max(time.Duration(factor*float64(rtt)), MinWait), w.Max)
+	return r.path.Parameters.Wait.of(ttl, &r.pace.round)
 }
 
 // decide tells the hops of which nothing more is expected, each once and in

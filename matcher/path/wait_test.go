@@ -70,6 +70,10 @@ func TestHowLongAReplyIsWaitedFor(t *testing.T) {
 			if s := l.rec.Path().Probes[n].Status; s != path.Timeout {
 				t.Errorf("not given up after %v", test.want)
 			}
+			l.heard(test.ttl, ms) // what is learnt later changes nothing
+			if got := l.rec.Path().Waited(n); got != test.want {
+				t.Errorf("the path says %v, want %v", got, test.want)
+			}
 		})
 	}
 }

@@ -31,6 +31,7 @@ type Field struct {
 	Bytes []byte // the bytes of the frame that it is in, which it may share
 	Value uint64 // of a field of up to 64 bits
 	Text  string // the value, for people; nothing that moves a cursor
+	Note  string // of a checksum: whether it is right, where enough is there to tell
 }
 
 // At is the byte of the frame that the field begins in.
@@ -52,9 +53,17 @@ const (
 	Padding = "padding"
 )
 
+// Unfinished is the Note of a checksum of the pseudo-header alone, which the
+// adapter of the host that sends the packet is to complete.
+const Unfinished = "for the adapter to complete"
+
+// Right is the Note of a right checksum.
+const Right = "right"
+
 // Frame takes a captured frame apart, from its link header on. Ours says that
-// the probe is one of this program's, whose payload has parts. Of a frame that
-// carries no IP packet it knows only that it has bytes.
+// it may be a probe of this program's, whose payload has parts: it is one if
+// what it is filled with is there. Of a frame that carries no IP packet it knows
+// only that it has bytes.
 func Frame(f *frame.Frame, ours bool) []Header {
 	d := dissector{all: f.Data, ours: ours}
 	carried, err := frame.Decode(f)
@@ -71,9 +80,10 @@ func Frame(f *frame.Frame, ours bool) []Header {
 	return d.headers
 }
 
-// Packet takes an IP packet apart, or what is quoted of one.
-func Packet(ip []byte, ours bool) []Header {
-	d := dissector{all: ip, ours: ours}
+// Quote takes an IP packet apart that an ICMP error quotes, whatever is left of
+// it. Ours says that it is a probe of this program's.
+func Quote(ip []byte, ours bool) []Header {
+	d := dissector{all: ip, ours: ours, quote: true}
 	d.ip()
 	return d.headers
 }
@@ -83,6 +93,7 @@ type dissector struct {
 	all     []byte
 	at      int // how far it is
 	ours    bool
+	quote   bool
 	headers []Header
 }
 
@@ -175,7 +186,7 @@ func (d *dissector) transport(p *craft.Packet, whole bool) {
 	switch {
 	case t.quotes:
 		d.rest("quote", "bytes")
-	case d.ours && t.identified && isPattern(b[h.Length:]):
+	case d.ours && t.identified && len(b) > h.Length && (d.quote || isPattern(b[h.Length:])):
 		d.take(Payload, payloadFields, len(b)-h.Length, "pattern")
 	default:
 		d.rest(Payload, "data")
@@ -203,13 +214,13 @@ func verify(f *Field, data []byte, pseudo uint64) {
 	switch sum := onesSum(data) + pseudo; {
 	case f == nil:
 	case f.Value == 0 && f.Name == "checksum":
-		f.Text += ", none"
+		f.Note = "none"
 	case fold(sum) == 0xffff:
-		f.Text += ", right"
+		f.Note = Right
 	case pseudo != 0 && f.Value == uint64(fold(pseudo)):
-		f.Text += ", for the adapter to complete"
+		f.Note = Unfinished
 	default:
-		f.Text += ", wrong"
+		f.Note = "wrong"
 	}
 }
 

@@ -72,6 +72,9 @@ func (p Painter) Fields(w *bytes.Buffer, headers []Header) {
 			}
 			last = f.At()
 			line := fmt.Sprintf("%5s  %-17s  %-15s  %s", at, raw, f.Name, f.Text)
+			if f.Note != "" {
+				line += ", " + f.Note
+			}
 			fmt.Fprintln(w, p.paint(colour[f.At()], strings.TrimRight(line, " ")))
 		}
 	}
