@@ -73,11 +73,11 @@ const (
 )
 
 // How unlikely it must be, at the rate of a loss, that hops lose nothing for the
-// loss to be beyond them, and that hops behind lose as little as they do for
-// it to be none.
+// loss to be beyond them, and that the nearer of its hops lose so much more than
+// those behind them for it to be none.
 const (
 	chanceClean = 0.001
-	chanceLess  = 0.05
+	chanceLess  = 0.02
 )
 
 // responseRule finds why probes were not answered at hops that answer others.
@@ -93,7 +93,9 @@ const (
 // much, and three probes or more at two hops. It is nearer than the first of
 // these hops, and beyond the last of which so many probes were all answered that
 // they can't have passed it. If one of the farther hops loses much less, it is no
-// loss; nothing is concluded then. The capture's own losses would look the same.
+// loss; nothing is concluded then. At the last hop alone it may be a limit as well,
+// and if that isn't the target, it is all that can be expected of who refuses. The
+// capture's own losses would look the same.
 func responseRule(v *view) (found []Finding) {
 	all := v.turnouts()
 	candidates := distinctLosers(all)
@@ -121,7 +123,7 @@ func (v *view) limit(t *turnout, behind []turnout, candidates int) (Finding, boo
 		how = fmt.Sprintf(", farther hops %d of %d", asked-lost, asked)
 	}
 	if t.isBucket() {
-		chance *= math.Min(1, float64(len(t.probes)-t.lost)/ways(len(t.probes), t.lost))
+		chance *= math.Min(1, float64(t.buckets())/ways(len(t.probes), t.lost))
 		how += "; it leaves out those that come soon after others"
 	}
 	f := Finding{Kind: RateLimit, HopFrom: t.hop, HopTo: t.hop, Evidence: t.lostProbes(), Confidence: Possible}
@@ -160,6 +162,19 @@ func (t *turnout) isBucket() bool {
 	return longestLost < shortestAnswered
 }
 
+// buckets is about how many token buckets would leave out as many probes: one, if
+// nothing is answered any more after the burst, else one for each length of that.
+func (t *turnout) buckets() int {
+	lost := 0
+	for i := len(t.probes) - 1; i >= 0 && t.probes[i].Reply == nil; i-- {
+		lost++
+	}
+	if lost == t.lost {
+		return 1
+	}
+	return len(t.probes) - t.lost
+}
+
 func total(all []turnout) (asked, lost int) {
 	for i := range all {
 		asked += len(all[i].probes)
@@ -176,12 +191,13 @@ func (v *view) loss(all []turnout) []Finding {
 		first++
 	}
 	asked, lost := total(all[first:])
-	if lost < 3 || len(all)-first > 1 && distinctLosers(all[first:]) < 2 {
+	isLast := first == len(all)-1
+	if lost < 3 || isLast && !v.path.Reached() || !isLast && distinctLosers(all[first:]) < 2 {
 		return nil
 	}
 	rate := float64(lost) / float64(asked)
 	for i := first + 1; i < len(all); i++ {
-		if farAsked, farLost := total(all[i:]); atMost(farLost, farAsked, rate) < chanceLess {
+		if nearAsked, nearLost := total(all[first:i]); atLeast(nearLost, nearAsked, lost, asked) < chanceLess {
 			return nil
 		}
 	}
@@ -196,7 +212,7 @@ func (v *view) loss(all []turnout) []Finding {
 		f.Evidence = append(f.Evidence, all[i].lostProbes()...)
 	}
 	f.Detail = fmt.Sprintf("From hop %d on %d of %d probes get no reply.", f.HopTo, lost, asked)
-	if first == len(all)-1 {
+	if isLast {
 		f.Confidence = Possible
 		f.Detail = fmt.Sprintf("Hop %d, the last, doesn't answer %d of %d probes: they get lost, or it limits its replies.", f.HopTo, lost, asked)
 	}
@@ -222,14 +238,6 @@ func distinctLosers(all []turnout) (n int) {
 func atLeast(k, n, lost, total int) (p float64) {
 	for ; k <= min(n, lost); k++ {
 		p += math.Exp(lnWays(lost, k) + lnWays(total-lost, n-k) - lnWays(total, n))
-	}
-	return p
-}
-
-// atMost is how likely it is that k or fewer of n are lost at a rate.
-func atMost(k, n int, rate float64) (p float64) {
-	for i := 0; i <= k; i++ {
-		p += math.Exp(lnWays(n, i) + float64(i)*math.Log(rate) + float64(n-i)*math.Log1p(-rate))
 	}
 	return p
 }
