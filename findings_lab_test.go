@@ -89,8 +89,8 @@ func TestShippedTopologiesMakeTheirFindings(t *testing.T) {
 		"lossy/198.51.100.1":      {"loss 0-3 likely"},
 		"mpls/198.51.100.1":       {"mpls 2-8 certain"},
 		"nat/198.51.100.1":        {"nat 3-4 likely"},
-		"per-packet/198.51.100.1": {"path-change 2-4 likely"},
-		"per-packet/198.51.100.2": {"path-change 2-4 likely"},
+		"per-packet/198.51.100.1": {"path-change 2-4 possible"},
+		"per-packet/198.51.100.2": {"path-change 2-4 possible"},
 		"quotes/198.51.100.1": {
 			"id-rewrite 5-5 certain", "id-rewrite 6-6 certain", "ttl-rewrite 7-7 likely", "ttl-rewrite 8-8 likely", "zero-ttl 10-11 certain",
 		},
@@ -176,7 +176,7 @@ func TestBalancers(t *testing.T) {
 		"per flow":                             {by: "flow", want: []string{}},
 		"per flow, of different length":        {by: "flow", long: true, want: []string{}},
 		"per destination":                      {by: "destination", want: []string{}},
-		"per packet":                           {by: "packet", want: []string{"path-change 2-4 likely"}},
+		"per packet":                           {by: "packet", want: []string{"path-change 2-4 possible"}},
 		"per packet, ways of different length": {by: "packet", long: true, want: []string{"path-change 2-6 likely"}},
 	}
 	for name, test := range tests {

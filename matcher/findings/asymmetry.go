@@ -40,9 +40,14 @@ func (v *view) excessAt(hop uint8) perhaps {
 	return agreed(all, func(a answer) int { return excessOf(a.reply) })
 }
 
-// placed reports whether a reply's hop is how far its sender is.
+// placed reports whether a reply's hop is how far its sender is. The lowest TTL
+// that drew an answer from the target may not be, if those below were lost: a
+// router has to answer just before it, or the target to quote what was left.
 func (v *view) placed(r *path.Reply) bool {
-	return r.Kind == matcher.TimeExceeded || v.isTarget(r)
+	if r.Kind == matcher.TimeExceeded {
+		return true
+	}
+	return v.isTarget(r) && r.Hop != 0 && (v.counted[r.Hop] || len(v.at[r.Hop-1]) > 0)
 }
 
 func excessOf(r *path.Reply) int {

@@ -85,6 +85,8 @@ func (v *view) tunnel(first, last uint8) Finding {
 	}
 	top := labels(v.labelled(first)[0])
 	switch ttl := top[0].TTL; {
+	case first == last && ttl == 255:
+		f.Detail = fmt.Sprintf("Opaque tunnel: hop %d reports label %s with TTL 255, so the routers before it are hidden.", first, stackName(top))
 	case first == last && ttl >= opaqueTTL:
 		f.Detail = fmt.Sprintf("Opaque tunnel: hop %d reports label %s with TTL %d, so about %d routers before it are hidden.",
 			first, stackName(top), ttl, 255-int(ttl))
@@ -100,7 +102,7 @@ func (v *view) tunnel(first, last uint8) Finding {
 // strayLabels is explicitRule for replies whose hop is not known, since their
 // probes were not captured.
 func (v *view) strayLabels() (found []Finding) {
-	var reporting []netip.Addr
+	var from netip.Addr
 	var evidence []int
 	for i := range v.path.Probes {
 		probe := &v.path.Probes[i]
@@ -108,8 +110,7 @@ func (v *view) strayLabels() (found []Finding) {
 			continue
 		}
 		if a := (answer{probe, probe.Reply}); len(labels(a)) > 0 {
-			reporting = append(reporting, a.reply.From)
-			evidence = append(evidence, probe.Number)
+			from, evidence = a.reply.From, append(evidence, probe.Number)
 		}
 	}
 	if len(evidence) == 0 {
@@ -117,7 +118,7 @@ func (v *view) strayLabels() (found []Finding) {
 	}
 	return []Finding{{
 		Kind: MPLS, Evidence: evidence, Confidence: Likely,
-		Detail: fmt.Sprintf("Explicit tunnel: %v reports labels, at a hop that is not known.", reporting[0]),
+		Detail: fmt.Sprintf("Explicit tunnel: %v reports labels, at a hop that is not known.", from),
 	}}
 }
 

@@ -37,7 +37,8 @@ func varied(s sketch) {
 func TestRoutes(t *testing.T) {
 	x, y := router(70), router(71)
 	for name, test := range map[string]change{
-		"another router in turn":            {do: from(4, x, 2), want: []string{"path-change 3-5 likely"}},
+		"another router in turn":            {do: from(4, x, 2), want: []string{"path-change 3-5 possible"}},
+		"other routers in turn":             {do: both(from(4, x, 2), from(5, y, 2)), want: []string{"path-change 3-6 likely"}},
 		"another router from some round on": {do: from(4, x, 3), want: []string{"path-change 3-5 possible"}},
 		"other routers, many rounds": {queries: 6, do: both(from(4, x, 4, 5, 6), from(5, y, 4, 5, 6)),
 			want: []string{"path-change 3-6 likely"}},
@@ -92,6 +93,13 @@ func TestWaysBackAndTunnels(t *testing.T) {
 		"longer by one":                      {do: back(4, end, 1)},
 		"shorter":                            {do: back(5, end, -3), want: []string{"asymmetry 4-5 likely"}},
 		"longer from the first hop on":       {do: back(1, end, 2), want: []string{"asymmetry 0-1 likely"}},
+		"a target that is nearer than it seems": {do: both(back(end, end, -2), func(s sketch) {
+			s.lose(8, 1, 2, 3)
+			s.at(end, end, func(p *path.Probe) {
+				p.Reply.Kind, p.Reply.Basis, p.Reply.Quoted = matcher.UDP, path.ByLowestTTL, matcher.Quote{}
+			})
+		})},
+		"a target whose way back is shorter": {do: back(end, end, -2), want: []string{"asymmetry 9-9 likely"}},
 		"replies of a hop that differ": {do: func(s sketch) {
 			s.at(4, 4, func(p *path.Probe) { p.Reply.TTL -= uint8(3 * p.Round) })
 		}},

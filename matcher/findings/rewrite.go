@@ -57,7 +57,7 @@ func dscpRule(v *view) []Finding {
 // and is found too: it happened.
 func ecnRule(v *view) []Finding {
 	sent := v.path.Parameters.TOS & 3
-	name := func(value uint8) string { return [...]string{"Not-ECT", "ECT(1)", "ECT(0)", "CE"}[value&3] }
+	name := func(value uint8) string { return "ECN " + [...]string{"Not-ECT", "ECT(1)", "ECT(0)", "CE"}[value&3] }
 	return remarked(v, ECNRewrite, sent, name, func(tos uint8) uint8 { return tos & 3 })
 }
 

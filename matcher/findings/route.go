@@ -77,9 +77,10 @@ func (v *view) isBalanced() bool {
 // pathChangeRule finds hops at which several routers answer though all probes are
 // of one flow. If each is seen before the others and never again, at all of the
 // hops at the same time, the path changed; if they take turns, packets are
-// balanced one by one. Few probes can't tell these apart. Where flows vary it
-// is what balancers are for, and nothing is found. Nothing is said of hops that
-// differ in who refuses or is the target.
+// balanced one by one. Few probes can't tell these apart. At one hop alone it may
+// also be a single router that answers from several addresses. Where flows vary
+// it is what balancers are for, and nothing is found. Nothing is said of hops
+// that differ in who refuses or is the target.
 func pathChangeRule(v *view) (found []Finding) {
 	if !v.flow {
 		return nil
@@ -107,6 +108,10 @@ func (v *view) change(first, last uint8) Finding {
 	}
 	when, after, once := v.switched(first, last)
 	switch {
+	case !once && first == last:
+		f.Confidence = Possible
+		f.Detail = fmt.Sprintf("Balanced per packet: %d addresses take turns at hop %d, for the same flow; or they are of one router.",
+			v.widest(first, last), first)
 	case !once:
 		f.Detail = fmt.Sprintf("Balanced per packet: up to %d routers take turns at a hop, for the same flow.", v.widest(first, last))
 	case after >= 3 && when >= 3:

@@ -132,6 +132,6 @@ func zeroTTLTargetRule(v *view) []Finding {
 	}
 	return []Finding{{
 		Kind: ZeroTTL, HopFrom: v.end, HopTo: v.end, Evidence: evidence, Confidence: Likely,
-		Detail: fmt.Sprintf("A router at hop %d forwards packets with TTL 0 to the destination, which quotes that: it is a hop farther.", v.end),
+		Detail: fmt.Sprintf("The destination quotes TTL 0 at hop %d: it is a hop farther, and what is before it forwards packets with TTL 0.", v.end),
 	}}
 }

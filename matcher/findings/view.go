@@ -27,8 +27,9 @@ type view struct {
 	// the flow sends them different ways.
 	flow bool
 
-	quoted [256]perhaps // by hop: see quotedTTL
-	excess [256]perhaps // by hop: see excessAt
+	counted [256]bool    // by hop: whether the target is there by the TTL that it quotes
+	quoted  [256]perhaps // by hop: see quotedTTL
+	excess  [256]perhaps // by hop: see excessAt
 }
 
 // perhaps is a number that may not be known.
@@ -44,6 +45,7 @@ func newView(p *path.Path) *view {
 		if r := probe.Reply; r != nil && r.Hop != 0 && probe.TTL != 0 {
 			v.at[r.Hop] = append(v.at[r.Hop], answer{probe, r})
 			v.last = max(v.last, r.Hop)
+			v.counted[r.Hop] = v.counted[r.Hop] || r.Basis == path.ByQuotedTTL
 		}
 	}
 	for hop := range v.hops {
