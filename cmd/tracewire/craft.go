@@ -86,7 +86,7 @@ func (f *craftFlags) craft(ctx context.Context, set *pflag.FlagSet, args []strin
 	if f.all && f.ttl != 0 {
 		return usagef("--all and --ttl are two choices")
 	}
-	target, err := resolve(ctx, args[0])
+	target, err := resolve(ctx, args[0], f.network())
 	if err != nil {
 		return err
 	}

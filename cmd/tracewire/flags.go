@@ -18,6 +18,8 @@ import (
 // flags are what the command line says.
 type flags struct {
 	options       tracewire.Options
+	ipv4, ipv6    bool
+	family        familyFlags
 	numeric       bool
 	format        string
 	write         string
@@ -31,7 +33,8 @@ type flags struct {
 func (f *flags) register(set *pflag.FlagSet) {
 	o := &f.options
 	set.SortFlags = false
-	set.BoolP("ipv4", "4", false, "use IPv4, as is the default")
+	set.BoolVarP(&f.ipv4, "ipv4", "4", false, "use IPv4, as is the default where the host has it")
+	set.BoolVarP(&f.ipv6, "ipv6", "6", false, "use IPv6")
 	set.BoolVarP(&f.numeric, "numeric", "n", false, "don't look names up")
 	set.VarP(between(&o.FirstTTL, 1, 255, "ttl"), "first", "f", "begin with this `ttl` (default 1)")
 	set.VarP(between(&o.MaxTTL, 1, 255, "ttl"), "max-hops", "m", "end with this `ttl` (default 30)")
@@ -40,11 +43,15 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.VarP((*waitValue)(&o.Wait), "wait", "w", "wait `max[,here,near]` seconds for a reply at most, and not longer\n"+
 		"than here times the round trip of the same hop, or near times that\nof a next hop; these two give at least half a second (default 5,3,10)")
 	set.VarP((*intervalValue)(&o.Interval), "sendwait", "z", "leave this `time` between two probes: seconds, or milliseconds\nif more than 10 (default 0)")
-	set.VarP(between(&o.DstPort, 1, 65535, "port"), "port", "p", "probe this UDP `port` (default 33434)")
-	set.Var(between(&o.SrcPort, 1, 65535, "port"), "sport", "probe from this UDP `port` (default one at random)")
+	f.family.register(set)
+	set.VarP(between(&o.DstPort, 1, 65535, "port"), "port", "p", "probe this `port` (default 33434, for -U 53, for -T 80)")
+	set.Var(between(&o.SrcPort, 1, 65535, "port"), "sport", "probe from this `port` (default one at random)")
 	set.VarP((*addrValue)(&o.Source), "source", "s", "probe from this `address` of this host")
 	set.StringVarP(&o.Interface, "interface", "i", "", "leave by this `interface`")
-	set.VarP(between(&o.TOS, 0, 255, "tos"), "tos", "t", "set the type of service: DSCP and ECN (default 0)")
+	set.VarP(between(&o.FlowLabel, 0, 0xfffff, "label"), "flowlabel", "l", "set this flow `label` in IPv6 (default 0)")
+	set.VarP((*tosValue)(&o.TOS), "tos", "t", "set the type of service: a `number`, or a DSCP by its name, as EF, AF41\nor CS1 (default 0)")
+	set.Var((*ecnValue)(&o.TOS), "ecn", "set the ECN field: `ect0|ect1|ce` or 0 to 3 (default 0)")
+	set.VarP((*gatewaysValue)(&o.Gateways), "gateway", "g", "take a loose source route through these `addresses` (IPv4)")
 	set.BoolVarP(&o.DF, "dont-fragment", "F", false, "set the don't-fragment flag")
 	set.Var(between(&o.ID, 1, 65535, "id"), "id", "give the first hop's first probe this IP `ID`, and the others those\nafter it (default one at random)")
 	set.Var((*seedValue)(&o.Seed), "seed", "derive IDs, source port and cookies from this `number`: the probes of\nanother run are the same, byte for byte (default one at random)")
@@ -63,17 +70,10 @@ var refused = []struct {
 	letter, name string
 	argument     bool
 }{
-	{"6", "ipv6", false},
 	{"d", "debug", false},
-	{"g", "gateway", true},
-	{"I", "icmp", false},
-	{"T", "tcp", false},
-	{"U", "udp", false},
 	{"D", "dccp", false},
 	{"P", "protocol", true},
 	{"M", "module", true},
-	{"O", "options", true},
-	{"l", "flowlabel", true},
 	{"r", "bypass-routing", false},
 	{"A", "as-path-lookups", false},
 	{"", "fwmark", true},
@@ -114,6 +114,12 @@ func (f *flags) check() error {
 	}
 	if o.MaxTTL == 0 && o.FirstTTL > 30 {
 		return usagef("-f %d is more than the default of -m, 30: give -m too", o.FirstTTL)
+	}
+	if f.ipv4 && f.ipv6 {
+		return usagef("-4 and -6 exclude each other")
+	}
+	if err := f.family.apply(o); err != nil {
+		return err
 	}
 	if f.write == "-" {
 		return usagef("--write needs a file: standard output has the trace")
@@ -178,8 +184,8 @@ func (v *addrValue) String() string { return "" }
 
 func (v *addrValue) Set(s string) error {
 	a, err := netip.ParseAddr(s)
-	if err != nil || !a.Unmap().Is4() {
-		return fmt.Errorf("it is not an IPv4 address")
+	if err != nil {
+		return fmt.Errorf("it is not an address")
 	}
 	*v = addrValue(a.Unmap())
 	return nil

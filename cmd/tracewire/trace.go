@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -179,7 +178,7 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 		return err
 	}
 	f.options.Host = args[0]
-	target, err := resolve(ctx, args[0])
+	target, err := resolve(ctx, args[0], f.network())
 	if err != nil {
 		return err
 	}
@@ -248,33 +247,6 @@ func show(ctx context.Context, targets iter.Seq[netip.Addr], o *tracewire.Option
 }
 
 func one[T any](v T) iter.Seq[T] { return func(yield func(T) bool) { yield(v) } }
-
-// resolve finds the IPv4 address of a host.
-func resolve(ctx context.Context, host string) (netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		if a = a.Unmap(); !a.Is4() {
-			return a, usagef("%s is an IPv6 address: only IPv4 is supported yet", host)
-		}
-		return a, nil
-	}
-	if _, err := strconv.Atoi(host); err == nil || host == "" {
-		return netip.Addr{}, usagef("%q is not a host", host)
-	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
-	if err != nil {
-		if unknown, ok := errors.AsType[*net.DNSError](err); ok && unknown.IsNotFound {
-			return netip.Addr{}, usagef("unknown host %q: no IPv4 address is known for it", render.Printable(host))
-		}
-		if ctx.Err() != nil {
-			return netip.Addr{}, errEarly
-		}
-		return netip.Addr{}, usagef("no name server can be asked for %q: %w", render.Printable(host), err)
-	}
-	if len(found) == 0 {
-		return netip.Addr{}, usagef("%q has no IPv4 address", render.Printable(host))
-	}
-	return found[0].Unmap(), nil
-}
 
 func completeInterfaces(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var names []string

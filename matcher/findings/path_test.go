@@ -77,7 +77,7 @@ func labelled(from, to int, ttl uint8, e matcher.Extensions) func(sketch) {
 	e.Objects = []matcher.ExtensionObject{{Class: 1, Type: 1, Length: 8, Labels: []matcher.Label{{Label: 16001, Bottom: true, TTL: ttl}}}}
 	e.Offset = 128
 	return func(s sketch) {
-		s.at(from, to, func(p *path.Probe) { p.Reply.Extensions = e })
+		s.at(from, to, func(p *path.Probe) { p.Reply.Extensions = &e })
 	}
 }
 

@@ -92,7 +92,7 @@ func (d dice) reply(p *path.Probe) *path.Reply {
 		for range d.IntN(3) {
 			o.Labels = append(o.Labels, matcher.Label{Label: d.Uint32N(1 << 20), TTL: uint8(d.IntN(256))})
 		}
-		r.Extensions = matcher.Extensions{Objects: []matcher.ExtensionObject{o}, Offset: 128, Verified: d.often()}
+		r.Extensions = &matcher.Extensions{Objects: []matcher.ExtensionObject{o}, Offset: 128, Verified: d.often()}
 	}
 	return r
 }
