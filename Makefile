@@ -53,7 +53,7 @@ fuzz: pcap ## run every fuzz target for FUZZTIME
 		done; \
 	done
 
-bench: pcap ## run the benchmarks
+bench: pcap ## run the benchmarks: replay is measured beside tcpdump
 	$(GO) test -run '^$$' -bench . ./...
 
 install: build ## install the programs, one with the capability it needs, and the manual pages
