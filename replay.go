@@ -34,7 +34,9 @@ type ReplayOptions struct {
 //
 // Of a Recording it tells what Run told when it was made, event for event: the
 // Paths are the same. A trace whose end is missing, since the program was killed
-// or the file is cut, is Interrupted, and ends with the last frame.
+// or the file is cut, is Interrupted, and ends with the last frame. A Recording
+// whose beginning was filtered out is a capture like any other; one whose notes
+// are damaged ends with an error that wraps journal.ErrNote.
 //
 // In any other capture it finds the traces, whoever made them (see package
 // matcher/session), and tells of each when it is over. Clock.Captured is set in
@@ -158,16 +160,20 @@ func (r *replay) looksOurs(f *frame.Frame) bool {
 
 // apply repeats what a note says was done. Its errors wrap journal.ErrNote.
 func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
-	r.recorded = true
-	if n.Start != nil {
-		r.interrupt(n.Trace) // the file was put together of several
+	at := slices.IndexFunc(r.running, func(t *replayed) bool { return t.number == n.Trace })
+	switch {
+	case n.Start != nil:
+		if at >= 0 { // programs that join recordings lose the ends of their traces
+			r.interrupt(at)
+		}
+		r.recorded = true
 		t := &replayed{number: n.Trace, recorder: path.NewRecorder(n.Start.Path(), r.emit)}
 		r.running = append(r.running, t)
 		t.recorder.Start(n.Start.At.Time())
 		return nil
-	}
-	at := slices.IndexFunc(r.running, func(t *replayed) bool { return t.number == n.Trace })
-	if at < 0 {
+	case at < 0 && !r.recorded: // its beginning was filtered out: it is a capture like any other
+		return nil
+	case at < 0:
 		return fmt.Errorf("%w: trace %d has not begun", journal.ErrNote, n.Trace)
 	}
 	to := r.running[at].recorder
@@ -206,12 +212,8 @@ func (r *replay) finish(at int, end journal.End) {
 	}
 }
 
-// interrupt ends a trace of the recording that has no end, if it is running.
-func (r *replay) interrupt(number int) {
-	at := slices.IndexFunc(r.running, func(t *replayed) bool { return t.number == number })
-	if at < 0 {
-		return
-	}
+// interrupt ends a trace of the recording whose end is missing.
+func (r *replay) interrupt(at int) {
 	last := r.last
 	if started := r.running[at].recorder.Path().Started; last.Before(started) {
 		last = started
@@ -222,7 +224,7 @@ func (r *replay) interrupt(number int) {
 // end ends the capture.
 func (r *replay) end() {
 	for len(r.running) > 0 {
-		r.interrupt(r.running[0].number)
+		r.interrupt(0)
 	}
 	if r.all || !r.recorded {
 		r.finder.Close()

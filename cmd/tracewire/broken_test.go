@@ -16,7 +16,7 @@ func cuttable(t testing.TB) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
 	for name, file := range map[string]string{
-		"pcap": "x4n4th_villanova_tracert.pcap", "pcapng": "peers/pcapng-demo.pcap", "any": "peers/any-chain.pcap",
+		"pcap": "x4n4th_villanova_tracert.pcap", "pcapng": "peers/pcapng-demo.pcap",
 	} {
 		whole, err := os.ReadFile(captures + file)
 		if err != nil {
