@@ -8,7 +8,7 @@ FUZZTIME ?= 5s
 
 # Programs that tests run beside tracewire, and the packages that have them.
 PEERS = traceroute mtr-tiny scamper tcptraceroute nmap hping3 iputils-tracepath \
-        tcpdump tshark jc nftables iproute2 libcap2-bin util-linux
+        tcpdump tshark jc nftables iproute2 libcap2-bin util-linux zstd
 
 MAN = $(DESTDIR)$(PREFIX)/share/man/man1
 
