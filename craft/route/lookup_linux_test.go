@@ -19,8 +19,9 @@ func ip(n *kernelnet.Network, words string) {
 }
 
 // office is a host with an uplink (eth0), an internal link (eth1), a link
-// where it has no address (eth2) and one that is down (eth3).
-func office(t *testing.T) (uplink, internal, bare *kernelnet.Link) {
+// where it has no address (eth2), one that is down (eth3) and one that carries
+// IPv6 alone (eth4).
+func office(t *testing.T) (uplink, internal, bare, second *kernelnet.Link) {
 	t.Helper()
 	n := kernelnet.New(t)
 	r1, r2 := n.Router("r1"), n.Router("r2")
@@ -28,6 +29,7 @@ func office(t *testing.T) (uplink, internal, bare *kernelnet.Link) {
 	internal = n.Link(n.Host(), r2, "10.77.2.0/24")
 	bare = n.Link(n.Host(), r2)
 	n.Link(n.Host(), r2, "10.77.4.0/24")
+	second = n.Link(n.Host(), r2, "fd77:5::/64")
 	internal.SetMTU(1400)
 	n.Host().Address("10.55.0.1")
 	for _, words := range []string{
@@ -50,13 +52,29 @@ func office(t *testing.T) (uplink, internal, bare *kernelnet.Link) {
 		"route add unreachable 10.91.0.0/16",
 		"route add blackhole 10.92.0.0/16",
 		"route add throw 10.93.0.0/16",
+		"-6 route add fd80::/64 via fd77:1::2",
+		"-6 route add fd81::/64 via fd77:5::2",
+		"-6 route add prohibit fd90::/64",
+		"-6 route add unreachable fd91::/64",
+		"-6 route add blackhole fd92::/64",
+		"-6 route add throw fd93::/64",
+		"rule add fwmark 13 prohibit",
+		"rule add fwmark 7 lookup 100",
+		"-6 rule add fwmark 7 lookup 100",
+		"-6 route add default via fd77:5::2 table 100",
 		"rule add from 10.66.0.1 lookup 100",
 		"route add default via 10.66.0.9 table 100",
 	} {
 		ip(n, words)
 	}
-	t.Cleanup(func() { ip(n, "rule del from 10.66.0.1") })
-	return uplink, internal, bare
+	t.Cleanup(func() {
+		for _, words := range []string{
+			"rule del from 10.66.0.1", "rule del fwmark 7", "-6 rule del fwmark 7", "rule del fwmark 13",
+		} {
+			ip(n, words)
+		}
+	})
+	return uplink, internal, bare, second
 }
 
 func addr(s string) netip.Addr {
@@ -67,7 +85,7 @@ func addr(s string) netip.Addr {
 }
 
 func TestLookup(t *testing.T) {
-	uplink, internal, bare := office(t)
+	uplink, internal, bare, second := office(t)
 	via := func(l *kernelnet.Link, mtu int, source, nextHop string) route.Route {
 		return route.Route{
 			Interface: l.A.Interface, Index: l.A.Index, MTU: mtu, MAC: l.A.MAC,
@@ -125,6 +143,22 @@ func TestLookup(t *testing.T) {
 			via(internal, 1400, "10.77.2.1", "192.0.2.1")},
 		{"by an IPv6 gateway", "10.85.0.1", route.Options{},
 			via(uplink, 1500, "10.77.1.1", "fd77:1::2")},
+		{"from an address and with a mark", "10.99.0.1", route.Options{Mark: 7, Source: addr("10.77.2.1")},
+			via(internal, 1400, "10.77.2.1", "10.66.0.9")},
+		{"with a mark that a rule is about", "10.99.0.1", route.Options{Mark: 7},
+			via(internal, 1400, "10.66.0.1", "10.66.0.9")},
+		{"with a mark that none is about", "10.99.0.1", route.Options{Mark: 8},
+			via(uplink, 1500, "10.77.1.1", "10.77.1.2")},
+		{"on the link in IPv6", "fd77:1::2", route.Options{},
+			via(uplink, 1500, "fd77:1::1", "fd77:1::2")},
+		{"by an IPv6 gateway of IPv6", "fd80::1", route.Options{},
+			via(uplink, 1500, "fd77:1::1", "fd77:1::2")},
+		{"by another link in IPv6", "fd81::1", route.Options{},
+			via(second, 1500, "fd77:5::1", "fd77:5::2")},
+		{"from another interface's address in IPv6", "fd81::1", route.Options{Source: addr("fd77:1::1")},
+			via(second, 1500, "fd77:1::1", "fd77:5::2")},
+		{"with a mark in IPv6", "fd80:0:0:1::1", route.Options{Mark: 7},
+			via(second, 1500, "fd77:5::1", "fd77:5::2")},
 		{"by default, since the link's interface is down", "10.77.4.2", route.Options{},
 			via(uplink, 1500, "10.77.1.1", "10.77.1.2")},
 	}
@@ -154,14 +188,22 @@ func TestLookupRefusals(t *testing.T) {
 		{"a throw route", "10.93.0.1", route.Options{}, route.ErrNoRoute, "10.93.0.1"},
 		{"no route", "10.99.0.1", route.Options{}, route.ErrNoRoute, "10.99.0.1"},
 		{"no route for the source", "10.99.0.1", route.Options{Source: addr("10.77.1.1")}, route.ErrNoRoute, "10.99.0.1"},
-		{"loopback", "127.0.0.1", route.Options{}, route.ErrLocal, "127.0.0.1"},
-		{"the host's own address", "10.77.1.1", route.Options{}, route.ErrLocal, "10.77.1.1"},
-		{"the host's own address, by its interface", "10.77.1.1", route.Options{Interface: "eth0"}, route.ErrLocal, "10.77.1.1"},
-		{"the host's own address, by another interface", "10.77.1.1", route.Options{Interface: "eth1"}, route.ErrLocal, "10.77.1.1"},
 		{"another interface's broadcast", "10.77.1.255", route.Options{Interface: "eth1"}, route.ErrBroadcast, "10.77.1.255"},
-		{"the host's secondary address", "10.77.1.50", route.Options{}, route.ErrLocal, "10.77.1.50"},
-		{"an address of lo", "10.55.0.1", route.Options{}, route.ErrLocal, "10.55.0.1"},
 		{"unspecified", "0.0.0.0", route.Options{}, route.ErrLocal, "0.0.0.0"},
+		{"unspecified in IPv6", "::", route.Options{}, route.ErrLocal, "::"},
+		{"IPv6 multicast", "ff02::1", route.Options{Interface: "eth0"}, route.ErrBroadcast, "ff02::1"},
+		{"an IPv6 prohibit route", "fd90::1", route.Options{}, route.ErrNoRoute, "fd90::1"},
+		{"an IPv6 unreachable route", "fd91::1", route.Options{}, route.ErrNoRoute, "fd91::1"},
+		{"an IPv6 blackhole route", "fd92::1", route.Options{}, route.ErrNoRoute, "fd92::1"},
+		{"an IPv6 throw route", "fd93::1", route.Options{}, route.ErrNoRoute, "fd93::1"},
+		{"no IPv6 route", "2001:db8::1", route.Options{}, route.ErrNoRoute, "2001:db8::1"},
+		{"interface without an IPv6 address", "fd80::1", route.Options{Interface: "eth1"}, route.ErrNoAddress, "eth1"},
+		{"an IPv6 source of nobody", "fd80::1", route.Options{Source: addr("fd77:1::9")}, route.ErrSource, "fd77:1::9"},
+		{"link-local without a zone", "fe80::99", route.Options{}, route.ErrZone, "fe80::99"},
+		{"a zone that is no interface", "fe80::99%nosuch0", route.Options{}, route.ErrInterface, "nosuch0"},
+		{"a zone that is down", "fe80::99%eth3", route.Options{}, route.ErrDown, "eth3"},
+		{"a zone other than the interface", "fe80::99%eth0", route.Options{Interface: "eth4"}, route.ErrNoRoute, "eth4"},
+		{"a mark that a rule refuses", "10.77.1.2", route.Options{Mark: 13}, route.ErrNoRoute, "10.77.1.2"},
 		{"the subnet's broadcast", "10.77.1.255", route.Options{}, route.ErrBroadcast, "10.77.1.255"},
 		{"broadcast", "255.255.255.255", route.Options{Interface: "eth0"}, route.ErrBroadcast, "255.255.255.255"},
 		{"multicast", "224.0.0.1", route.Options{Interface: "eth0"}, route.ErrBroadcast, "224.0.0.1"},
@@ -174,7 +216,7 @@ func TestLookupRefusals(t *testing.T) {
 		{"not an Ethernet", "10.86.0.1", route.Options{}, route.ErrLink, "lo"},
 		{"not an Ethernet, asked for", "10.80.0.1", route.Options{Interface: "lo"}, route.ErrLink, "lo"},
 	}
-	uplink, _, _ := office(t)
+	uplink, _, _, _ := office(t)
 	uplink.A.Node.Run("ip", "route", "del", "default")
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

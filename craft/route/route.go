@@ -22,22 +22,67 @@ var (
 	ErrSource      = errors.New("not an address of this host")
 	ErrNeighbour   = errors.New("next hop does not answer")
 	ErrBroadcast   = errors.New("broadcast address")
-	ErrLocal       = errors.New("address of this host")
-	ErrLink        = errors.New("not an Ethernet interface")
+	ErrLocal       = errors.New("unspecified address, of this host") // 0.0.0.0 and ::
+	ErrZone        = errors.New("a link-local address needs its link's name, as in fe80::1%eth0")
+	ErrLink        = errors.New("no link to other hosts, or not a kind that is supported")
 )
 
 // Options narrow the choice of a route. The zero Options leave it to the kernel.
 type Options struct {
-	Source    netip.Addr // an address of this host
-	Interface string     // the interface to leave by
+	Source netip.Addr // an address of this host
+
+	// Interface is the interface to leave by. It may be a port of a bridge,
+	// bond or team: then the route is the bridge's, and frames cross that port
+	// whatever the bridge would have chosen.
+	Interface string
+
+	// Mark is what the kernel's rules may look at: ip rule's fwmark. 0 is none.
+	Mark uint32
 }
 
-// Route is how packets to a destination leave this host.
+// Kind is what packets go to the next hop in.
+type Kind uint8
+
+const (
+	// Ethernet: in frames from Route.MAC to the next hop's.
+	Ethernet Kind = iota
+	// Raw: in nothing. The interface (tun, WireGuard, PPP, a tunnel) has no
+	// link-layer addresses, and no neighbours to tell apart.
+	Raw
+	// Local: in nothing, through lo; the destination is this host itself.
+	Local
+)
+
+// Route is how packets to a destination leave this host. Its addresses have no
+// zones, as packets have none; see Scoped.
 type Route struct {
+	Kind      Kind
 	Interface string
-	Index     int // of the interface
-	MTU       int // of the interface: the longest IP packet, in bytes
-	MAC       net.HardwareAddr
+	Index     int              // of the interface
+	Port      string           // of Interface, a bridge, to use alone; else empty
+	MTU       int              // of the interface, or its port: the longest IP packet, in bytes
+	MAC       net.HardwareAddr // of the interface; nil unless Kind is Ethernet
 	Source    netip.Addr
-	NextHop   netip.Addr // the gateway, or the destination itself if it is on the link
+
+	// NextHop is the gateway, or the destination itself if it is on the link.
+	// On a Raw link, whatever comes out at its other end, it is the gateway
+	// that the route names, if it does; to this host itself there is none.
+	NextHop netip.Addr
+}
+
+// Device is the name of the interface that frames cross: Port, or Interface.
+func (r Route) Device() string {
+	if r.Port != "" {
+		return r.Port
+	}
+	return r.Interface
+}
+
+// Scoped is a with the interface's name for its zone, where sockets ask for one:
+// if a is an IPv6 link-local address.
+func Scoped(a netip.Addr, interfaceName string) netip.Addr {
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		return a.WithZone(interfaceName)
+	}
+	return a
 }

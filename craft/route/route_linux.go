@@ -2,296 +2,285 @@ package route
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// Lookup asks the kernel for the route to dst, which must be a unicast IPv4
-// address.
+// Lookup asks the kernel for the route to dst, a unicast address of either
+// family. An IPv6 link-local address has the name or index of its interface for
+// its zone, or o says the interface.
 func Lookup(dst netip.Addr, o Options) (Route, error) {
-	link, err := chosenLink(o)
-	if err != nil {
+	l := lookup{dst: dst.Unmap().WithZone(""), options: o}
+	if err := l.choose(dst.Zone()); err != nil {
 		return Route{}, err
 	}
-	if err := checkSource(dst, o, link); err != nil {
+	if err := l.checkSource(); err != nil {
 		return Route{}, err
 	}
-	found, err := netlink.RouteGetWithOptions(dst.AsSlice(), request(o))
+	found, err := netlink.RouteGetWithOptions(l.dst.AsSlice(), l.request())
 	if err != nil {
-		return Route{}, lookupError(dst, o, err)
+		return Route{}, l.refusal(err)
 	}
 	if len(found) == 0 {
 		return Route{}, fmt.Errorf("route: %v: %w", dst, ErrNoRoute)
 	}
-	if err := checkDestination(dst, o, found[0].Type); err != nil {
+	local, err := l.isLocal(found[0].Type)
+	if err != nil {
 		return Route{}, err
 	}
-	if link == nil || link.Attrs().Index != found[0].LinkIndex {
-		if link, err = netlink.LinkByIndex(found[0].LinkIndex); err != nil {
-			return Route{}, fmt.Errorf("route: %v: interface %d: %w", dst, found[0].LinkIndex, err)
-		}
+	if local {
+		return l.local(&found[0])
 	}
-	return describe(dst, o, &found[0], link)
+	return l.remote(&found[0])
 }
 
-// chosenLink is the interface that o names, or nil.
-func chosenLink(o Options) (netlink.Link, error) {
-	if o.Interface == "" {
-		return nil, nil
+// lookup is one call of Lookup.
+type lookup struct {
+	dst     netip.Addr
+	options Options
+	link    netlink.Link // the interface asked for, or the bridge that it is a port of; or nil
+	port    netlink.Link // the interface asked for, if it is a port
+}
+
+// choose finds the interface that the options or the zone of dst name, if they
+// do.
+func (l *lookup) choose(zone string) error {
+	name := l.options.Interface
+	switch {
+	case l.dst.IsUnspecified() || !l.dst.IsValid():
+		return fmt.Errorf("route: %v: %w", l.dst, ErrLocal)
+	case zone == "" && name == "":
+		if l.dst.Is6() && l.dst.IsLinkLocalUnicast() {
+			return fmt.Errorf("route: %v: %w", l.dst, ErrZone)
+		}
+		return nil
 	}
-	link, err := netlink.LinkByName(o.Interface)
+	link, err := linkByName(cmp.Or(name, zone))
 	if err != nil {
-		return nil, fmt.Errorf("route: %s: %w", o.Interface, ErrInterface)
+		return err
 	}
+	if err := l.chooseLink(link); err != nil || zone == "" {
+		return err
+	}
+	for _, link := range []netlink.Link{l.link, l.port} {
+		if link != nil && (zone == link.Attrs().Name || zone == strconv.Itoa(link.Attrs().Index)) {
+			return nil
+		}
+	}
+	return fmt.Errorf("route: %v%%%s through %s: %w", l.dst, zone, name, ErrNoRoute)
+}
+
+// linkByName is the interface of that name or, as zones may have it, index.
+func linkByName(name string) (netlink.Link, error) {
+	if link, err := netlink.LinkByName(name); err == nil {
+		return link, nil
+	}
+	if index, err := strconv.Atoi(name); err == nil {
+		if link, err := netlink.LinkByIndex(index); err == nil {
+			return link, nil
+		}
+	}
+	return nil, fmt.Errorf("route: %s: %w", name, ErrInterface)
+}
+
+// chooseLink makes link the interface asked for.
+func (l *lookup) chooseLink(link netlink.Link) error {
 	if link.Attrs().Flags&net.FlagUp == 0 {
-		return nil, fmt.Errorf("route: %s: %w", o.Interface, ErrDown)
+		return fmt.Errorf("route: %s: %w", link.Attrs().Name, ErrDown)
 	}
-	return link, nil
+	l.link = link
+	if master := masterOf(link); master != nil {
+		l.link, l.port = master, link
+	}
+	return nil
+}
+
+// masterOf is what has the addresses and routes in the place of its port link,
+// or nil.
+func masterOf(link netlink.Link) netlink.Link {
+	if link.Attrs().MasterIndex == 0 {
+		return nil
+	}
+	master, err := netlink.LinkByIndex(link.Attrs().MasterIndex)
+	if err == nil && slices.Contains([]string{"bridge", "bond", "team"}, master.Type()) {
+		return master
+	}
+	return nil
 }
 
 // checkSource refuses what the kernel would let pass: a source that is not an
 // address of this host, or one borrowed from another interface than the chosen.
-func checkSource(dst netip.Addr, o Options, link netlink.Link) error {
-	if !o.Source.IsValid() && link == nil {
+func (l *lookup) checkSource() error {
+	source := l.options.Source.WithZone("")
+	if !source.IsValid() && l.link == nil {
 		return nil
 	}
-	of := link
-	if o.Source.IsValid() {
+	of := l.link
+	if source.IsValid() {
 		of = nil // any interface
 	}
-	family := netlink.FAMILY_V4
-	if dst.Is6() {
-		family = netlink.FAMILY_V6
-	}
-	list, err := netlink.AddrList(of, family)
+	list, err := netlink.AddrList(of, familyOf(l.dst))
 	if err != nil {
 		return fmt.Errorf("route: addresses: %w", err)
 	}
-	if !o.Source.IsValid() {
+	if !source.IsValid() {
 		if len(list) == 0 {
-			return fmt.Errorf("route: %s: %w of the family of %v", o.Interface, ErrNoAddress, dst)
+			return l.noAddress(l.link.Attrs().Name)
 		}
 		return nil
 	}
 	for _, a := range list {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok && ip.Unmap() == o.Source {
+		if addrOf(a.IP) == source {
 			return nil
 		}
 	}
-	return fmt.Errorf("route: source %v: %w", o.Source, ErrSource)
+	return fmt.Errorf("route: source %v: %w", source, ErrSource)
 }
 
-// checkDestination refuses what is not for one other host. Asked for an
-// interface, the kernel doesn't look whether dst is special on another.
-func checkDestination(dst netip.Addr, o Options, kind int) error {
-	if o.Interface != "" && kind == unix.RTN_UNICAST {
-		if found, err := netlink.RouteGet(dst.AsSlice()); err == nil && len(found) > 0 {
+func (l *lookup) noAddress(name string) error {
+	return fmt.Errorf("route: %s: %w of the family of %v", name, ErrNoAddress, l.dst)
+}
+
+// isLocal tells whether dst is this host itself, and refuses what is not one
+// host. Asked for an interface, the kernel doesn't look whether dst is special
+// on another.
+func (l *lookup) isLocal(kind int) (bool, error) {
+	if l.link != nil && kind == unix.RTN_UNICAST && !l.dst.IsLinkLocalUnicast() {
+		if found, err := netlink.RouteGet(l.dst.AsSlice()); err == nil && len(found) > 0 {
 			kind = found[0].Type
 		}
 	}
 	switch kind {
-	case unix.RTN_LOCAL:
-		return fmt.Errorf("route: %v: %w", dst, ErrLocal)
+	case unix.RTN_LOCAL, unix.RTN_ANYCAST:
+		return true, nil
 	case unix.RTN_BROADCAST, unix.RTN_MULTICAST:
-		return fmt.Errorf("route: %v: %w", dst, ErrBroadcast)
+		return false, fmt.Errorf("route: %v: %w", l.dst, ErrBroadcast)
 	}
-	return nil
+	return false, nil
 }
 
-func request(o Options) *netlink.RouteGetOptions {
-	r := &netlink.RouteGetOptions{Oif: o.Interface}
-	if o.Source.IsValid() {
-		r.SrcAddr = o.Source.AsSlice()
+func (l *lookup) request() *netlink.RouteGetOptions {
+	r := &netlink.RouteGetOptions{Mark: l.options.Mark}
+	if l.link != nil {
+		r.OifIndex = l.link.Attrs().Index
+	}
+	if l.options.Source.IsValid() {
+		r.SrcAddr = l.options.Source.AsSlice()
 	}
 	return r
 }
 
-// lookupError says what the kernel's refusal of a look-up means.
-func lookupError(dst netip.Addr, o Options, err error) error {
+// refusal says what the kernel's refusal of a look-up means.
+func (l *lookup) refusal(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH),
 		errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EINVAL):
 		// Also what a route of type unreachable, prohibit or blackhole says.
-		if o.Interface != "" {
-			return fmt.Errorf("route: %v through %s: %w", dst, o.Interface, ErrNoRoute)
+		if l.link != nil {
+			return fmt.Errorf("route: %v through %s: %w", l.dst, l.link.Attrs().Name, ErrNoRoute)
 		}
-		return fmt.Errorf("route: %v: %w", dst, ErrNoRoute)
+		return fmt.Errorf("route: %v: %w", l.dst, ErrNoRoute)
 	}
-	return fmt.Errorf("route: %v: %w", dst, err)
+	return fmt.Errorf("route: %v: %w", l.dst, err)
 }
 
-// describe makes a Route of what the kernel answered.
-func describe(dst netip.Addr, o Options, found *netlink.Route, link netlink.Link) (Route, error) {
-	attrs := link.Attrs()
-	r := Route{
-		Interface: attrs.Name, Index: attrs.Index, MTU: attrs.MTU, MAC: attrs.HardwareAddr,
-		Source: o.Source, NextHop: dst,
+// local is the route to this host itself, whichever interface has the address.
+func (l *lookup) local(found *netlink.Route) (Route, error) {
+	lo, err := netlink.LinkByIndex(loopback)
+	if err != nil {
+		return Route{}, fmt.Errorf("route: %v: interface %d: %w", l.dst, loopback, err)
 	}
-	if gateway, ok := netip.AddrFromSlice(found.Gw); ok {
-		r.NextHop = gateway.Unmap()
-	} else if via, ok := found.Via.(*netlink.Via); ok {
-		if gateway, ok := netip.AddrFromSlice(via.Addr); ok {
-			r.NextHop = gateway
-		}
+	if lo.Attrs().Flags&net.FlagUp == 0 {
+		return Route{}, fmt.Errorf("route: %s: %w", lo.Attrs().Name, ErrDown)
 	}
+	r := Route{Kind: Local, Interface: lo.Attrs().Name, Index: loopback, MTU: mtuOf(lo), Source: l.source(found)}
 	if !r.Source.IsValid() {
-		source, ok := netip.AddrFromSlice(found.Src)
-		if !ok || source.IsUnspecified() || source.IsLoopback() {
-			return Route{}, fmt.Errorf("route: %s: %w of the family of %v", r.Interface, ErrNoAddress, dst)
-		}
-		r.Source = source.Unmap()
-	}
-	if attrs.EncapType != "ether" || len(r.MAC) != 6 {
-		return Route{}, fmt.Errorf("route: %s (%s): %w", r.Interface, attrs.EncapType, ErrLink)
+		r.Source = l.dst
 	}
 	return r, nil
 }
 
-// usable are the states of a neighbour in which the kernel sends to it.
-const usable = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY |
-	netlink.NUD_PROBE | netlink.NUD_PERMANENT | netlink.NUD_NOARP
-
-// resolveTimeout is longer than the kernel goes on asking: three times, a
-// second apart by default.
-const resolveTimeout = 3500 * time.Millisecond
-
-// lookInterval is how often the table is looked at when the kernel tells of no
-// change: it stops telling when there is more to tell than it keeps.
-const lookInterval = 50 * time.Millisecond
-
-// Neighbour returns the hardware address of the next hop. If the kernel does
-// not know it, it is made to ask; ErrNeighbour says that nobody answered.
-func (r Route) Neighbour(ctx context.Context) (net.HardwareAddr, error) {
-	if mac, _ := r.neighbour(); mac != nil {
-		return mac, nil
-	}
-	asking, cancel := context.WithTimeout(ctx, resolveTimeout)
-	updates := make(chan netlink.NeighUpdate, 16)
-	if err := netlink.NeighSubscribe(updates, asking.Done()); err != nil {
-		cancel()
-		return nil, fmt.Errorf("route: neighbours: %w", err)
-	}
-	// The goroutine that sends the updates ends after the last is received.
-	defer func() {
-		cancel()
-		for range updates {
+// remote makes a Route of what the kernel answered.
+func (l *lookup) remote(found *netlink.Route) (Route, error) {
+	link := l.link
+	if link == nil || link.Attrs().Index != found.LinkIndex {
+		var err error
+		if link, err = netlink.LinkByIndex(found.LinkIndex); err != nil {
+			return Route{}, fmt.Errorf("route: %v: interface %d: %w", l.dst, found.LinkIndex, err)
 		}
-	}()
-	if err := r.nudge(); err != nil {
-		return nil, err
 	}
-	mac, err := r.await(asking, updates)
-	if ended := context.Cause(ctx); err != nil && ended != nil {
-		err = ended // the caller's patience, not ours
+	r := Route{Interface: link.Attrs().Name, Index: link.Attrs().Index, MTU: mtuOf(link), Source: l.source(found)}
+	if !r.Source.IsValid() || r.Source.IsLoopback() {
+		return Route{}, l.noAddress(r.Interface)
 	}
-	return mac, err
+	if l.port != nil {
+		r.Port, r.MTU = l.port.Attrs().Name, min(r.MTU, mtuOf(l.port))
+	}
+	r.NextHop = gatewayOf(found)
+	switch kind := link.Attrs().EncapType; {
+	case kind == "ether" && len(link.Attrs().HardwareAddr) == 6:
+		r.MAC = link.Attrs().HardwareAddr
+		if !r.NextHop.IsValid() {
+			r.NextHop = l.dst
+		}
+	case slices.Contains(rawLinks, kind):
+		r.Kind = Raw
+	default:
+		return Route{}, fmt.Errorf("route: %s (%s): %w", r.Interface, kind, ErrLink)
+	}
+	return r, nil
 }
 
-// await returns what the kernel has learnt about the next hop, once it is there.
-func (r Route) await(asking context.Context, updates <-chan netlink.NeighUpdate) (net.HardwareAddr, error) {
-	look := time.NewTicker(lookInterval)
-	defer look.Stop()
-	for {
-		// The answer may have come before the first update.
-		switch mac, failed := r.neighbour(); {
-		case mac != nil:
-			return mac, nil
-		case failed:
-			return nil, r.neighbourError()
-		}
-		if err := r.check(); err != nil {
-			return nil, err
-		}
-		for changed := false; !changed; {
-			select {
-			case u, ok := <-updates:
-				if !ok {
-					updates = nil
-				}
-				changed = ok && u.LinkIndex == r.Index && r.NextHop == addrOf(u.IP)
-			case <-look.C:
-				changed = true
-			case <-asking.Done():
-				return nil, r.neighbourError()
-			}
-		}
+// rawLinks are the kinds of interfaces whose frames are IP packets, as ip link
+// calls them.
+var rawLinks = []string{"none", "ppp", "rawip", "ipip", "sit", "gre", "tunnel6", "gre6"}
+
+// loopback is the index of lo in every namespace.
+const loopback = 1
+
+// source is the address that packets come from; none if there is none.
+func (l *lookup) source(found *netlink.Route) netip.Addr {
+	if l.options.Source.IsValid() {
+		return l.options.Source.WithZone("")
 	}
+	if a := addrOf(found.Src); a.IsValid() && !a.IsUnspecified() {
+		return a
+	}
+	return netip.Addr{}
 }
 
-// check looks whether the interface is still there and up.
-func (r Route) check() error {
-	link, err := netlink.LinkByIndex(r.Index)
-	switch {
-	case err != nil:
-		return fmt.Errorf("route: %s: %w", r.Interface, ErrInterface)
-	case link.Attrs().Flags&net.FlagUp == 0:
-		return fmt.Errorf("route: %s: %w", r.Interface, ErrDown)
+// gatewayOf is the route's gateway, of either family; none if there is none.
+func gatewayOf(found *netlink.Route) netip.Addr {
+	if gateway := addrOf(found.Gw); gateway.IsValid() {
+		return gateway
 	}
-	return nil
+	if via, ok := found.Via.(*netlink.Via); ok {
+		return addrOf(via.Addr)
+	}
+	return netip.Addr{}
+}
+
+// mtuOf is the MTU of the interface, as far as IP packets can be as long: that
+// of lo is longer.
+func mtuOf(link netlink.Link) int { return min(link.Attrs().MTU, math.MaxUint16) }
+
+func familyOf(a netip.Addr) int {
+	if a.Is4() {
+		return netlink.FAMILY_V4
+	}
+	return netlink.FAMILY_V6
 }
 
 func addrOf(ip net.IP) netip.Addr {
 	a, _ := netip.AddrFromSlice(ip)
 	return a.Unmap()
-}
-
-func (r Route) neighbourError() error {
-	return fmt.Errorf("route: %v on %s: %w", r.NextHop, r.Interface, ErrNeighbour)
-}
-
-// neighbour looks the next hop up in the kernel's table. failed says that the
-// kernel has asked for it in vain.
-func (r Route) neighbour() (mac net.HardwareAddr, failed bool) {
-	family := netlink.FAMILY_V4
-	if r.NextHop.Is6() {
-		family = netlink.FAMILY_V6
-	}
-	list, err := netlink.NeighList(r.Index, family)
-	if err != nil {
-		return nil, false
-	}
-	for _, n := range list {
-		if addrOf(n.IP) != r.NextHop {
-			continue
-		}
-		if n.State&usable != 0 && len(n.HardwareAddr) == 6 {
-			return n.HardwareAddr, false
-		}
-		return nil, n.State&netlink.NUD_FAILED != 0
-	}
-	return nil, false
-}
-
-// nudge makes the kernel ask for the next hop's hardware address, by sending
-// it a datagram: to the discard port (RFC 863), from an ordinary socket. Not
-// by a gateway, where a route says that the next hop is behind one.
-func (r Route) nudge() error {
-	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		e := c.Control(func(fd uintptr) {
-			err = errors.Join(unix.BindToDevice(int(fd), r.Interface),
-				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DONTROUTE, 1))
-		})
-		return cmp.Or(e, err)
-	}}
-	conn, err := d.Dial("udp", netip.AddrPortFrom(r.NextHop, 9).String())
-	if err == nil {
-		_, err = conn.Write([]byte{0})
-		conn.Close()
-	}
-	if err == nil {
-		return nil
-	}
-	if lost := r.check(); lost != nil {
-		return lost
-	}
-	return fmt.Errorf("route: %v on %s: %w", r.NextHop, r.Interface, err)
 }
