@@ -27,7 +27,8 @@
 //
 // Where the system forbids user namespaces, or a program is missing, such
 // tests skip and say what to do; with TRACEWIRE_REQUIRE_LABS=1 in the
-// environment they fail instead.
+// environment they fail instead. Where the kernel was built without a kind of
+// interface, nothing can be done, and they skip in either case.
 //
 // The package works on Linux only; elsewhere it is empty.
 package kernelnet

@@ -114,10 +114,15 @@ func (e *End) number(prefix netip.Prefix) {
 }
 
 // up tells whether the kernel would send on the interface. A veth end with
-// carrier still drops what it is given until it is in this state.
+// carrier still drops what it is given until it is in this state. Tunnels never
+// say that they are.
 func (e *End) up() (bool, error) {
 	link, err := e.Node.kernel.LinkByIndex(e.Index)
-	return err == nil && link.Attrs().OperState == netlink.OperUp, err
+	if err != nil {
+		return false, err
+	}
+	state := link.Attrs().OperState
+	return state == netlink.OperUp || state == netlink.OperUnknown && len(e.MAC) == 0, nil
 }
 
 func (e *End) link() netlink.Link {

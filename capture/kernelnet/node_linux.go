@@ -77,8 +77,13 @@ func (n *Node) answersIPv6(link netlink.Link) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// Without a link-local address of its own a link cannot ask for neighbours.
-	linkLocal := link == netlink.Link(loopback)
+	// Without a link-local address of its own a link cannot ask for neighbours,
+	// if it has any: lo and tunnels have not.
+	device, err := n.kernel.LinkByIndex(link.Attrs().Index)
+	if err != nil {
+		return false, err
+	}
+	linkLocal := link == netlink.Link(loopback) || device.Attrs().RawFlags&unix.IFF_NOARP != 0
 	for _, a := range addresses {
 		linkLocal = linkLocal || a.IP.IsLinkLocalUnicast()
 		if !slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Dst.IP.Equal(a.IP) }) {
