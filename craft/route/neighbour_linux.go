@@ -137,7 +137,7 @@ func (r Route) nudge() error {
 		})
 		return cmp.Or(e, err)
 	}}
-	conn, err := d.Dial("udp", netip.AddrPortFrom(Scoped(r.NextHop, r.Interface), 9).String())
+	conn, err := d.Dial("udp", netip.AddrPortFrom(r.Scoped(r.NextHop), 9).String())
 	if err == nil {
 		_, err = conn.Write([]byte{0})
 		conn.Close()

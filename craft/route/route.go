@@ -63,6 +63,7 @@ type Route struct {
 	MTU       int              // of the interface, or its port: the longest IP packet, in bytes
 	MAC       net.HardwareAddr // of the interface; nil unless Kind is Ethernet
 	Source    netip.Addr
+	Zone      string // of those of the addresses that are IPv6 link-local: an interface's index
 
 	// NextHop is the gateway, or the destination itself if it is on the link.
 	// On a Raw link, whatever comes out at its other end, it is the gateway
@@ -78,11 +79,14 @@ func (r Route) Device() string {
 	return r.Interface
 }
 
-// Scoped is a with the interface's name for its zone, where sockets ask for one:
-// if a is an IPv6 link-local address.
-func Scoped(a netip.Addr, interfaceName string) netip.Addr {
-	if a.Is6() && a.IsLinkLocalUnicast() {
-		return a.WithZone(interfaceName)
+// Scoped is a, with Zone if it is an IPv6 link-local address, as sockets want
+// it. The zone is no name, since that may be another interface's in another
+// network namespace, and package net remembers names for a minute.
+func (r Route) Scoped(a netip.Addr) netip.Addr {
+	if isLinkLocal6(a) {
+		return a.WithZone(r.Zone)
 	}
 	return a
 }
+
+func isLinkLocal6(a netip.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }

@@ -59,7 +59,7 @@ func (l *lookup) choose(zone string) error {
 	case l.dst.IsUnspecified() || !l.dst.IsValid():
 		return fmt.Errorf("route: %v: %w", l.dst, ErrLocal)
 	case zone == "" && name == "":
-		if l.dst.Is6() && l.dst.IsLinkLocalUnicast() {
+		if isLinkLocal6(l.dst) {
 			return fmt.Errorf("route: %v: %w", l.dst, ErrZone)
 		}
 		return nil
@@ -154,7 +154,7 @@ func (l *lookup) noAddress(name string) error {
 // host. Asked for an interface, the kernel doesn't look whether dst is special
 // on another.
 func (l *lookup) isLocal(kind int) (bool, error) {
-	if l.link != nil && kind == unix.RTN_UNICAST && !l.dst.IsLinkLocalUnicast() {
+	if l.link != nil && kind == unix.RTN_UNICAST && !isLinkLocal6(l.dst) {
 		if found, err := netlink.RouteGet(l.dst.AsSlice()); err == nil && len(found) > 0 {
 			kind = found[0].Type
 		}
@@ -206,7 +206,19 @@ func (l *lookup) local(found *netlink.Route) (Route, error) {
 	if !r.Source.IsValid() {
 		r.Source = l.dst
 	}
+	if l.link != nil { // nothing is link-local on lo
+		lo = l.link
+	}
+	r.Zone = l.zone(&r, lo)
 	return r, nil
+}
+
+// zone is the route's Zone, if there is something link-local about it.
+func (l *lookup) zone(r *Route, link netlink.Link) string {
+	if isLinkLocal6(l.dst) || isLinkLocal6(r.Source) || isLinkLocal6(r.NextHop) {
+		return strconv.Itoa(link.Attrs().Index)
+	}
+	return ""
 }
 
 // remote makes a Route of what the kernel answered.
@@ -237,6 +249,7 @@ func (l *lookup) remote(found *netlink.Route) (Route, error) {
 	default:
 		return Route{}, fmt.Errorf("route: %s (%s): %w", r.Interface, kind, ErrLink)
 	}
+	r.Zone = l.zone(&r, link)
 	return r, nil
 }
 
