@@ -2,6 +2,7 @@ package capture
 
 import (
 	"errors"
+	"net"
 	"time"
 )
 
@@ -26,9 +27,14 @@ var (
 type LiveOptions struct {
 	Interface string
 
+	// MAC is the address that this host's frames come from, where it is not
+	// the interface's own: on a port of a bridge it is the bridge's.
+	MAC net.HardwareAddr
+
 	// Filter is a filter of libpcap's (pcap-filter(7)), written for frames
 	// without VLAN tags; frames that are tagged and would match without their
-	// tags are captured too. Empty means everything.
+	// tags are captured too. It must not say vlan or ether, which not every
+	// link has. Empty means everything. See FilterICMP.
 	Filter string
 
 	// SnapLen is how many bytes of a frame are kept; 0 means 2048.
@@ -37,6 +43,11 @@ type LiveOptions struct {
 	// Buffer is the size of the kernel's ring in bytes; 0 means 4 MiB.
 	Buffer int
 }
+
+// FilterICMP is a Filter for the ICMP messages of both families. libpcap's icmp6
+// looks no further than at the first header that follows IPv6's (RFC 8200,
+// section 4), so whatever begins with one that something may hide behind passes.
+const FilterICMP = "icmp or icmp6 or (ip6 and (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 60))"
 
 // Stats are the counts of a capture, as its kernel side keeps them.
 type Stats struct {

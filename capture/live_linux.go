@@ -11,6 +11,8 @@ import (
 	"io"
 	"iter"
 	"net"
+	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ import (
 	"github.com/google/gopacket/pcap"
 
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/netns"
 )
 
 // Live captures and injects frames on an interface: a Source and an Injector.
@@ -30,19 +33,27 @@ import (
 // itself: one captures, ours among everybody's, and one sends. All stamps are
 // the kernel's, in nanoseconds.
 //
-// Read errors end the sequence of Frames with ErrDown, ErrGone or what libpcap
-// says. Its methods may be called by any goroutine.
+// On an Ethernet, Inject takes complete frames. On lo and on links without
+// link-layer addresses (tun, WireGuard, PPP, tunnels) it takes IP packets: on
+// lo the kernel delivers those for this host and drops frames.
+//
+// A Live belongs to the network namespace that the caller of OpenLive is in, and
+// may be used from any other. Read errors end the sequence of Frames with
+// ErrDown, ErrGone or what libpcap says. Its methods may be called by any
+// goroutine.
 type Live struct {
 	name    string
 	index   int
-	mac     net.HardwareAddr // nil on lo, where every frame is both in and out
+	mac     net.HardwareAddr   // nil where frames have none, or nobody's, as on lo
+	own     map[netip.Addr]int // of a link without link-layer addresses: this host's; see ownAddresses
 	link    frame.LinkType
 	ranged  atomic.Bool
 	closing atomic.Bool
 
 	receive handle
-	send    handle
-	data    []byte // of the frame that Frames has yielded last
+	send    sender
+	control *os.File // a socket, to look at the interface by
+	data    []byte   // of the frame that Frames has yielded last
 }
 
 // handle is a libpcap handle that may be closed at any time: a call on a
@@ -85,10 +96,7 @@ func OpenLive(o LiveOptions) (*Live, error) {
 		return nil, fmt.Errorf("capture: %s: %w", o.Interface, ErrDown)
 	}
 	l := &Live{name: o.Interface, index: device.Index, data: []byte{}}
-	if device.Flags&net.FlagLoopback == 0 {
-		l.mac = device.HardwareAddr
-	}
-	if err := l.open(o); err != nil {
+	if err := l.open(device, o); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("capture: %s: %w", o.Interface, err)
 	}
@@ -96,26 +104,52 @@ func OpenLive(o LiveOptions) (*Live, error) {
 }
 
 // open opens both handles at the same time: each takes milliseconds.
-func (l *Live) open(o LiveOptions) error {
+func (l *Live) open(device *net.Interface, o LiveOptions) (err error) {
+	if l.control, err = openControl(); err != nil {
+		return err
+	}
+	if err := l.learn(device, o); err != nil {
+		return err
+	}
+	openSender, err := netns.Inherit(func() (err error) {
+		l.send, err = newSender(device, l.own)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	var wait sync.WaitGroup
 	var sendErr error
-	wait.Go(func() {
-		// It receives nothing, in the smallest ring there is.
-		l.send.pcap, sendErr = activate(o.Interface, 64, 1<<16)
-		if sendErr == nil {
-			sendErr = l.send.pcap.SetBPFFilter("less 1")
-		}
-	})
-	var err error
-	l.receive.pcap, err = activate(o.Interface, cmp.Or(o.SnapLen, defaultSnapLen), cmp.Or(o.Buffer, defaultBuffer))
-	if err == nil {
-		l.link = linkType(l.receive.pcap)
-		if err = l.receive.pcap.SetBPFFilter(filterFor(l.link, o.Filter)); err != nil {
-			err = fmt.Errorf("filter %q: %w", o.Filter, err)
-		}
-	}
+	wait.Go(func() { sendErr = openSender() })
+	err = l.openReceive(o)
 	wait.Wait()
 	return cmp.Or(err, sendErr)
+}
+
+// learn notes what the directions of frames are told by.
+func (l *Live) learn(device *net.Interface, o LiveOptions) (err error) {
+	switch kindOf(device) {
+	case ethernetLink:
+		l.mac = device.HardwareAddr
+		if len(o.MAC) > 0 {
+			l.mac = o.MAC
+		}
+	case rawLink, loopbackLink:
+		l.own, err = ownAddresses()
+	}
+	return err
+}
+
+func (l *Live) openReceive(o LiveOptions) (err error) {
+	l.receive.pcap, err = activate(o.Interface, cmp.Or(o.SnapLen, defaultSnapLen), cmp.Or(o.Buffer, defaultBuffer))
+	if err != nil {
+		return err
+	}
+	l.link = linkType(l.receive.pcap)
+	if err := l.receive.pcap.SetBPFFilter(filterFor(l.link, o.Filter)); err != nil {
+		return fmt.Errorf("filter %q: %w", o.Filter, err)
+	}
+	return nil
 }
 
 // activate opens one handle.
@@ -232,21 +266,44 @@ func (l *Live) read() (f frame.Frame, err error) {
 // frame copies data, which Close frees while the frame may still be in use.
 func (l *Live) frame(data []byte, info gopacket.CaptureInfo) frame.Frame {
 	l.data = append(l.data[:0], data...)
-	return frame.Frame{
+	f := frame.Frame{
 		Time: info.Timestamp.UTC(), Read: time.Now().UTC().Round(0),
-		Data: slices.Clip(l.data), Length: info.Length, Link: l.link, Direction: l.direction(data),
+		Data: slices.Clip(l.data), Length: info.Length, Link: l.link,
 	}
+	f.Direction = l.direction(&f)
+	return f
 }
 
-// direction tells by the source address of an Ethernet frame.
-func (l *Live) direction(data []byte) frame.Direction {
-	if l.link != frame.Ethernet || len(l.mac) != 6 || len(data) < 12 {
+// direction tells by the source address of an Ethernet frame or, on a link
+// without such, by which end of the packet is this host. On lo every frame goes
+// both ways.
+func (l *Live) direction(f *frame.Frame) frame.Direction {
+	switch {
+	case l.index == loopbackIndex:
 		return frame.Unknown
-	}
-	if bytes.Equal(data[6:12], l.mac) {
+	case l.own != nil:
+		return l.packetDirection(f)
+	case l.link != frame.Ethernet || len(l.mac) != 6 || len(f.Data) < 12:
+		return frame.Unknown
+	case bytes.Equal(f.Data[6:12], l.mac):
 		return frame.Out
 	}
 	return frame.In
+}
+
+func (l *Live) packetDirection(f *frame.Frame) frame.Direction {
+	packet, err := frame.Decode(f)
+	if err != nil || packet.Direction != frame.Unknown {
+		return packet.Direction
+	}
+	src, dst := endsOf(packet.IP)
+	if _, sent := l.own[src]; sent {
+		return frame.Out
+	}
+	if _, received := l.own[dst]; received {
+		return frame.In
+	}
+	return frame.Unknown // forwarded
 }
 
 // readError says why a read failed: gopacket only says that it did.
@@ -260,14 +317,15 @@ func (l *Live) readError(h *pcap.Handle) error {
 // check looks whether the interface is there and up, whatever it is called by
 // now. No news is good news.
 func (l *Live) check() error {
-	device, err := net.InterfaceByIndex(l.index)
-	switch {
-	case gone(err):
-		return ErrGone
-	case err == nil && device.Flags&net.FlagUp == 0:
-		return ErrDown
+	raw, err := l.control.SyscallConn()
+	if err != nil {
+		return nil
 	}
-	return nil
+	var found error
+	if err := raw.Control(func(fd uintptr) { found = look(int(fd), l.index) }); err != nil {
+		return nil // closed
+	}
+	return found
 }
 
 // gone tells whether there is no interface where none was found. An error of
@@ -282,7 +340,7 @@ func (l *Live) Inject(data []byte) error {
 	if len(data) == 0 {
 		return fmt.Errorf("capture: %s: an empty frame can't be sent", l.name)
 	}
-	err := l.send.do(func(h *pcap.Handle) error { return h.WritePacketData(data) })
+	err := l.send.send(data)
 	if err == nil {
 		return nil
 	}
@@ -318,8 +376,13 @@ func (l *Live) Stats() (Stats, error) {
 func (l *Live) Close() error {
 	l.closing.Store(true)
 	var wait sync.WaitGroup
-	wait.Go(l.send.close)
+	if l.send != nil {
+		wait.Go(l.send.close)
+	}
 	wait.Go(l.receive.close)
 	wait.Wait()
+	if l.control != nil {
+		l.control.Close()
+	}
 	return nil
 }

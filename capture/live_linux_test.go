@@ -206,7 +206,7 @@ func TestLiveOnALinkWithoutHeaders(t *testing.T) {
 	inject(t, live, udpFrame(&l.host, 7, "other port")[14:])
 	inject(t, live, udpFrame(&l.host, 9, "last")[14:])
 	f := take(t, live, 1)[0]
-	if text(t, f) != "last" || f.Link != frame.Raw || f.Direction != frame.Unknown {
+	if text(t, f) != "last" || f.Link != frame.Raw || f.Direction != frame.Out {
 		t.Errorf("%+v", f)
 	}
 }

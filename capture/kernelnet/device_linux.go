@@ -3,7 +3,6 @@ package kernelnet
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -79,13 +78,7 @@ func (n *Network) Bridge(name string, ports []End, addresses ...string) End {
 		}
 	}
 	node.await(name+" up", bridge.up)
-	for _, a := range addresses {
-		prefix, err := netip.ParsePrefix(a)
-		if err != nil {
-			bridge.fatal("address", err)
-		}
-		bridge.number(prefix)
-	}
+	bridge.Number(addresses...)
 	return node.settled(bridge)
 }
 

@@ -1,7 +1,6 @@
 package kernelnet
 
 import (
-	"net/netip"
 	"os"
 	"testing"
 
@@ -43,9 +42,8 @@ func TestBridgeForwardsBetweenItsPorts(t *testing.T) {
 	r1, r2 := n.Router("r1"), n.Router("r2")
 	one, other := n.Link(n.Host(), r1), n.Link(n.Host(), r2)
 	n.Bridge("br0", []End{one.A, other.A}, "10.77.1.1/24", "fd77:1::1/64")
-	one.B.number(netip.MustParsePrefix("10.77.1.2/24"))
-	other.B.number(netip.MustParsePrefix("10.77.1.3/24"))
-	other.B.number(netip.MustParsePrefix("fd77:1::3/64"))
+	one.B.Number("10.77.1.2/24")
+	other.B.Number("10.77.1.3/24", "fd77:1::3/64")
 	n.Host().exchange(t, one.B.Addrs[0])
 	n.Host().exchange(t, other.B.Addrs[0])
 	n.Host().exchange(t, other.B.Addrs[1])

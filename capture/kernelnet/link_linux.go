@@ -99,6 +99,18 @@ func (l *Link) number(subnets []string) {
 	}
 }
 
+// Number gives the end further addresses, such as 10.77.1.1/24.
+func (e *End) Number(addresses ...string) {
+	e.Node.net.t.Helper()
+	for _, a := range addresses {
+		prefix, err := netip.ParsePrefix(a)
+		if err != nil {
+			e.fatal("address", err)
+		}
+		e.number(prefix)
+	}
+}
+
 func (e *End) number(prefix netip.Prefix) {
 	e.Node.net.t.Helper()
 	if prefix.Addr().Is6() {
