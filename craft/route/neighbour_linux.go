@@ -126,8 +126,9 @@ func (r Route) neighbour() (mac net.HardwareAddr, failed bool) {
 
 // nudge makes the kernel ask for the next hop's hardware address, by sending
 // it a datagram: to the discard port (RFC 863), from an ordinary socket. Not
-// by a gateway, where an IPv4 route says that the next hop is behind one; of
-// IPv6 routes only those through the interface count.
+// by a gateway, where an IPv4 route says that the next hop is behind one. IPv6
+// has no such socket: there some route through the interface has to lead to the
+// next hop, be it the default route by way of it.
 func (r Route) nudge() error {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error

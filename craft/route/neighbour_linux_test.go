@@ -97,6 +97,11 @@ func TestNeighbourIsAskedFor(t *testing.T) {
 		{"on the link", "", "10.77.1.2", "10.77.1.2"},
 		{"a gateway", "10.99.0.0/16 via 10.77.1.2", "10.99.0.1", "10.77.1.2"},
 		{"a gateway of another subnet", "10.99.0.0/16 via 192.0.2.1 dev eth0 onlink", "10.99.0.1", "192.0.2.1"},
+		{"on the link in IPv6", "", "fd77:1::2", "fd77:1::2"},
+		{"a gateway in IPv6", "fd99::/64 via fd77:1::2", "fd99::1", "fd77:1::2"},
+		{"a gateway of another subnet in IPv6", "default via fd78::1 dev eth0 onlink", "fd99::1", "fd78::1"},
+		{"a link-local gateway", "fd99::/64 via fe80::7 dev eth0", "fd99::1", "fe80::7"},
+		{"link-local", "", "fe80::7%eth0", "fe80::7"},
 		{"an IPv6 gateway", "10.99.0.0/16 via inet6 fd77:1::2 dev eth0", "10.99.0.1", "fd77:1::2"},
 	}
 	for _, tt := range tests {
@@ -105,6 +110,7 @@ func TestNeighbourIsAskedFor(t *testing.T) {
 			r1 := n.Router("r1")
 			link := n.Link(n.Host(), r1, "10.77.1.0/24", "fd77:1::/64")
 			r1.Address("192.0.2.1")
+			link.B.Number("fe80::7/64", "fd78::1/128")
 			if tt.route != "" {
 				ip(n, "route add "+tt.route)
 			}
@@ -176,28 +182,32 @@ func TestNeighbourAskedForByManyAtOnce(t *testing.T) {
 
 func TestNeighbourDoesNotAnswer(t *testing.T) {
 	tests := []struct {
-		name     string
-		settings []string // of the kernel's, name and value
-		within   time.Duration
+		name, subnet, dst string
+		settings          []string // of the kernel's, name and value
+		within            time.Duration
 	}{
-		{"the kernel asks three times", nil, 4 * time.Second},
-		{"the kernel gives up early", []string{"mcast_solicit", "1", "retrans_time_ms", "50"}, soon},
-		{"the kernel asks on", []string{"mcast_solicit", "100"}, 4 * time.Second},
+		{"the kernel asks three times", "10.77.1.0/24", "10.77.1.9", nil, 4 * time.Second},
+		{"the kernel gives up early", "10.77.2.0/24", "10.77.2.9",
+			[]string{"ipv4.neigh.%s.mcast_solicit", "1", "ipv4.neigh.%s.retrans_time_ms", "50"}, soon},
+		{"the kernel asks on", "10.77.3.0/24", "10.77.3.9", []string{"ipv4.neigh.%s.mcast_solicit", "100"}, 4 * time.Second},
+		{"in IPv6 too", "fd77:4::/64", "fd77:4::9", nil, 4 * time.Second},
+		{"in IPv6 early", "fd77:5::/64", "fd77:5::9",
+			[]string{"ipv6.neigh.%s.mcast_solicit", "1", "ipv6.neigh.%s.retrans_time_ms", "50"}, soon},
+		{"link-local", "fd77:6::/64", "fe80::9%eth5", nil, 4 * time.Second},
 	}
 	n := kernelnet.New(t)
 	r1 := n.Router("r1")
-	subnets := []string{"10.77.1.0/24", "10.77.2.0/24", "10.77.3.0/24"}
-	for i, tt := range tests {
-		link := n.Link(n.Host(), r1, subnets[i])
+	for _, tt := range tests {
+		link := n.Link(n.Host(), r1, tt.subnet)
 		for i := 0; i < len(tt.settings); i += 2 {
-			n.Host().Sysctl("net.ipv4.neigh."+link.A.Interface+"."+tt.settings[i], tt.settings[i+1])
+			n.Host().Sysctl("net."+fmt.Sprintf(tt.settings[i], link.A.Interface), tt.settings[i+1])
 		}
 	}
 	checkLeaks(t)
-	for i, tt := range tests {
+	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := lookup(t, strings.Replace(subnets[i], "0/24", "9", 1))
+			r := lookup(t, tt.dst)
 			began := time.Now()
 			mac, err := r.Neighbour(t.Context())
 			if !errors.Is(err, route.ErrNeighbour) || mac != nil {
