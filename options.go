@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"time"
 
@@ -64,7 +65,11 @@ type Options struct {
 	Gateways  []netip.Addr // IPv4: a loose source route through these
 	Source    netip.Addr   // address to probe from; default the route's
 
-	Interface string // to leave by; default the route's
+	Interface  string           // to leave by; default the route's
+	Mark       uint32           // that the kernel's routing rules may ask for: ip rule's fwmark
+	NextHopMAC net.HardwareAddr // Ethernet: the next hop's; default as the kernel resolves it
+	VLAN       uint16           // Ethernet: the VLAN of an 802.1Q tag that frames get; default none
+	Namespace  string           // the network namespace to trace from: a name in /run/netns, or a path; default this process's
 
 	// Seed fixes what is random in the probes: IDs, source port, cookies. 0
 	// means a random one; the Path says which it was.

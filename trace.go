@@ -94,7 +94,7 @@ func trace(ctx context.Context, dst netip.Addr, o *Options, p path.Parameters, i
 		return err
 	}
 	defer func() { err = errors.Join(err, wire.Close()) }()
-	t, err := newTracer(wire, dst, o, p, id)
+	t, err := newTracer(wire, dst.WithZone(""), o, p, id)
 	if err != nil {
 		return err
 	}

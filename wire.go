@@ -12,6 +12,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/capture/netns"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/route"
 	"github.com/tracewire/tracewire/matcher/path"
@@ -26,6 +27,7 @@ type Wire struct {
 	// Port is the port to send from, which nothing else on this host uses; of
 	// ICMP the identifier.
 	Port uint16
+	VLAN uint16 // of a tag in every frame; 0 for none
 
 	release []io.Closer
 }
@@ -61,27 +63,63 @@ func (w *Wire) dropped() int {
 }
 
 // link is the link header of frames to the target.
-func (w *Wire) link() craft.Link { return craft.Link{Src: w.Source.MAC, Dst: w.Source.NextHopMAC} }
+func (w *Wire) link() craft.Link {
+	if len(w.Source.MAC) == 0 {
+		return craft.Link{}
+	}
+	return craft.Link{Src: w.Source.MAC, Dst: w.Source.NextHopMAC, VLAN: w.VLAN}
+}
 
-// DialLive opens the way to a target through the interface that the kernel's
-// routes name. The ports that it tries come from o; errors wrap those of
-// capture and craft/route.
+// DialLive opens the way to a target that the kernel's routes name, from the
+// network namespace that o names. The ports that it tries come from o; errors
+// wrap those of capture, capture/netns and craft/route.
+func DialLive(ctx context.Context, dst netip.Addr, o *Options) (w *Wire, err error) {
+	dial := func() error {
+		w, err = dialHere(ctx, dst, o)
+		return err
+	}
+	if o.Namespace == "" {
+		return w, dial()
+	}
+	return w, netns.Do(o.Namespace, dial)
+}
+
+// dialHere is DialLive from the network namespace of the calling thread.
 //
 // What takes time is done at once: libpcap's handles open while the kernel
 // resolves the next hop.
-func DialLive(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
-	r, err := route.Lookup(dst, route.Options{Source: o.Source, Interface: o.Interface})
+func dialHere(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
+	to := dst
+	if len(o.Gateways) > 0 {
+		to = o.Gateways[0]
+	}
+	r, err := route.Lookup(to, route.Options{Source: o.Source, Interface: o.Interface, Mark: o.Mark})
 	if err != nil {
 		return nil, err
 	}
-	held, port, err := holdPort(r.Source, o)
+	held, port, err := holdPort(r.Scoped(r.Source), o)
 	if err != nil {
 		return nil, err
 	}
-	w := &Wire{MTU: r.MTU, Port: port, release: held, Source: path.Source{
-		Addr: r.Source, Interface: r.Interface, MAC: r.MAC, NextHop: r.NextHop,
+	w := &Wire{MTU: r.MTU, Port: port, VLAN: o.VLAN, release: held, Source: path.Source{
+		Addr: r.Source, Interface: r.Device(), MAC: r.MAC, NextHop: r.NextHop, NextHopMAC: o.NextHopMAC,
 	}}
+	if r.Kind != route.Ethernet && (o.VLAN != 0 || o.NextHopMAC != nil) {
+		w.Close()
+		return nil, fmt.Errorf("%w: %s has no link header for a VLAN or a MAC address", ErrOptions, r.Device())
+	}
+	open := capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: filter(o.protocolTo(dst), port)}
+	if err := w.open(ctx, r, open, o.Namespace != ""); err != nil {
+		w.Close()
+		return nil, err
+	}
+	return w, nil
+}
 
+// open opens the handles, and meanwhile has the next hop resolved if it is one
+// that has an address and it isn't known. In a network namespace that the thread
+// alone is in, other goroutines have to be taken along.
+func (w *Wire) open(ctx context.Context, r route.Route, o capture.LiveOptions, elsewhere bool) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
@@ -89,40 +127,41 @@ func DialLive(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
 		live    *capture.Live
 		liveErr error
 	)
+	openLive := func() (err error) {
+		live, err = capture.OpenLive(o)
+		return err
+	}
+	if elsewhere {
+		if openLive, err = netns.Inherit(openLive); err != nil {
+			return err
+		}
+	}
 	wait.Go(func() {
-		live, liveErr = capture.OpenLive(capture.LiveOptions{
-			Interface: r.Interface,
-			Filter:    filter(o.protocolTo(dst), port),
-		})
-		if liveErr != nil {
+		if liveErr = openLive(); liveErr != nil {
 			cancel() // nobody needs the neighbour any more
 		}
 	})
-	mac, err := r.Neighbour(ctx)
+	if r.Kind == route.Ethernet && w.Source.NextHopMAC == nil {
+		w.Source.NextHopMAC, err = r.Neighbour(ctx)
+	}
 	wait.Wait()
-	if liveErr == nil {
-		w.Conn = live
-	} else {
-		err = liveErr
+	if liveErr != nil {
+		return liveErr
 	}
-	if err != nil {
-		w.Close()
-		return nil, err
-	}
-	w.Source.NextHopMAC = mac
-	return w, nil
+	w.Conn = live
+	return err
 }
 
-// filter is what a trace captures: its probes, what may answer them, and all ICMP
-// of its family.
+// filter is what a trace captures: its probes, what may answer them, and all
+// ICMP.
 func filter(protocol layers.IPProtocol, port uint16) string {
 	switch protocol {
 	case layers.IPProtocolUDP:
-		return fmt.Sprintf("icmp or icmp6 or (udp and port %d)", port)
+		return fmt.Sprintf("%s or (udp and port %d)", capture.FilterICMP, port)
 	case layers.IPProtocolTCP:
-		return fmt.Sprintf("icmp or icmp6 or (tcp and port %d)", port)
+		return fmt.Sprintf("%s or (tcp and port %d)", capture.FilterICMP, port)
 	}
-	return "icmp or icmp6"
+	return capture.FilterICMP
 }
 
 // holdPort takes the port that probes are to come from: the one that o names,

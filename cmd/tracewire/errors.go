@@ -122,8 +122,6 @@ func hint(command string, err error) string {
 		return "'ip -brief address' lists the addresses"
 	case errors.Is(err, route.ErrNeighbour):
 		return "is it up, and on that link?"
-	case errors.Is(err, route.ErrLocal), errors.Is(err, route.ErrLink):
-		return "tracing there is not supported yet"
 	case errors.As(err, new(usageError)):
 		return fmt.Sprintf("see '%s --help'", command)
 	}
