@@ -46,17 +46,7 @@ func chain(t *testing.T, n int, delays map[int]kernelnet.Delay) *kernelnet.Chain
 // mustTrace traces to the chain's destination.
 func mustTrace(t *testing.T, o tracewire.Options) *path.Path {
 	t.Helper()
-	var p *path.Path
-	recorded := record(t, &o)
-	err := tracewire.Run(t.Context(), slices.Values([]netip.Addr{destination}), &o, func(e tracewire.Event) {
-		recorded.events = append(recorded.events, e)
-		p = e.Path
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	recorded.replays(t)
-	return p
+	return mustTraceTo(t, destination, o)
 }
 
 // hops are the addresses of a chain as addrs has those of a path.
