@@ -128,6 +128,7 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 		replayCommand(stdin, stdout),
 		diffCommand(stdin, stdout),
 		craftCommand(stdout),
+		explainCommand(stdin, stdout),
 	)
 	return c
 }

@@ -288,3 +288,6 @@ func (h *headers) quoted(q *matcher.Quote) *quotedJSON {
 	}
 	return j
 }
+
+// ProtocolName is a protocol as the output spells it.
+func ProtocolName(p layers.IPProtocol) string { return protocols[p].protocol }

@@ -1,0 +1,233 @@
+package explain
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tracewire/tracewire/cmd/internal/dissect"
+	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// Explanation says in words what the Evidence shows. No line of it is longer than
+// render.Columns, unless a single word is.
+type Explanation struct {
+	*Evidence
+	Names   map[netip.Addr]string // of routers; may be nil
+	Painter dissect.Painter
+}
+
+// Overview writes what is noteworthy of each hop, and the findings.
+func (x *Explanation) Overview(w io.Writer) error {
+	var b bytes.Buffer
+	x.header(&b)
+	hops := x.path.Hops()
+	for i := range hops {
+		b.WriteByte('\n')
+		x.block(&b, &hops[i])
+	}
+	if n := len(x.broken); n > 0 {
+		b.WriteString(render.Wrap("\n", "", fmt.Sprintf("%d ICMP %s can't be read: %s %s",
+			n, render.Plural("error", n), render.Plural("frame", n), render.Numbers(x.broken))))
+	}
+	b.WriteString("\n" + render.Findings(x.path))
+	if len(x.path.Probes) > 0 {
+		b.WriteString("\n--hop N and --probe N show all fields of a hop's probes, or of one.\n")
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// Hop writes all that is known of the probes that stand at a hop.
+func (x *Explanation) Hop(w io.Writer, ttl uint8) error {
+	at := x.path.Hop(ttl)
+	if len(at.Probes) == 0 {
+		return &MissingError{Wanted: fmt.Sprintf("hop %d", ttl), There: x.hopsThere()}
+	}
+	var b bytes.Buffer
+	x.header(&b)
+	for i := range at.Probes {
+		b.WriteByte('\n')
+		x.probe(&b, &at.Probes[i])
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// Probe writes all that is known of the probe with a number.
+func (x *Explanation) Probe(w io.Writer, number int) error {
+	if number < 0 || number >= len(x.path.Probes) {
+		return &MissingError{Wanted: fmt.Sprintf("probe %d", number), There: x.probesThere()}
+	}
+	var b bytes.Buffer
+	x.header(&b)
+	b.WriteByte('\n')
+	x.probe(&b, &x.path.Probes[number])
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// MissingError says that there is no such hop or probe, and which there are.
+type MissingError struct{ Wanted, There string }
+
+// Error says so in one line.
+func (e *MissingError) Error() string { return fmt.Sprintf("there is no %s: %s", e.Wanted, e.There) }
+
+func (x *Explanation) hopsThere() string {
+	var hops []int
+	for _, h := range x.path.Hops() {
+		if h.TTL != 0 && len(h.Probes) > 0 {
+			hops = append(hops, int(h.TTL))
+		}
+	}
+	if len(hops) == 0 {
+		return "the trace has none"
+	}
+	return "the trace has " + render.Plural("hop", len(hops)) + " " + render.Numbers(hops)
+}
+
+func (x *Explanation) probesThere() string {
+	switch n := len(x.path.Probes); n {
+	case 0:
+		return "the trace has none"
+	case 1:
+		return "the trace has probe 0 alone"
+	default:
+		return fmt.Sprintf("the trace has probes 0 to %d", n-1)
+	}
+}
+
+func (x *Explanation) header(b *bytes.Buffer) {
+	p := x.path
+	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%s trace to %s (%v) from %v: %d %s sent, %d answered, %d late",
+		render.ProtocolName(p.Protocol), render.Printable(p.Target.Host), p.Target.Addr, p.Source.Addr,
+		p.Counters.Sent, render.Plural("probe", p.Counters.Sent), p.Counters.Received, p.Counters.Late)))
+}
+
+// named is who sent a reply.
+func (x *Explanation) named(r *path.Reply) string {
+	if name := x.Names[r.From]; name != "" {
+		return fmt.Sprintf("%v (%s)", r.From, render.Printable(name))
+	}
+	return r.From.String()
+}
+
+// block writes a hop: who answered, how many probes, and what is noteworthy.
+func (x *Explanation) block(b *bytes.Buffer, h *path.Hop) {
+	number := " ?"
+	if h.TTL != 0 {
+		number = fmt.Sprintf("%2d", h.TTL)
+	}
+	b.WriteString(render.Wrap(number+"  ", "      ", x.summary(h)))
+	for _, r := range x.remarks(h) {
+		b.WriteString(render.Wrap("      ", "        ", r.text+" ("+render.Plural("probe", len(r.probes))+" "+render.Numbers(r.probes)+")"))
+	}
+}
+
+// summary is a hop on a line.
+func (x *Explanation) summary(h *path.Hop) string {
+	var who []string
+	var shortest, longest time.Duration
+	answered := 0
+	for i := range h.Probes {
+		p := &h.Probes[i]
+		if p.Reply == nil {
+			continue
+		}
+		if name := x.named(p.Reply); !slices.Contains(who, name) {
+			who = append(who, name)
+		}
+		if p.Status != path.Replied {
+			continue
+		}
+		answered++
+		if p.Reply.HasRTT && (shortest == 0 || p.Reply.RTT < shortest) {
+			shortest = p.Reply.RTT
+		}
+		longest = max(longest, p.Reply.RTT)
+	}
+	if len(h.Probes) == 0 {
+		return "not probed"
+	}
+	text := cmp.Or(list(who), "no reply")
+	text += fmt.Sprintf(": %d of %d answered in time", answered, len(h.Probes))
+	switch {
+	case longest == 0:
+	case longest == shortest:
+		text += ", " + duration(longest)
+	default:
+		text += fmt.Sprintf(", %s to %s", duration(shortest), duration(longest))
+	}
+	return text
+}
+
+// remark is something noteworthy, and the probes that show it.
+type remark struct {
+	text   string
+	probes []int
+}
+
+// remarks are what is noteworthy of a hop, in the order in which it shows.
+func (x *Explanation) remarks(h *path.Hop) (all []remark) {
+	add := func(probe int, text string) {
+		if at := slices.IndexFunc(all, func(r remark) bool { return r.text == text }); at >= 0 {
+			if !slices.Contains(all[at].probes, probe) {
+				all[at].probes = append(all[at].probes, probe)
+			}
+			return
+		}
+		all = append(all, remark{text, []int{probe}})
+	}
+	for i := range h.Probes {
+		p := &h.Probes[i]
+		if p.TTL != 0 && p.Status != path.Replied {
+			for _, reason := range x.silence(p) {
+				add(p.Number, reason)
+			}
+		}
+		for _, r := range replies(p) {
+			for _, text := range x.noteworthy(p, r) {
+				add(p.Number, text)
+			}
+		}
+		if n := len(p.Extra); n > 0 {
+			add(p.Number, fmt.Sprintf("%d further %s came", n, map[bool]string{true: "reply", false: "replies"}[n == 1]))
+		}
+	}
+	return all
+}
+
+// noteworthy is what is not as usual in a reply.
+func (x *Explanation) noteworthy(p *path.Probe, r *path.Reply) (all []string) {
+	if r.IsQuoted() && !usual(r) {
+		typ, code := icmpWords(r)
+		all = append(all, "ICMP type "+typ+", code "+code)
+	}
+	if c, ok := x.compare(p, r); ok {
+		for _, to := range c.rows {
+			if to.changed {
+				all = append(all, fmt.Sprintf("%s %s: sent %s, quoted %s, %s", to.header, to.name, to.sent, to.quoted, to.verdict))
+			}
+		}
+	}
+	all = append(all, extensionWords(r.Extensions)...)
+	if r.Basis == path.ByArithmetic {
+		all = append(all, "the hop may be one nearer: only the quoted TTL says where it is")
+	}
+	return all
+}
+
+// usual reports whether an ICMP error is of the sort that a trace lives by.
+func usual(r *path.Reply) bool {
+	port := uint8(3)
+	if r.From.Is6() {
+		port = 4
+	}
+	return r.Kind == matcher.TimeExceeded || r.Kind == matcher.Unreachable && r.ICMPCode == port
+}

@@ -1,0 +1,298 @@
+package explain
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// typeWords are ICMP types in words, and their codes (RFC 792, 1122 section 3.2.2,
+// 1812 section 5.2.7; RFC 4443).
+type typeWords struct {
+	name  string
+	codes []string
+}
+
+var words4 = map[uint8]typeWords{
+	3: {"destination unreachable", []string{
+		"net unreachable", "host unreachable", "protocol unreachable", "port unreachable", "fragmentation needed",
+		"source route failed", "destination net unknown", "destination host unknown", "source host isolated",
+		"net prohibited", "host prohibited", "net unreachable for this TOS", "host unreachable for this TOS",
+		"administratively prohibited", "host precedence violation", "precedence cutoff",
+	}},
+	11: {"time exceeded", []string{"TTL exceeded in transit", "fragment reassembly time exceeded"}},
+	12: {"parameter problem", []string{"pointer indicates the error", "missing a required option", "bad length"}},
+}
+
+var words6 = map[uint8]typeWords{
+	1: {"destination unreachable", []string{
+		"no route to destination", "administratively prohibited", "beyond scope of source address", "address unreachable",
+		"port unreachable", "source address failed policy", "reject route to destination",
+	}},
+	2: {"packet too big", []string{""}},
+	3: {"time exceeded", []string{"hop limit exceeded in transit", "fragment reassembly time exceeded"}},
+	4: {"parameter problem", []string{"erroneous header field", "unrecognized next header", "unrecognized IPv6 option"}},
+}
+
+// icmpWords are the type and the code of an ICMP error.
+func icmpWords(r *path.Reply) (typ, code string) {
+	all := words4
+	if r.From.Is6() {
+		all = words6
+	}
+	typ, code = fmt.Sprint(r.ICMPType), fmt.Sprint(r.ICMPCode)
+	w, known := all[r.ICMPType]
+	if !known {
+		return typ, code
+	}
+	typ += " (" + w.name + ")"
+	if n := int(r.ICMPCode); n < len(w.codes) && w.codes[n] != "" {
+		code += " (" + w.codes[n] + ")"
+	}
+	return typ, code
+}
+
+// matchedWords says what ties a reply to its probe.
+func (e *Evidence) matchedWords(p *path.Probe, r *path.Reply) string {
+	quote := e.quotedKey(r)
+	switch r.MatchedBy {
+	case matcher.ByCookie:
+		if r.IsQuoted() {
+			return "it quotes the probe's cookie" + e.disagreement(p, quote)
+		}
+		return "it returns the probe's cookie"
+	case matcher.ByFields:
+		if !r.IsQuoted() {
+			return "it answers the probe's own ports and sequence number"
+		}
+		if key, seen := e.keys[p.Number]; seen && quote != nil {
+			agree, _ := agreement(&key, quote)
+			return "no cookie is visible; destination, " + list(agree) + " are the probe's, and no other's"
+		}
+		return "no cookie is visible; the destination and two of source port, ID and checksum or sequence number are the probe's, and no other's"
+	case matcher.ByOrder:
+		return "several probes look alike; this was the earliest without a reply"
+	case matcher.Alone:
+		return "it quotes nothing, and no other probe can have drawn it"
+	case matcher.Ambiguous:
+		return "it quotes nothing, and several probes can have drawn it: its round trip is not known"
+	}
+	return "the probe is not known"
+}
+
+// quotedKey is what a reply's frame quotes of a probe's Key.
+func (e *Evidence) quotedKey(r *path.Reply) *craft.Key {
+	f, kept := e.received(r)
+	if !kept || !r.IsQuoted() {
+		return nil
+	}
+	key, err := craft.KeyOf(quoteOf(&f, r))
+	if err != nil {
+		return nil
+	}
+	return &key
+}
+
+// disagreement says what a quote that has the probe's cookie does not have of it.
+func (e *Evidence) disagreement(p *path.Probe, quote *craft.Key) string {
+	key, seen := e.keys[p.Number]
+	if !seen || quote == nil {
+		return ""
+	}
+	if _, differ := agreement(&key, quote); len(differ) > 0 {
+		return ", though not its " + list(differ)
+	}
+	return ""
+}
+
+// agreement lists which parts of a probe's identity a quote shows, and which it
+// shows otherwise.
+func agreement(key, quote *craft.Key) (agree, differ []string) {
+	token := "sequence number"
+	if key.Protocol == layers.IPProtocolUDP {
+		token = "checksum"
+	}
+	port := "source port"
+	if key.Protocol == layers.IPProtocolICMPv4 || key.Protocol == layers.IPProtocolICMPv6 {
+		port = "identifier"
+	}
+	swapped := *quote
+	swapped.SrcPort, swapped.Short, swapped.Dst, swapped.DstPort = key.SrcPort+1, true, key.Dst, key.DstPort
+	for _, part := range []struct {
+		name          string
+		same, visible bool
+	}{
+		{"destination", key.Dst == quote.Dst, key.Dst != quote.Dst},
+		{"destination port", key.DstPort == quote.DstPort, key.DstPort != quote.DstPort},
+		{port, key.SrcPort == quote.SrcPort, true},
+		{"ID", key.Agreement(&swapped) == 1, key.Dst.Is4()},
+		{token, key.Token == quote.Token, !quote.Short},
+	} {
+		switch {
+		case !part.visible:
+		case part.same:
+			agree = append(agree, part.name)
+		default:
+			differ = append(differ, part.name)
+		}
+	}
+	return agree, differ
+}
+
+// failedCheck says why a reply that quotes something like a probe is not its
+// reply.
+func (e *Evidence) failedCheck(probe int, quote *craft.Key) string {
+	key := e.keys[probe]
+	if key.HasCookie && quote.HasCookie && key.Cookie != quote.Cookie {
+		return fmt.Sprintf("it quotes another cookie, 0x%016x for 0x%016x", quote.Cookie, key.Cookie)
+	}
+	agree, differ := agreement(&key, quote)
+	switch {
+	case len(differ) == 0 || len(agree) >= 2 && quote.Dst == key.Dst && quote.DstPort == key.DstPort:
+		return "several probes fit what it quotes equally well"
+	case len(agree) == 0:
+		return "it quotes another " + list(differ)
+	}
+	return "of what it quotes only " + list(agree) + " " + verb(len(agree)) + " the probe's, not " + list(differ)
+}
+
+func verb(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+// list joins words.
+func list(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+// placedWords says what places a reply at its hop.
+func placedWords(p *path.Probe, r *path.Reply) string {
+	switch r.Basis {
+	case path.BySentTTL:
+		return fmt.Sprintf("a time-exceeded is made where the TTL runs out, and the probe had TTL %d", p.TTL)
+	case path.ByQuotedTTL:
+		return fmt.Sprintf("the target quotes what was left of the TTL: %d sent, %d left", p.TTL, r.Quoted.TTL)
+	case path.BySameAddress:
+		return fmt.Sprintf("%v answered a time-exceeded there", r.From)
+	case path.ByArithmetic:
+		return fmt.Sprintf("of TTL %d it quotes %d left, and nothing else says where it is: it may be one hop nearer", p.TTL, r.Quoted.TTL)
+	case path.ByLowestTTL:
+		return "that is the lowest TTL which drew such a reply from there"
+	}
+	return "nothing says how far away it is"
+}
+
+// silence says why a probe has no reply in time. The first sentence is the reason.
+func (e *Evidence) silence(p *path.Probe) (reasons []string) {
+	if p.Status == path.Unsent {
+		return []string{"it never left: the system refused to send it"}
+	}
+	waited := e.path.Waited(p.Number)
+	switch {
+	case p.Reply != nil:
+		late := p.Reply.Received.Sub(p.Sent) - waited
+		reasons = append(reasons, fmt.Sprintf("its reply came %s after it, %s too late: the wait was %s",
+			duration(p.Reply.Received.Sub(p.Sent)), duration(late), duration(waited)))
+		return reasons
+	case p.SentClock == path.User:
+		reasons = append(reasons, "it was never seen leaving: it was handed to the system, but no copy of it was captured")
+	case p.Status == path.Outstanding && e.path.Interrupted:
+		reasons = append(reasons, "it left, and the trace was ended before a reply came")
+	case len(e.suspects[p.Number]) > 0:
+		reasons = append(reasons, "it left, and what came back failed a check")
+	default:
+		reasons = append(reasons, fmt.Sprintf("it left, and nothing came back within %s", duration(waited)))
+	}
+	for _, s := range e.suspects[p.Number] {
+		reasons = append(reasons, fmt.Sprintf("%s later frame %d came from %v, %v, but %s",
+			duration(s.reply.Received.Sub(p.Sent)), s.reply.Frame, s.reply.From, s.reply.Kind, e.failedCheck(p.Number, &s.quote)))
+	}
+	if n := e.path.Counters.Dropped; e.dropped() {
+		reasons = append(reasons, fmt.Sprintf("the capture lost %d %s during the trace, and what is missing may be among them", n, render.Plural("frame", n)))
+	}
+	return reasons
+}
+
+// duration is a time of a round trip: milliseconds with microseconds, or seconds.
+func duration(d time.Duration) string {
+	if d >= time.Second || d <= -time.Second {
+		return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s"
+	}
+	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 3, 64) + " ms"
+}
+
+// extensionWords are the extensions of a reply, to the last field: a line for each.
+func extensionWords(x *matcher.Extensions) (lines []string) {
+	if x == nil {
+		return nil
+	}
+	for i := range x.Objects {
+		o := &x.Objects[i]
+		for _, l := range o.Labels {
+			bottom := ""
+			if l.Bottom {
+				bottom = ", bottom of the stack"
+			}
+			lines = append(lines, fmt.Sprintf("MPLS label %d, TC %d, TTL %d%s", l.Label, l.TC, l.TTL, bottom))
+		}
+		if o.Interface != nil {
+			lines = append(lines, interfaceWords(o.Interface))
+		}
+		if o.Malformed || o.Labels == nil && o.Interface == nil {
+			lines = append(lines, unknownWords(o))
+		}
+	}
+	switch {
+	case len(x.Objects) == 0:
+		lines = append(lines, fmt.Sprintf("a structure at byte %d of the quote whose objects can't be trusted", x.Offset))
+	case !x.Verified:
+		lines = append(lines, "without a checksum that vouches for it")
+	}
+	if x.Stated != 0 && x.Stated != x.Offset {
+		lines = append(lines, fmt.Sprintf("at byte %d of the quote, where the Length field says %d", x.Offset, x.Stated))
+	}
+	return lines
+}
+
+func interfaceWords(i *matcher.InterfaceInfo) string {
+	words := []string{i.Role.String() + " interface"}
+	if i.Role == matcher.NextHop {
+		words[0] = "next hop"
+	}
+	if i.Index != 0 {
+		words = append(words, fmt.Sprintf("index %d", i.Index))
+	}
+	if i.Name != "" {
+		words = append(words, "name "+render.Printable(strconv.Quote(i.Name)))
+	}
+	if i.Address != (netip.Addr{}) {
+		words = append(words, fmt.Sprintf("address %v", i.Address))
+	}
+	if i.MTU != 0 {
+		words = append(words, fmt.Sprintf("MTU %d", i.MTU))
+	}
+	return strings.Join(words, ", ")
+}
+
+func unknownWords(o *matcher.ExtensionObject) string {
+	what := "object"
+	if o.Malformed {
+		what = "malformed object"
+	}
+	return fmt.Sprintf("%s of class %d, type %d, %d bytes: %x", what, o.Class, o.Type, o.Length, o.Payload)
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/cmd/internal/dissect"
+	"github.com/tracewire/tracewire/cmd/internal/explain"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+const explainLong = `explain shows what a trace's probes looked like on the wire, what the path did to
+them, and for every * why. The capture is any that 'tracewire replay' can read; -
+is standard input.
+
+It begins with what is noteworthy: fields that routers quote otherwise than they
+were sent, ICMP extensions, probes without a reply and the reason, and what all
+of it is the sign of. --hop and --probe show the probes of a hop, or one, to the
+last field: as sent beside as quoted, the reply's own header, where the time
+went, and why the reply is this probe's and this hop's.
+
+A quote that is too short for a field says nothing about it: it is "not visible",
+never "unchanged". Colours are for terminals; NO_COLOR turns them off.`
+
+const explainExample = `  tracewire --write run.pcapng example.org
+  tracewire explain run.pcapng
+  tracewire explain --hop 5 run.pcapng
+  tracewire explain --trace 3 --probe 12 old.pcap.gz`
+
+// explainFlags are what the command line of explain says.
+type explainFlags struct {
+	number  int
+	hop     int
+	probe   int
+	all     bool
+	numeric bool
+}
+
+func explainCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
+	var f explainFlags
+	c := &cobra.Command{
+		Use: "explain [flags] FILE", Short: "Show what the path did to the probes of a trace", Long: explainLong, Example: explainExample,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("which capture? - is standard input")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if f.hop != 0 && f.probe >= 0 {
+				return usagef("--hop and --probe are two choices")
+			}
+			return f.explain(c.Context(), args[0], stdin, stdout)
+		},
+	}
+	set := c.Flags()
+	set.SortFlags = false
+	set.Var(between(&f.number, 1, 1<<31-1, "n"), "trace", "trace `n`, as 'replay --list' numbers them (default the only one)")
+	set.Var(between(&f.hop, 1, 255, "n"), "hop", "all about the probes of hop `n`")
+	f.probe = -1
+	set.Var(between(&f.probe, 0, 1<<31-1, "n"), "probe", "all about probe `n`: they are numbered from 0, in the order of sending")
+	set.BoolVar(&f.all, "all", false, "of a recording, also count the traces that others made meanwhile")
+	set.BoolVarP(&f.numeric, "numeric", "n", false, "don't show the names that the capture holds")
+	return c
+}
+
+// explain explains a trace of a capture, which it reads twice.
+func (f *explainFlags) explain(ctx context.Context, name string, stdin io.Reader, stdout io.Writer) (err error) {
+	shown := name
+	if name == "-" {
+		kept, err := keep(stdin)
+		if err != nil {
+			return err
+		}
+		defer os.Remove(kept)
+		name, shown = kept, "standard input"
+	}
+	x, err := f.read(ctx, name, shown)
+	if err != nil {
+		return err
+	}
+	x.Painter.Coloured = dissect.Colours(stdout)
+	switch {
+	case f.hop != 0:
+		err = x.Hop(stdout, uint8(f.hop))
+	case f.probe >= 0:
+		err = x.Probe(stdout, f.probe)
+	default:
+		err = x.Overview(stdout)
+	}
+	if missing := (*explain.MissingError)(nil); errors.As(err, &missing) {
+		return usageError{err}
+	}
+	return err
+}
+
+// keep copies standard input to a file, since it can be read only once.
+func keep(stdin io.Reader) (name string, err error) {
+	file, err := os.CreateTemp("", "tracewire-*.pcap")
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(file, stdin)
+	if err = errors.Join(err, file.Close()); err != nil {
+		os.Remove(file.Name())
+		return "", fmt.Errorf("keeping standard input: %w", err)
+	}
+	return file.Name(), nil
+}
+
+// read finds the trace, and gathers what the capture holds of it. Shown is how the capture
+// is called.
+func (f *explainFlags) read(ctx context.Context, name, shown string) (*explain.Explanation, error) {
+	p, names, err := f.find(ctx, name, shown)
+	if err != nil {
+		return nil, err
+	}
+	file, err := capture.OpenFile(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	evidence, err := explain.Gather(ctx, file, p)
+	if err != nil {
+		return nil, err
+	}
+	if f.numeric {
+		names = nil
+	}
+	return &explain.Explanation{Evidence: evidence, Names: names}, nil
+}
+
+// find is the trace that is asked for, and the names that the capture holds.
+func (f *explainFlags) find(ctx context.Context, name, shown string) (found *path.Path, names map[netip.Addr]string, err error) {
+	file, err := capture.OpenFile(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	var all []string
+	o := &tracewire.ReplayOptions{All: f.all, Paths: true}
+	err = tracewire.Replay(ctx, file, o, func(e tracewire.Event) {
+		if e.Kind != path.Ended {
+			return
+		}
+		all = append(all, e.Path.Target.Addr.String())
+		if f.number == 0 || f.number == len(all) {
+			found = e.Path
+		}
+	})
+	switch n := len(all); {
+	case err != nil:
+		return nil, nil, err
+	case n == 0:
+		return nil, nil, usagef("%s has no traces: 'tracewire replay --list --all' shows what there is", shown)
+	case f.number > n:
+		return nil, nil, usagef("%s has no trace %d: %s", shown, f.number, traces(all))
+	case f.number == 0 && n > 1:
+		return nil, nil, usagef("%s has several traces: choose with --trace: %s", shown, traces(all))
+	}
+	return found, file.Names(), nil
+}
+
+// traces lists where traces go: the first few.
+func traces(targets []string) string {
+	const most = 5
+	listed := make([]string, 0, most)
+	for i, target := range targets[:min(most, len(targets))] {
+		listed = append(listed, fmt.Sprintf("%d to %s", i+1, target))
+	}
+	text := strings.Join(listed, ", ")
+	if n := len(targets) - len(listed); n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	return text
+}
