@@ -66,7 +66,7 @@ func craftCommand(stdout io.Writer) *cobra.Command {
 	set := c.Flags()
 	f.register(set)
 	// They shape no frame. A trace's command line works all the same.
-	for _, name := range []string{"numeric", "sim-queries", "wait", "sendwait", "format", "extensions", "findings", "fail-unreached", "version"} {
+	for _, name := range []string{"numeric", "sim-queries", "wait", "sendwait", "format", "extensions", "findings", "explain", "fail-unreached", "version"} {
 		set.Lookup(name).Hidden = true
 	}
 	set.Lookup("write").Usage = "write the frames to this pcapng `file`, and don't show them"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/netip"
 	"os"
 	"strings"
@@ -13,8 +14,10 @@ import (
 
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/cmd/internal/dissect"
 	"github.com/tracewire/tracewire/cmd/internal/explain"
+	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -147,8 +150,9 @@ func (f *explainFlags) find(ctx context.Context, name, shown string) (found *pat
 	}
 	defer file.Close()
 	var all []string
+	frames := counter{Source: file}
 	o := &tracewire.ReplayOptions{All: f.all, Paths: true}
-	err = tracewire.Replay(ctx, file, o, func(e tracewire.Event) {
+	err = tracewire.Replay(ctx, &frames, o, func(e tracewire.Event) {
 		if e.Kind != path.Ended {
 			return
 		}
@@ -161,13 +165,33 @@ func (f *explainFlags) find(ctx context.Context, name, shown string) (found *pat
 	case err != nil:
 		return nil, nil, err
 	case n == 0:
-		return nil, nil, usagef("%s has no traces: 'tracewire replay --list --all' shows what there is", shown)
+		return nil, nil, usagef("%s has no traces: there is none in its %d %s", shown, frames.n, render.Plural("frame", frames.n))
 	case f.number > n:
 		return nil, nil, usagef("%s has no trace %d: %s", shown, f.number, traces(all))
 	case f.number == 0 && n > 1:
 		return nil, nil, usagef("%s has several traces: choose with --trace: %s", shown, traces(all))
 	}
 	return found, file.Names(), nil
+}
+
+// counter counts the frames of a source.
+type counter struct {
+	capture.Source
+	n int
+}
+
+// Frames implements capture.Source.
+func (c *counter) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
+	return func(yield func(frame.Frame, error) bool) {
+		for f, err := range c.Source.Frames(ctx) {
+			if err == nil && !f.IsWatermark() {
+				c.n++
+			}
+			if !yield(f, err) {
+				return
+			}
+		}
+	}
 }
 
 // traces lists where traces go: the first few.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -57,6 +58,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.Var((*seedValue)(&o.Seed), "seed", "derive IDs, source port and cookies from this `number`: the probes of\nanother run are the same, byte for byte (default one at random)")
 	set.StringVar(&f.format, "format", "text", "write `text|json|jsonl`: lines like traceroute's, one document a\ntrace, or one event a line")
 	f.shown.register(set)
+	f.shown.registerExplain(set)
 	set.StringVar(&f.write, "write", "", "also write all that is captured to this pcapng `file`, with comments:\nfor Wireshark, and for 'tracewire replay'")
 	set.BoolVar(&f.failUnreached, "fail-unreached", false, "exit with 3 if the target doesn't answer")
 	set.BoolVarP(&f.version, "version", "V", false, "print the version and exit")
@@ -124,7 +126,7 @@ func (f *flags) check() error {
 	if f.write == "-" {
 		return usagef("--write needs a file: standard output has the trace")
 	}
-	return checkFormat(f.format)
+	return cmp.Or(checkFormat(f.format), f.shown.check(f.format))
 }
 
 // checkFormat refuses a format that render.New doesn't know.

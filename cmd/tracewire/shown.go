@@ -1,7 +1,11 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
@@ -9,11 +13,53 @@ import (
 )
 
 // shown is what the lines of text show besides hops and times.
-type shown struct{ render.TextOptions }
+type shown struct {
+	render.TextOptions
+	explain bool
+}
 
 func (s *shown) register(set *pflag.FlagSet) {
 	set.BoolVarP(&s.Extensions, "extensions", "e", false, "show ICMP extensions, such as MPLS labels, behind the address")
 	set.BoolVar(&s.Findings, "findings", false, "say below the hops what the path does to packets: rewrites, tunnels,\nrate limits and so on, with the numbers of the probes that show it")
+}
+
+// registerExplain is for a trace that is being made.
+func (s *shown) registerExplain(set *pflag.FlagSet) {
+	set.BoolVar(&s.explain, "explain", false, "say below the trace what the path did to its probes, and why some drew\nno reply: what 'tracewire explain' says of a recording")
+}
+
+// check refuses what only text can show.
+func (s *shown) check(format string) error {
+	if s.explain && format != "text" {
+		return usagef("--explain writes text: 'tracewire --write' keeps the trace for 'tracewire explain'")
+	}
+	return nil
+}
+
+// recordTo is where the trace is recorded: the file that --write names, else, if it
+// is to be explained, a file that done removes.
+func (s *shown) recordTo(write string) (name string, done func(), err error) {
+	if write != "" || !s.explain {
+		return write, func() {}, nil
+	}
+	folder, err := os.MkdirTemp("", "tracewire-")
+	if err != nil {
+		return "", nil, fmt.Errorf("--explain: %w", err)
+	}
+	return filepath.Join(folder, "run.pcapng"), func() { os.RemoveAll(folder) }, nil
+}
+
+// explainRecording explains the trace in a recording, if that is wanted. That the
+// trace was interrupted doesn't keep it from being explained.
+func (s *shown) explainRecording(ctx context.Context, name string, out io.Writer) error {
+	if !s.explain {
+		return nil
+	}
+	if _, err := io.WriteString(out, "\n"); err != nil {
+		return err
+	}
+	f := explainFlags{probe: -1}
+	return f.explain(context.WithoutCancel(ctx), name, nil, out)
 }
 
 // renderer is render.New with what is shown besides. JSON always has it all.

@@ -193,7 +193,12 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 	if err != nil {
 		return err
 	}
-	seen, err := record(f.write, &f.options, told, func() (seen, error) {
+	file, done, err := f.shown.recordTo(f.write)
+	if err != nil {
+		return err
+	}
+	defer done()
+	seen, err := record(file, &f.options, told, func() (seen, error) {
 		s, err := show(ctx, one(target), &f.options, out)
 		if errors.Is(err, context.Canceled) && s.traced {
 			err = nil // it has shown what it knows
@@ -203,6 +208,9 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 		}
 		return s, err
 	})
+	if err == nil && seen.traced {
+		err = f.shown.explainRecording(ctx, file, stdout)
+	}
 	if err == nil && f.failUnreached && !seen.reached {
 		return errUnreached
 	}

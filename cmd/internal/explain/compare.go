@@ -31,8 +31,8 @@ type row struct {
 const (
 	same       = "same"
 	changed    = "changed"
-	notVisible = "not visible in this quote"
-	notSeen    = "not seen leaving"
+	notVisible = "not visible in quote"
+	notSeen    = "sent frame not captured"
 	asExpected = "decremented as expected"
 )
 
@@ -123,12 +123,35 @@ func (c *comparison) fill(p *path.Probe, r *path.Reply) {
 		for j := range h.Fields {
 			f := &h.Fields[j]
 			if c.sent == nil {
-				c.rows = append(c.rows, row{h.Name, f.Name, "", f.Text, notSeen, false})
+				c.rows = append(c.rows, unseen(h.Name, f, p, r))
 				continue
 			}
 			c.rows = append(c.rows, verdict(h, f, quoted, p, r))
 		}
 	}
+}
+
+// unseen is the row of a field of which no sent copy was captured: the program may
+// know it all the same.
+func unseen(header string, quoted *dissect.Field, p *path.Probe, r *path.Reply) row {
+	to := row{header: header, name: quoted.Name, quoted: quoted.Text, verdict: notSeen}
+	value, known := map[string]int{
+		"TTL": int(p.TTL), "hop limit": int(p.TTL), "ID": int(p.ID), "source port": int(p.SrcPort), "identifier": int(p.SrcPort),
+		"dest. port": int(p.DstPort),
+	}[quoted.Name]
+	if !known || p.TTL == 0 {
+		return to
+	}
+	to.sent = fmt.Sprint(value)
+	switch {
+	case quoted.Name == "TTL" || quoted.Name == "hop limit":
+		to.verdict, to.changed = ttlVerdict(value, int(quoted.Value), r)
+	case uint64(value) == quoted.Value:
+		to.sent, to.verdict = quoted.Text, same
+	default:
+		to.verdict, to.changed = changed, true
+	}
+	return to
 }
 
 func header(all []dissect.Header, name string) *dissect.Header {
@@ -198,5 +221,5 @@ func ttlVerdict(sent, quoted int, r *path.Reply) (verdict string, changed bool) 
 	case quoted > sent:
 		return "higher than sent", true
 	}
-	return fmt.Sprintf("%d where %d was expected", quoted, expected), true
+	return fmt.Sprintf("%d left, not %d", quoted, expected), true
 }

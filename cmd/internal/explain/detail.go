@@ -7,6 +7,7 @@ import (
 
 	"github.com/tracewire/tracewire/cmd/internal/dissect"
 	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -28,7 +29,7 @@ func (x *Explanation) probe(b *bytes.Buffer, p *path.Probe) {
 			item(b, [...]string{"no reply in time", ""}[min(i, 1)], reason)
 		}
 	}
-	var compared bool
+	compared := x.rejected(b, p)
 	for i, r := range replies(p) {
 		b.WriteByte('\n')
 		x.reply(b, p, r, i)
@@ -47,6 +48,22 @@ func (x *Explanation) probe(b *bytes.Buffer, p *path.Probe) {
 		x.Painter.Fields(b, headers)
 		x.Painter.Hexdump(b, f.Data, headers)
 	}
+}
+
+// rejected compares a probe that has no reply with those that failed a check.
+func (x *Explanation) rejected(b *bytes.Buffer, p *path.Probe) (compared bool) {
+	for _, s := range x.suspects[p.Number] {
+		r := &path.Reply{Reply: s.reply}
+		if s.reply.Kind == matcher.TimeExceeded {
+			r.Hop = p.TTL
+		}
+		if c, ok := x.compare(p, r); ok {
+			fmt.Fprintf(b, "\nnot its reply, frame %d\n", s.reply.Frame)
+			x.comparison(b, &c, p, r)
+			compared = true
+		}
+	}
+	return compared
 }
 
 // departure writes when and how the probe left.

@@ -35,8 +35,11 @@ type suspect struct {
 	quote craft.Key
 }
 
-// maxFrames bounds what is kept of other traffic.
-const maxFrames = 100_000
+// What is kept of other traffic: packets to the target, and ICMP errors.
+const (
+	maxOthers  = 100_000
+	maxSuspect = 10_000
+)
 
 // Gather reads the capture that p was found in, from its beginning, and keeps the
 // frames of p's probes and replies. It returns the error that ended the capture
@@ -61,6 +64,7 @@ type gatherer struct {
 	sentAt    map[int64]int // probes of which no frame is known, by the stamp of the one that they left with
 	message   matcher.Message
 	unmatched []suspect
+	doubtful  map[int]frame.Frame // by number: of unmatched
 	others    map[craft.Key]bool // other programs' packets to the target
 }
 
@@ -69,7 +73,7 @@ func newGatherer(p *path.Path) *gatherer {
 		Evidence: &Evidence{
 			path: p, frames: map[int]frame.Frame{}, probes: map[int]int{}, keys: map[int]craft.Key{}, suspects: map[int][]suspect{},
 		},
-		wanted: map[int]bool{}, probeOf: map[int]int{}, sentAt: map[int64]int{}, others: map[craft.Key]bool{},
+		wanted: map[int]bool{}, probeOf: map[int]int{}, sentAt: map[int64]int{}, doubtful: map[int]frame.Frame{}, others: map[craft.Key]bool{},
 	}
 	for i := range p.Probes {
 		probe := &p.Probes[i]
@@ -116,11 +120,10 @@ func (g *gatherer) observe(f *frame.Frame) {
 	case errors.Is(err, matcher.ErrMalformed):
 		g.broken = append(g.broken, f.Number)
 	case err != nil || m.Time.Before(g.path.Started):
-	case m.IsReply && m.Reply.IsQuoted() && len(g.unmatched) < maxFrames:
-		reply := m.Reply
-		reply.Extensions = nil
-		g.unmatched = append(g.unmatched, suspect{reply, m.Of})
-	case m.IsProbe && len(g.others) < maxFrames:
+	case m.IsReply && m.Reply.IsQuoted() && len(g.unmatched) < maxSuspect:
+		g.unmatched = append(g.unmatched, suspect{m.Reply, m.Of})
+		g.doubtful[f.Number] = cloned(f)
+	case m.IsProbe && len(g.others) < maxOthers:
 		g.others[identity(&m.Key)] = true
 	}
 }
@@ -137,10 +140,12 @@ func (g *gatherer) probeAt(f *frame.Frame) (probe int, is bool) {
 	return probe, m.Packet.TTL == p.TTL && m.Packet.Dst == g.path.Target.Addr && m.Key.SrcPort == p.SrcPort && m.Key.DstPort == p.DstPort
 }
 
-func (g *gatherer) keep(f *frame.Frame) {
+func (g *gatherer) keep(f *frame.Frame) { g.frames[f.Number] = cloned(f) }
+
+func cloned(f *frame.Frame) frame.Frame {
 	kept := *f
 	kept.Data, kept.Comments = bytes.Clone(f.Data), nil
-	g.frames[f.Number] = kept
+	return kept
 }
 
 // key is a probe's Key, without a cookie if its program puts none there.
@@ -178,6 +183,7 @@ func (g *gatherer) finish() *Evidence {
 		}
 		if best >= 0 {
 			g.suspects[best] = append(g.suspects[best], s)
+			g.frames[s.reply.Frame] = g.doubtful[s.reply.Frame]
 		}
 	}
 	return g.Evidence

@@ -212,7 +212,7 @@ func (x *Explanation) noteworthy(p *path.Probe, r *path.Reply) (all []string) {
 	if c, ok := x.compare(p, r); ok {
 		for _, to := range c.rows {
 			if to.changed {
-				all = append(all, fmt.Sprintf("%s %s: sent %s, quoted %s, %s", to.header, to.name, to.sent, to.quoted, to.verdict))
+				all = append(all, to.remark())
 			}
 		}
 	}
@@ -221,6 +221,16 @@ func (x *Explanation) noteworthy(p *path.Probe, r *path.Reply) (all []string) {
 		all = append(all, "the hop may be one nearer: only the quoted TTL says where it is")
 	}
 	return all
+}
+
+// remark is a change in words. Values that every probe has of its own are left to the
+// table.
+func (to *row) remark() string {
+	switch to.name {
+	case "TTL", "hop limit", "ID", "checksum", "sequence", "tuned word", "cookie":
+		return fmt.Sprintf("%s %s: %s", to.header, to.name, to.verdict)
+	}
+	return fmt.Sprintf("%s %s: sent %s, quoted %s", to.header, to.name, to.sent, to.quoted)
 }
 
 // usual reports whether an ICMP error is of the sort that a trace lives by.

@@ -162,7 +162,7 @@ func (e *Evidence) failedCheck(probe int, quote *craft.Key) string {
 	case len(agree) == 0:
 		return "it quotes another " + list(differ)
 	}
-	return "of what it quotes only " + list(agree) + " " + verb(len(agree)) + " the probe's, not " + list(differ)
+	return "of what it quotes only the " + list(agree) + " " + verb(len(agree)) + " the probe's, not the " + list(differ)
 }
 
 func verb(n int) string {
@@ -211,10 +211,10 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		return reasons
 	case p.SentClock == path.User:
 		reasons = append(reasons, "it was never seen leaving: it was handed to the system, but no copy of it was captured")
-	case p.Status == path.Outstanding && e.path.Interrupted:
-		reasons = append(reasons, "it left, and the trace was ended before a reply came")
 	case len(e.suspects[p.Number]) > 0:
 		reasons = append(reasons, "it left, and what came back failed a check")
+	case p.Status == path.Outstanding:
+		reasons = append(reasons, "it left, and the trace was over before a reply came")
 	default:
 		reasons = append(reasons, fmt.Sprintf("it left, and nothing came back within %s", duration(waited)))
 	}
@@ -229,11 +229,12 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 }
 
 // duration is a time of a round trip: milliseconds with microseconds, or seconds.
+// The unit is not broken off.
 func duration(d time.Duration) string {
 	if d >= time.Second || d <= -time.Second {
-		return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s"
+		return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + "\u00a0s"
 	}
-	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 3, 64) + " ms"
+	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 3, 64) + "\u00a0ms"
 }
 
 // extensionWords are the extensions of a reply, to the last field: a line for each.

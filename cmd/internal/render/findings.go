@@ -53,12 +53,13 @@ func Findings(p *path.Path) string {
 }
 
 // Wrap breaks text into lines of at most Columns, the first of which begins with
-// first and the others with more. A word that is longer than a line stays whole.
+// first and the others with more. A word that is longer than a line stays whole,
+// and so does what a no-break space holds together.
 func Wrap(first, more, text string) string {
 	var b strings.Builder
 	line := first
 	empty := true
-	for _, word := range strings.Fields(text) {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\n' }) {
 		if !empty && len([]rune(line))+1+len([]rune(word)) > Columns {
 			b.WriteString(line + "\n")
 			line, empty = more, true
@@ -68,8 +69,11 @@ func Wrap(first, more, text string) string {
 		}
 		line, empty = line+word, false
 	}
-	return b.String() + strings.TrimRight(line, " ") + "\n"
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	return strings.ReplaceAll(b.String(), noBreak, " ")
 }
+
+const noBreak = "\u00a0"
 
 // Plural is a word, with an s if there are several.
 func Plural(word string, n int) string {

@@ -83,6 +83,7 @@ func TestWrap(t *testing.T) {
 		"nothing":           {"", ">\n"},
 		"just fits":         {strings.Repeat("y", 76) + " z", "> " + strings.Repeat("y", 76) + " z\n"},
 		"one too many":      {strings.Repeat("y", 77) + " z", "> " + strings.Repeat("y", 77) + "\n  z\n"},
+		"held together":     {strings.Repeat("y", 74) + " 1\u00a0ms", "> " + strings.Repeat("y", 74) + "\n  1 ms\n"},
 		"a word too long":   {"a " + long + " b", "> a\n  " + long + "\n  b\n"},
 		"wide, but letters": {strings.Repeat("ä", 76) + " z", "> " + strings.Repeat("ä", 76) + " z\n"},
 	}
