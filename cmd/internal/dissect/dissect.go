@@ -149,7 +149,7 @@ func (d *dissector) ip() {
 	start := d.at
 	p, err := craft.ParsePacket(d.all[start:])
 	if err != nil {
-		d.rest("packet", "bytes")
+		d.fragment()
 		return
 	}
 	if p.Is6() {
@@ -170,10 +170,27 @@ func (d *dissector) ip() {
 	d.rest(Padding, "bytes")
 }
 
+// fragment takes what there is of an IP packet that ends before its header does.
+func (d *dissector) fragment() {
+	if d.at == len(d.all) {
+		return
+	}
+	switch d.all[d.at] >> 4 {
+	case 4:
+		d.take("IPv4", ipv4Fields, min(20, len(d.all)-d.at), "cut")
+	case 6:
+		d.take("IPv6", ipv6Fields, min(40, len(d.all)-d.at), "cut")
+	}
+	d.rest("packet", "bytes")
+}
+
 // transport takes what the IP header is before. Whole says that the packet is
 // all there.
 func (d *dissector) transport(p *craft.Packet, whole bool) {
 	b := d.all[d.at:]
+	if len(b) == 0 {
+		return
+	}
 	t := transportOf(p, b)
 	if t == nil {
 		d.rest(Payload, "data")

@@ -88,7 +88,8 @@ type transport struct {
 	quotes     bool                            // it is an ICMP error
 }
 
-// transportOf is the protocol that is behind p's header; nil if it isn't known.
+// transportOf is the protocol that is behind p's header, where b, which is not
+// empty, begins; nil if it isn't known.
 func transportOf(p *craft.Packet, b []byte) *transport {
 	switch {
 	case p.Fragment:
@@ -105,9 +106,6 @@ func transportOf(p *craft.Packet, b []byte) *transport {
 	if p.Is6() {
 		t.name, t.pseudo = "ICMPv6", pseudoSum
 		echo, reply, errors = layers.ICMPv6TypeEchoRequest, layers.ICMPv6TypeEchoReply, []byte{1, 2, 3, 4}
-	}
-	if len(b) == 0 {
-		return t
 	}
 	if b[0] == echo || b[0] == reply {
 		t.fields, t.identified = echoFields, true

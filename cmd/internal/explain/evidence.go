@@ -65,7 +65,7 @@ type gatherer struct {
 	message   matcher.Message
 	unmatched []suspect
 	doubtful  map[int]frame.Frame // by number: of unmatched
-	others    map[craft.Key]bool // other programs' packets to the target
+	others    map[craft.Key]bool  // other programs' packets to the target
 }
 
 func newGatherer(p *path.Path) *gatherer {
