@@ -55,6 +55,24 @@ func behind(from, to int, keys string) map[int]string {
 	return all
 }
 
+// Whatever probes are like, a path on which nothing happens has no findings.
+func TestACleanPathHasNoFindings(t *testing.T) {
+	options := []tracewire.Options{
+		{}, {Queries: 1}, {Queries: 10, InFlight: 1}, {TOS: 0xb9, DF: true, Length: 1400}, {FirstTTL: 5}, {MaxTTL: 5}, {FirstTTL: 9},
+	}
+	for seed := range uint64(5) {
+		for _, o := range options {
+			for _, target := range []string{"", `udp = "echo"`, `udp = "nothing"`} {
+				o.Seed = seed + 1
+				p := simulated(t, row(t, map[int]string{endOfRow: target}), netip.MustParseAddr("198.51.100.1"), o)
+				if all := placedKinds(t, findings.Of(p)); len(all) > 0 {
+					t.Errorf("%+v, target %q: %v", o, target, all)
+				}
+			}
+		}
+	}
+}
+
 // Each switch of the lab makes its finding, at its hops, and nothing else.
 func TestEachSwitchMakesItsFinding(t *testing.T) {
 	tests := map[string]struct {

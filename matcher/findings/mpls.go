@@ -224,9 +224,9 @@ func (v *view) uTurn(first, last uint8) (Finding, bool) {
 
 // invisibleRule finds a tunnel that shows none of its routers by its end: the
 // last one takes the label off, forwards a packet whose TTL has run out, and so
-// the next router answers at two hops in a row, quoting 1 both times (DUP_IP in
-// Vanaubel et al.). That the way back gets longer by the hidden routers confirms
-// it. A router that takes two hops to cross, or answers for another, looks the
+// the next router answers at two hops in a row, quoting 1 both times (Vanaubel et
+// al., "TNT, watch me explode: a light in the dark for revealing MPLS tunnels",
+// 2019). That the way back gets longer by the hidden routers confirms it. A router that takes two hops to cross, or answers for another, looks the
 // same; so do balanced ways of different length, where flows vary.
 func invisibleRule(v *view) (found []Finding) {
 	for hop := 1; hop < int(v.last) && hop < 255; hop++ {

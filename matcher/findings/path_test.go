@@ -219,7 +219,8 @@ func TestProbesWithoutReply(t *testing.T) {
 		"from some hop on, many before it answer": {queries: 20, do: both(lose(4, 2, 9, 13), lose(5, 1, 5, 8, 17), lose(6, 4, 7, 16), lose(7, 3, 8, 9), lose(8, 2, 6, 18), lose(9, 1, 4, 19)), want: []string{"loss 1-4 likely"}},
 		"from some hop on, and the capture lost frames": {queries: 6, do: both(spread, func(s sketch) { s.Counters.Dropped = 3 }),
 			want: []string{"loss 0-4 possible"}},
-		"at hops behind which nothing is lost": {queries: 10, do: both(lose(3, 2), lose(4, 1, 5), lose(5, 3, 8))},
+		"from some hop on, but not at the last": {do: both(lose(4, 2), lose(6, 3), lose(7, 1)), want: []string{"loss 0-4 possible"}},
+		"at hops behind which nothing is lost":  {queries: 10, do: both(lose(3, 2), lose(4, 1, 5), lose(5, 3, 8))},
 		"a trace that was interrupted": {do: both(lose(4, 2, 3), func(s sketch) {
 			s.Interrupted, s.Ended = true, start.Add(50*ms)
 		})},

@@ -78,9 +78,9 @@ func remarked(v *view, kind Kind, sent uint8, name func(uint8) string, part func
 		if before == "" {
 			before = name(sent)
 		}
-		f.Detail = fmt.Sprintf("Probes sent with %s arrive with %s, before that with %s.", name(sent), now, before)
-		if before == name(sent) {
-			f.Detail = fmt.Sprintf("Probes sent with %s arrive with %s from hop %d on.", name(sent), now, t.to)
+		f.Detail = fmt.Sprintf("Probes sent with %s arrive with %s from hop %d on.", name(sent), now, t.to)
+		if t.before != "" {
+			f.Detail = fmt.Sprintf("Probes sent with %s arrive with %s from hop %d on; before that with %s.", name(sent), now, t.to, before)
 		}
 		switch t.cause {
 		case byLast:
@@ -136,11 +136,7 @@ func who(s *stretch) string {
 	if s.single() {
 		return fmt.Sprintf("%v quotes", s.routers[0])
 	}
-	names := make([]string, len(s.routers))
-	for i, r := range s.routers {
-		names[i] = r.String()
-	}
-	return strings.Join(names, ", ") + " quote"
+	return fmt.Sprintf("Hops %d to %d quote", s.first, s.last)
 }
 
 // What may be quoted instead of an ID.

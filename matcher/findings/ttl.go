@@ -15,11 +15,11 @@ func (v *view) quotedTTL(hop uint8) perhaps {
 
 // The sorts of quoted TTLs of a hop.
 const (
-	normalTTL   = ""                             // 1
-	usedUpTTL   = "0, where 1 should be left"    // decremented before it was quoted, or forwarded so
-	restoredTTL = "as it was sent"               // by something that rewrites quotes
-	aboveTTL    = "higher than it was sent"      // no way to come by
-	raisedTTL   = "neither 1 nor as it was sent" // between: a tunnel's, if it rises from hop to hop
+	normalTTL   = ""                                         // 1
+	usedUpTTL   = "TTL 0, where 1 should be left"            // decremented before it was quoted, or forwarded so
+	restoredTTL = "the TTL as it was sent"                   // by something that rewrites quotes
+	aboveTTL    = "a TTL higher than the one sent"           // no way to come by
+	raisedTTL   = "a TTL that is neither 1 nor the one sent" // between: a tunnel's, if it rises from hop to hop
 )
 
 func sortOfTTL(hop, quoted int) string {
@@ -56,7 +56,7 @@ func ttlRule(v *view) (found []Finding) {
 			continue
 		}
 		f := Finding{Kind: TTLRewrite, HopFrom: t.first, HopTo: t.last, Evidence: t.evidence(), Confidence: Likely}
-		f.Detail = fmt.Sprintf("%s a TTL %s; it is only in the quote.", who(&t.stretch), t.key)
+		f.Detail = fmt.Sprintf("%s %s; it is only in the quote.", who(&t.stretch), t.key)
 		switch {
 		case t.key == restoredTTL && !t.single() && t.cause == byPath:
 			f.HopFrom, f.HopTo = t.from, t.to
@@ -66,7 +66,7 @@ func ttlRule(v *view) (found []Finding) {
 			f.Detail = fmt.Sprintf("%s TTL 2, as it was sent: a rewritten quote, or the second router of a tunnel.", who(&t.stretch))
 		case t.key == usedUpTTL && t.cause != byRouter:
 			f.Confidence = Possible
-			f.Detail = fmt.Sprintf("%s a TTL of %s: decremented before quoting, or forwarded so by the hop before.", who(&t.stretch), t.key)
+			f.Detail = fmt.Sprintf("%s %s: decremented before quoting, or forwarded so by the hop before.", who(&t.stretch), t.key)
 		case t.key == aboveTTL:
 			f.Confidence = Certain
 		}
