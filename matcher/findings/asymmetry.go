@@ -60,13 +60,20 @@ func excessOf(r *path.Reply) int {
 // at all.
 const leastExcess = 2
 
+// The ways back that are findings.
+const (
+	longer  = "longer"
+	shorter = "shorter"
+)
+
 // asymmetryRule finds hops whose replies pass more or fewer routers than the
 // probes did, by the TTL that replies arrive with: systems send them with 32,
 // 64, 128 or 255, of which the one is taken that fits best. Where the path goes
 // through MPLS routers that send replies on to the end of the tunnel, that is the
 // cause, and the finding is the tunnel's, and where a router answers for one before
-// it, that; a longer way back from some hop on may
-// also be a tunnel on the way back which shows its length there only.
+// it, that. A longer way back from some hop on may also be a tunnel which hides
+// its routers on the way there and doesn't on the way back (FRPLA in Vanaubel et
+// al., 2017): by itself it is no better a sign of that than of another route.
 func asymmetryRule(v *view) (found []Finding) {
 	explained := slices.Concat(explicitRule(v), implicitRule(v), uTurnRule(v), invisibleRule(v), zeroTTLRule(v))
 	look := func(a answer) (string, bool) {
@@ -75,9 +82,9 @@ func asymmetryRule(v *view) (found []Finding) {
 		case !excess.known || !v.placed(a.reply) || within(explained, a.reply.Hop):
 			return "", false
 		case excess.n >= leastExcess:
-			return "longer", true
+			return longer, true
 		case excess.n <= -leastExcess:
-			return "shorter", true
+			return shorter, true
 		}
 		return "", true
 	}
@@ -90,6 +97,9 @@ func asymmetryRule(v *view) (found []Finding) {
 		}
 		f := Finding{Kind: Asymmetry, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Likely}
 		f.Detail = fmt.Sprintf("The way back from hop %d on is %s than the way there, by %s.", t.to, t.key, routers(&t.stretch))
+		if t.key == longer {
+			f.Detail = fmt.Sprintf("The way back from hop %d on is longer than the way there, by %s; or a tunnel hides them on the way there.", t.to, routers(&t.stretch))
+		}
 		if t.single() {
 			f.HopFrom, f.HopTo = t.first, t.last
 			f.Detail = fmt.Sprintf("Replies of %v come back a way that is %s than the way there, by %s.", t.routers[0], t.key, routers(&t.stretch))

@@ -171,6 +171,7 @@ func TestRewrites(t *testing.T) {
 	for name, test := range map[string]change{
 		"nothing":               {},
 		"nothing, in a capture": {do: captured},
+		"nothing, over IPv6":    {do: overIPv6},
 		"nothing, asked once":   {queries: 1},
 
 		"DSCP":                        {do: quote(4, end, tos(0x20)), want: []string{"dscp-rewrite 3-4 certain"}},

@@ -1,0 +1,50 @@
+package tracewire_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/capture/kernelnet"
+	"github.com/tracewire/tracewire/matcher/findings"
+)
+
+// What Linux routers do to probes is found at its hops, and nothing is where
+// they do nothing: in real frames, with checksum offload and what else there is.
+func TestKernelRoutersMakeTheirFindings(t *testing.T) {
+	tests := map[string]struct {
+		prepare func(*kernelnet.Chain)
+		options tracewire.Options
+		want    []string
+	}{
+		"nothing":                {want: []string{}},
+		"nothing, marked probes": {options: tracewire.Options{TOS: 0xb8, DF: true, Length: 1200}, want: []string{}},
+		"DSCP": {
+			prepare: func(c *kernelnet.Chain) { c.Routers[2].Nft(rule("postrouting", "udp dport 33434 ip dscp set cs1")) },
+			want:    []string{"dscp-rewrite 3-4 certain"},
+		},
+		"NAT, which repairs what is quoted": {
+			prepare: func(c *kernelnet.Chain) {
+				c.Routers[2].Nft("table ip n {\nchain c {\ntype nat hook postrouting priority 100\nip daddr " + destination.String() + " masquerade\n}\n}\n")
+			},
+			want: []string{},
+		},
+		"silence": {prepare: func(c *kernelnet.Chain) { silence(c.Routers[2]) }, want: []string{}},
+		"a refusal when forwarding": {
+			prepare: func(c *kernelnet.Chain) { c.Routers[2].Nft(rule("forward", "reject with icmp type admin-prohibited")) },
+			want:    []string{"hop-mismatch 3-4 certain"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := chain(t, 6, nil)
+			if test.prepare != nil {
+				test.prepare(c)
+			}
+			if d := cmp.Diff(test.want, placedKinds(t, findings.Of(mustTrace(t, test.options)))); d != "" {
+				t.Errorf("-want +got\n%s", d)
+			}
+		})
+	}
+}
