@@ -81,6 +81,17 @@ func labelled(from, to int, ttl uint8, e matcher.Extensions) func(sketch) {
 	}
 }
 
+// targetQuotes makes the target quote these TTLs of probes that were sent with as
+// much more as is left each round.
+func targetQuotes(left ...int) func(sketch) {
+	return func(s sketch) {
+		s.at(end, end, func(p *path.Probe) {
+			p.TTL += uint8(p.Round - 1)
+			p.Reply.Quoted.TTL = uint8(left[p.Round-1])
+		})
+	}
+}
+
 func TestWaysBackAndTunnels(t *testing.T) {
 	verified := matcher.Extensions{Verified: true}
 	left := func(hop int, ttl uint8) func(sketch) {
@@ -125,6 +136,10 @@ func TestWaysBackAndTunnels(t *testing.T) {
 		"TTLs 0 and 1 of two routers":            {do: left(5, 0), want: []string{"ttl-rewrite 5-5 likely"}},
 		"TTLs 0 and 1 of one router":             {do: both(left(5, 0), from(5, router(6), all...)), want: []string{"zero-ttl 5-6 certain"}},
 		"TTLs 0 and 0 of one router":             {do: both(left(5, 0), left(6, 0), from(5, router(6), all...)), want: []string{"ttl-rewrite 5-6 likely"}},
+		"TTLs 0 and up at the target":            {do: targetQuotes(0, 1, 2), want: []string{"zero-ttl 9-9 likely"}},
+		"TTLs 1 and up at the target":            {do: targetQuotes(1, 2, 3)},
+		"a TTL 0 at the target":                  {do: targetQuotes(0, 0, 0)},
+		"TTLs at the target that don't fit":      {do: targetQuotes(0, 1, 5)},
 		"ways back that get shorter by two":      {do: both(back(4, 4, 6), back(5, 5, 4), back(6, 6, 2)), want: []string{"mpls 4-6 possible"}},
 		"ways back that get shorter by anything": {do: both(back(4, 4, 6), back(5, 5, 3), back(6, 6, 2)), want: []string{"asymmetry 3-4 likely"}},
 	} {

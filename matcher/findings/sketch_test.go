@@ -187,6 +187,11 @@ func TestRewrites(t *testing.T) {
 			s.at(end, end, func(p *path.Probe) { p.Reply.Kind, p.Reply.Quoted = matcher.UDP, matcher.Quote{TOS: 0x20} })
 		}},
 
+		"ECN": {do: quote(4, end, tos(3)), want: []string{"ecn-rewrite 3-4 certain"}},
+		"ECN of one probe, as a router that is congested marks": {do: func(s sketch) { s.Probes[3].Reply.Quoted.TOS = 3 }},
+		"both parts, at different hops": {do: both(quote(4, end, tos(1)), quote(6, end, tos(0x21))),
+			want: []string{"ecn-rewrite 3-4 certain", "dscp-rewrite 5-6 certain"}},
+
 		"length":                    {do: quote(4, end, length(52)), want: []string{"length-rewrite 3-4 likely"}},
 		"length, in one quote":      {do: quote(4, 4, length(40)), want: []string{"length-rewrite 4-4 certain"}},
 		"length, its bytes swapped": {do: quote(end, end, length(60<<8)), want: []string{"length-rewrite 9-9 likely"}},
