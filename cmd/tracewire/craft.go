@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,9 +47,9 @@ const craftExample = `  tracewire craft --seed 7 192.0.2.1
 // craftFlags are what the command line of craft says: a trace's flags, and its own.
 type craftFlags struct {
 	flags
-	sourceMAC, nextHopMAC macValue
-	ttl                   int
-	all, list             bool
+	sourceMAC macValue
+	ttl       int
+	all, list bool
 }
 
 func craftCommand(stdout io.Writer) *cobra.Command {
@@ -71,7 +70,6 @@ func craftCommand(stdout io.Writer) *cobra.Command {
 	}
 	set.Lookup("write").Usage = "write the frames to this pcapng `file`, and don't show them"
 	set.Var(&f.sourceMAC, "source-mac", "send from this MAC `address` (default the interface's)")
-	set.Var(&f.nextHopMAC, "next-hop-mac", "send to this MAC `address` (default the next hop's)")
 	set.Var(between(&f.ttl, 1, 255, "n"), "ttl", "show the probes with TTL `n`")
 	set.BoolVar(&f.all, "all", false, "show all probes")
 	set.BoolVar(&f.list, "list", false, "show a line for each probe: TTL, round, and what tells it apart")
@@ -131,14 +129,14 @@ func (f *flags) takeArgs(args []string) error {
 // wire is the way that the frames would go: what the flags say, and of the rest
 // what the kernel's routes do.
 func (f *craftFlags) wire(ctx context.Context, target netip.Addr) (*tracewire.Wire, error) {
-	w := &tracewire.Wire{Port: uint16(f.options.SrcPort), Source: path.Source{
-		Addr: f.options.Source, Interface: f.options.Interface, MAC: f.sourceMAC.HardwareAddr, NextHopMAC: f.nextHopMAC.HardwareAddr,
+	w := &tracewire.Wire{Port: uint16(f.options.SrcPort), VLAN: f.options.VLAN, Source: path.Source{
+		Addr: f.options.Source, Interface: f.options.Interface, MAC: net.HardwareAddr(f.sourceMAC), NextHopMAC: f.options.NextHopMAC,
 	}}
 	s := &w.Source
 	if s.Addr.IsValid() && s.MAC != nil && s.NextHopMAC != nil {
 		return w, nil
 	}
-	r, err := route.Lookup(target, route.Options{Interface: f.options.Interface})
+	r, err := route.Lookup(target, route.Options{Interface: f.options.Interface, Mark: f.options.Mark})
 	if err != nil {
 		return nil, noWay{err}
 	}
@@ -149,7 +147,7 @@ func (f *craftFlags) wire(ctx context.Context, target netip.Addr) (*tracewire.Wi
 	if s.MAC == nil {
 		s.MAC = r.MAC
 	}
-	if s.NextHopMAC == nil {
+	if s.NextHopMAC == nil && r.Kind == route.Ethernet {
 		if s.NextHopMAC, err = r.Neighbour(ctx); err != nil {
 			return nil, noWay{err}
 		}
@@ -273,7 +271,9 @@ func (s *crafted) write(name string) (err error) {
 }
 
 // macValue is a MAC address.
-type macValue struct{ net.HardwareAddr }
+type macValue net.HardwareAddr
+
+func (v *macValue) String() string { return "" }
 
 func (v *macValue) Type() string { return "address" }
 
@@ -282,6 +282,6 @@ func (v *macValue) Set(s string) error {
 	if err != nil || len(a) != 6 {
 		return errors.New("it is not a MAC address like 02:00:00:00:00:01")
 	}
-	v.HardwareAddr = slices.Clone(a)
+	*v = macValue(a)
 	return nil
 }

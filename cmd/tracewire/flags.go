@@ -49,6 +49,10 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.Var(between(&o.SrcPort, 1, 65535, "port"), "sport", "probe from this `port` (default one at random)")
 	set.VarP((*addrValue)(&o.Source), "source", "s", "probe from this `address` of this host")
 	set.StringVarP(&o.Interface, "interface", "i", "", "leave by this `interface`")
+	set.Var((*markValue)(&o.Mark), "fwmark", "look the route up as for packets with this `mark`")
+	set.Var((*macValue)(&o.NextHopMAC), "next-hop-mac", "send to this MAC `address` (default the next hop's)")
+	set.Var((*vlanValue)(&o.VLAN), "vlan", "tag the frames for this `VLAN` (802.1Q)")
+	set.StringVar(&o.Namespace, "netns", "", "trace from this network `namespace`: a name, or a path")
 	set.VarP(between(&o.FlowLabel, 0, 0xfffff, "label"), "flowlabel", "l", "set this flow `label` in IPv6 (default 0)")
 	set.VarP((*tosValue)(&o.TOS), "tos", "t", "set the type of service: a `number`, or a DSCP by its name, as EF, AF41\nor CS1 (default 0)")
 	set.Var((*ecnValue)(&o.TOS), "ecn", "set the ECN field: `ect0|ect1|ce` or 0 to 3 (default 0)")
@@ -78,7 +82,6 @@ var refused = []struct {
 	{"M", "module", true},
 	{"r", "bypass-routing", false},
 	{"A", "as-path-lookups", false},
-	{"", "fwmark", true},
 	{"", "mtu", false},
 	{"", "back", false},
 }
@@ -190,6 +193,36 @@ func (v *addrValue) Set(s string) error {
 		return fmt.Errorf("it is not an address")
 	}
 	*v = addrValue(a.Unmap())
+	return nil
+}
+
+// markValue is a mark of the kernel's routing rules.
+type markValue uint32
+
+func (v *markValue) Type() string   { return "mark" }
+func (v *markValue) String() string { return "" }
+
+func (v *markValue) Set(s string) error {
+	n, err := strconv.ParseUint(s, 0, 32)
+	if err != nil {
+		return fmt.Errorf("it is not a number from 0 to %d", uint32(1<<32-1))
+	}
+	*v = markValue(n)
+	return nil
+}
+
+// vlanValue is the number of a VLAN.
+type vlanValue uint16
+
+func (v *vlanValue) Type() string   { return "VLAN" }
+func (v *vlanValue) String() string { return "" }
+
+func (v *vlanValue) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || n < 1 || n > 4094 {
+		return fmt.Errorf("it is not a number from 1 to 4094")
+	}
+	*v = vlanValue(n)
 	return nil
 }
 
