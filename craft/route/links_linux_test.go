@@ -2,6 +2,7 @@ package route_test
 
 import (
 	stdcmp "cmp"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -94,7 +95,9 @@ func TestLookupThisHostItself(t *testing.T) {
 		{"a secondary address", "10.77.1.50", route.Options{}, "10.77.1.1"},
 		{"an address of lo", "10.55.0.1", route.Options{}, "10.55.0.1"},
 		{"by its interface", "10.77.1.1", route.Options{Interface: "eth0"}, "10.77.1.1"},
-		{"by another interface", "10.77.1.1", route.Options{Interface: "eth1"}, "10.77.2.1"},
+		{"by another interface", "10.77.1.1", route.Options{Interface: "eth1"}, "10.77.1.1"},
+		{"loopback, by an interface", "127.0.0.1", route.Options{Interface: "eth0"}, "127.0.0.1"},
+		{"by lo", "127.0.0.1", route.Options{Interface: "lo"}, "127.0.0.1"},
 		{"from another address", "10.77.1.1", route.Options{Source: addr("10.55.0.1")}, "10.55.0.1"},
 		{"IPv4 as IPv6 has it", "::ffff:10.77.1.1", route.Options{}, "10.77.1.1"},
 	}
@@ -104,6 +107,30 @@ func TestLookupThisHostItself(t *testing.T) {
 				Kind: route.Local, Interface: "lo", Index: 1, MTU: 65535, Source: addr(tt.source),
 			})
 		})
+	}
+}
+
+// The next hop need not be there, if its address is given.
+func TestNeighbourGiven(t *testing.T) {
+	uplink, _, _, _ := office(t)
+	mac := net.HardwareAddr{2, 0, 0, 0, 0, 7}
+	for dst, nextHop := range map[string]string{"10.77.1.9": "10.77.1.9", "fd77:1::9": "fd77:1::9", "10.99.0.1": "10.77.1.2"} {
+		r, err := route.Lookup(addr(dst), route.Options{NextHopMAC: mac})
+		if err != nil || r.NextHop != addr(nextHop) {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		before := transmitted(t, r)
+		if got, err := r.Neighbour(t.Context()); err != nil || got.String() != mac.String() {
+			t.Errorf("%v, %v", got, err)
+		}
+		if after := transmitted(t, r); after != before {
+			t.Errorf("%d packets sent", after-before)
+		}
+	}
+	for _, dst := range []string{"127.0.0.1", uplink.A.Addr().String(), "::1"} {
+		if r, err := route.Lookup(addr(dst), route.Options{NextHopMAC: mac}); !errors.Is(err, route.ErrNoMAC) {
+			t.Errorf("%+v, %v", r, err)
+		}
 	}
 }
 

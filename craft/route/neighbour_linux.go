@@ -27,11 +27,11 @@ const resolveTimeout = 3500 * time.Millisecond
 const lookInterval = 50 * time.Millisecond
 
 // Neighbour returns the hardware address of the next hop: nil where the route
-// has none. If the kernel does not know it, it is made to ask; ErrNeighbour says
-// that nobody answered.
+// has none, NextHopMAC where that is known. If the kernel does not know it, it is
+// made to ask; ErrNeighbour says that nobody answered.
 func (r Route) Neighbour(ctx context.Context) (net.HardwareAddr, error) {
-	if r.Kind != Ethernet {
-		return nil, nil
+	if r.Kind != Ethernet || r.NextHopMAC != nil {
+		return r.NextHopMAC, nil
 	}
 	if mac, _ := r.neighbour(); mac != nil {
 		return mac, nil

@@ -23,6 +23,7 @@ var (
 	ErrNeighbour   = errors.New("next hop does not answer")
 	ErrBroadcast   = errors.New("broadcast address")
 	ErrLocal       = errors.New("unspecified address, of this host") // 0.0.0.0 and ::
+	ErrNoMAC       = errors.New("no MAC addresses on this link")
 	ErrZone        = errors.New("a link-local address needs its link's name, as in fe80::1%eth0")
 	ErrLink        = errors.New("no link to other hosts, or not a kind that is supported")
 )
@@ -35,6 +36,10 @@ type Options struct {
 	// bond or team: then the route is the bridge's, and frames cross that port
 	// whatever the bridge would have chosen.
 	Interface string
+
+	// NextHopMAC is the next hop's, for Route.Neighbour to return without
+	// asking; nil to ask.
+	NextHopMAC net.HardwareAddr
 
 	// Mark is what the kernel's rules may look at: ip rule's fwmark. 0 is none.
 	Mark uint32
@@ -68,7 +73,8 @@ type Route struct {
 	// NextHop is the gateway, or the destination itself if it is on the link.
 	// On a Raw link, whatever comes out at its other end, it is the gateway
 	// that the route names, if it does; to this host itself there is none.
-	NextHop netip.Addr
+	NextHop    netip.Addr
+	NextHopMAC net.HardwareAddr // if the options say it; see Neighbour
 }
 
 // Device is the name of the interface that frames cross: Port, or Interface.

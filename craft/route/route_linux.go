@@ -33,14 +33,20 @@ func Lookup(dst netip.Addr, o Options) (Route, error) {
 	if len(found) == 0 {
 		return Route{}, fmt.Errorf("route: %v: %w", dst, ErrNoRoute)
 	}
-	local, err := l.isLocal(found[0].Type)
-	if err != nil {
-		return Route{}, err
+	way := l.special(&found[0])
+	var r Route
+	switch way.Type {
+	case unix.RTN_BROADCAST, unix.RTN_MULTICAST:
+		return Route{}, fmt.Errorf("route: %v: %w", l.dst, ErrBroadcast)
+	case unix.RTN_LOCAL, unix.RTN_ANYCAST:
+		r, err = l.local(way)
+	default:
+		r, err = l.remote(way)
 	}
-	if local {
-		return l.local(&found[0])
+	if err == nil && o.NextHopMAC != nil && r.Kind != Ethernet {
+		return Route{}, fmt.Errorf("route: %s: %w", r.Interface, ErrNoMAC)
 	}
-	return l.remote(&found[0])
+	return r, err
 }
 
 // lookup is one call of Lookup.
@@ -150,22 +156,18 @@ func (l *lookup) noAddress(name string) error {
 	return fmt.Errorf("route: %s: %w of the family of %v", name, ErrNoAddress, l.dst)
 }
 
-// isLocal tells whether dst is this host itself, and refuses what is not one
-// host. Asked for an interface, the kernel doesn't look whether dst is special
+// special is the route to dst if it is this host itself, or not one host; else it
+// is found. Asked for an interface, the kernel doesn't look whether dst is special
 // on another.
-func (l *lookup) isLocal(kind int) (bool, error) {
-	if l.link != nil && kind == unix.RTN_UNICAST && !isLinkLocal6(l.dst) {
-		if found, err := netlink.RouteGet(l.dst.AsSlice()); err == nil && len(found) > 0 {
-			kind = found[0].Type
-		}
+func (l *lookup) special(found *netlink.Route) *netlink.Route {
+	if l.link == nil || found.Type != unix.RTN_UNICAST || isLinkLocal6(l.dst) {
+		return found
 	}
-	switch kind {
-	case unix.RTN_LOCAL, unix.RTN_ANYCAST:
-		return true, nil
-	case unix.RTN_BROADCAST, unix.RTN_MULTICAST:
-		return false, fmt.Errorf("route: %v: %w", l.dst, ErrBroadcast)
+	any, err := netlink.RouteGet(l.dst.AsSlice())
+	if err != nil || len(any) == 0 || any[0].Type == unix.RTN_UNICAST {
+		return found
 	}
-	return false, nil
+	return &any[0]
 }
 
 func (l *lookup) request() *netlink.RouteGetOptions {
@@ -240,7 +242,7 @@ func (l *lookup) remote(found *netlink.Route) (Route, error) {
 	r.NextHop = gatewayOf(found)
 	switch kind := link.Attrs().EncapType; {
 	case kind == "ether" && len(link.Attrs().HardwareAddr) == 6:
-		r.MAC = link.Attrs().HardwareAddr
+		r.MAC, r.NextHopMAC = link.Attrs().HardwareAddr, l.options.NextHopMAC
 		if !r.NextHop.IsValid() {
 			r.NextHop = l.dst
 		}
