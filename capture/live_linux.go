@@ -37,6 +37,10 @@ import (
 // link-layer addresses (tun, WireGuard, PPP, tunnels) it takes IP packets: on
 // lo the kernel delivers those for this host and drops frames.
 //
+// What leaves or stays on this host may be captured before its transport
+// checksum is complete (craft.Packet.WireChecksum), on lo and veth the answers
+// too.
+//
 // A Live belongs to the network namespace that the caller of OpenLive is in, and
 // may be used from any other. Read errors end the sequence of Frames with
 // ErrDown, ErrGone or what libpcap says. Its methods may be called by any

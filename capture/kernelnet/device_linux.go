@@ -9,13 +9,13 @@ import (
 )
 
 // VLAN joins the nodes of a link by a further one, in a VLAN of it: at each end
-// a sub-interface such as eth0.5, with subnets as Link has them. It skips the
+// a sub-interface such as eth0-vlan5, with subnets as Link has them. It skips the
 // test where the kernel has no VLANs.
 func (n *Network) VLAN(link *Link, id int, subnets ...string) *Link {
 	n.t.Helper()
 	return n.upon(link, subnets, func(e *End) netlink.Link {
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.ParentIndex = fmt.Sprintf("%s.%d", e.Interface, id), e.Index
+		attrs.Name, attrs.ParentIndex = fmt.Sprintf("%s-vlan%d", e.Interface, id), e.Index
 		return &netlink.Vlan{LinkAttrs: attrs, VlanId: id, VlanProtocol: netlink.VLAN_PROTOCOL_8021Q}
 	})
 }

@@ -50,7 +50,10 @@ func Inherit(f func() error) (func() error, error) {
 	runtime.LockOSThread() // Get asks for the thread, and then about it
 	here, err := netns.Get()
 	runtime.UnlockOSThread()
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return f, nil // without /proc, nobody is in Do
+	case err != nil:
 		return nil, fmt.Errorf("netns: %w", err)
 	}
 	return func() error {
