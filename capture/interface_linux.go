@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,21 +38,14 @@ func kindOf(device *net.Interface) kind {
 // ownAddresses are the addresses of this host, with the index of an interface
 // that has each.
 func ownAddresses() (map[netip.Addr]int, error) {
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		return nil, err
+	list, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) { // some may be missing that came or went
+		return nil, fmt.Errorf("addresses: %w", err)
 	}
-	own := map[netip.Addr]int{}
-	for _, i := range interfaces {
-		addresses, err := i.Addrs()
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range addresses {
-			if n, ok := a.(*net.IPNet); ok {
-				ip, _ := netip.AddrFromSlice(n.IP)
-				own[ip.Unmap()] = i.Index
-			}
+	own := make(map[netip.Addr]int, len(list))
+	for _, a := range list {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			own[ip.Unmap()] = a.LinkIndex
 		}
 	}
 	return own, nil
