@@ -78,8 +78,15 @@ func craftCommand(stdout io.Writer) *cobra.Command {
 }
 
 func (f *craftFlags) craft(ctx context.Context, set *pflag.FlagSet, args []string, stdout io.Writer) error {
-	if err := cmp.Or(checkRefused(set), f.check(), f.flags.takeArgs(args)); err != nil {
+	if err := cmp.Or(checkRefused(set), f.check()); err != nil {
 		return err
+	}
+	hosts, err := f.hosts(args)
+	if err != nil {
+		return err
+	}
+	if len(hosts) > 1 {
+		return usagef("too many arguments: a host and a packet length are all it takes")
 	}
 	if f.all && f.ttl != 0 {
 		return usagef("--all and --ttl are two choices")
@@ -108,22 +115,6 @@ func (f *craftFlags) craft(ctx context.Context, set *pflag.FlagSet, args []strin
 		return s.write(f.write)
 	}
 	return s.show(f)
-}
-
-// takeArgs takes HOST and PACKETLEN.
-func (f *flags) takeArgs(args []string) error {
-	switch len(args) {
-	case 0:
-		return usagef("which host?")
-	case 1:
-		return nil
-	case 2:
-		if err := between(&f.options.Length, tracewire.MinLength, tracewire.MaxLength, "").Set(args[1]); err != nil {
-			return usagef("packet length %q: %w", args[1], err)
-		}
-		return nil
-	}
-	return usagef("too many arguments: a host and a packet length are all it takes")
 }
 
 // wire is the way that the frames would go: what the flags say, and of the rest

@@ -1,14 +1,175 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 
+	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/matcher/path"
 )
+
+// hosts takes the arguments: hosts, and a packet length if the last of several is
+// a number.
+func (f *flags) hosts(args []string) ([]string, error) {
+	if len(args) == 0 {
+		return nil, usagef("which host?")
+	}
+	last := args[len(args)-1]
+	if len(args) == 1 || !looksLikeLength(last) {
+		return args, nil
+	}
+	if err := between(&f.options.Length, tracewire.MinLength, tracewire.MaxLength, "").Set(last); err != nil {
+		return nil, usagef("packet length %q: %w", last, err)
+	}
+	return args[:len(args)-1], nil
+}
+
+// looksLikeLength is true of what is no host's name, and may be meant as a number.
+func looksLikeLength(s string) bool {
+	return strings.Trim(s, "0123456789+-") == "" || strings.HasPrefix(s, "0x")
+}
+
+// atOnce is how many hosts are traced at the same time.
+const atOnce = 16
+
+// lane is the trace to one host: it runs while those before it are shown.
+type lane struct {
+	host string
+
+	mu     sync.Mutex
+	events []path.Event
+	over   bool
+	err    error
+	news   chan struct{} // holds a token when there is more to show
+}
+
+func (l *lane) add(e path.Event) {
+	l.mu.Lock()
+	l.events = append(l.events, e)
+	l.mu.Unlock()
+	l.wake()
+}
+
+func (l *lane) end(err error) {
+	l.mu.Lock()
+	l.over, l.err = true, err
+	l.mu.Unlock()
+	l.wake()
+}
+
+func (l *lane) wake() {
+	select {
+	case l.news <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the events that are not shown yet, and whether there will be more.
+func (l *lane) take() (events []path.Event, over bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	events, l.events = l.events, nil
+	return events, l.over
+}
+
+// show traces to all hosts and renders the traces in the order of the hosts. The
+// traces don't wait for a slow name server or terminal; but that nobody reads
+// any more stops them. What a recording holds comes one after the other.
+//
+// A host that can't be traced to is told of in its place, if there are others.
+func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, stderr io.Writer) (s seen, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	slots := make(chan struct{}, atOnce)
+	if f.options.Recording != nil {
+		slots = make(chan struct{}, 1)
+	}
+	lanes := make([]*lane, len(hosts))
+	var running sync.WaitGroup
+	defer running.Wait()
+	for i, host := range hosts {
+		lanes[i] = &lane{host: host, news: make(chan struct{}, 1)}
+	}
+	running.Go(func() {
+		for i, l := range lanes {
+			slots <- struct{}{}
+			running.Go(func() {
+				defer func() { <-slots }()
+				l.end(f.run(ctx, l, i))
+			})
+		}
+	})
+	s.reached = true
+	for _, l := range lanes {
+		one, failed := l.show(out)
+		if failed != nil {
+			cancel(failed)
+			return s, fmt.Errorf("writing the output: %w", failed)
+		}
+		s.traced, s.reached = s.traced || one.traced, s.reached && one.reached
+		if l.err != nil && len(lanes) > 1 && ctx.Err() == nil {
+			complain(stderr, "tracewire", l.err)
+			l.err = errTold
+		}
+		err = cmp.Or(err, l.err)
+	}
+	return s, err
+}
+
+// run traces to a lane's host. Each of several hosts has a seed of its own, that
+// follows from the one that was given.
+func (f *flags) run(ctx context.Context, l *lane, i int) error {
+	target, err := resolve(ctx, l.host, f.network())
+	if err != nil {
+		return err
+	}
+	o := f.options
+	o.Host = l.host
+	if o.Seed != 0 {
+		o.Seed = 1 + (o.Seed-1+uint64(i))%tracewire.MaxSeed
+	}
+	traced := false
+	err = tracewire.Run(ctx, slices.Values([]netip.Addr{target}), &o, func(e path.Event) {
+		traced = traced || e.Kind == path.Ended
+		l.add(e)
+	})
+	switch {
+	case !errors.Is(err, context.Canceled):
+		return err
+	case traced:
+		return nil // it has shown what it knows
+	}
+	return errEarly
+}
+
+// show renders what comes of a lane, until it is over.
+func (l *lane) show(out render.Renderer) (s seen, err error) {
+	for range l.news {
+		events, over := l.take()
+		for _, e := range events {
+			if e.Kind == path.Ended {
+				s = seen{traced: true, reached: e.Path.Reached()}
+			}
+			if err := out.Event(e); err != nil {
+				return s, err
+			}
+		}
+		if over {
+			break
+		}
+	}
+	return s, nil
+}
 
 // network is the family that the flags ask for, as package net names it.
 func (f *flags) network() string {

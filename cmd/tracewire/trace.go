@@ -3,12 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net"
-	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -16,16 +13,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
-	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/cmd/internal/annotate"
 	"github.com/tracewire/tracewire/cmd/internal/render"
-	"github.com/tracewire/tracewire/matcher/path"
 )
 
 const long = `tracewire traces the path that packets take to a host.
 
-It sends UDP probes whose time to live runs out on the way, hop by hop, and
-shows the routers that report so. Every probe is built as a complete frame and
+It sends probes (UDP, or ICMP echo, or TCP) whose time to live runs out on the
+way, hop by hop, and shows the routers that report so. Every probe is built as a complete frame and
 every time is stamped by the kernel on the frame itself: what is shown is the
 time from wire to wire, whatever else the machine is doing.
 
@@ -41,6 +36,7 @@ begun. The file may also be a pipe.`
 
 const example = `  tracewire example.org
   tracewire -n -q 1 -m 12 192.0.2.1
+  tracewire -T -p 443 example.org  with what a firewall lets pass
   tracewire --format json 192.0.2.1 | jq '.hops[].probes[].reply.rtt_ns'
   tracewire --write run.pcapng example.org && wireshark run.pcapng
   tracewire replay run.pcapng
@@ -96,18 +92,13 @@ answer. diff: 0 nothing changed, 1 something did, 2 all that goes wrong.`
 func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	var f flags
 	c := &cobra.Command{
-		Use:           "tracewire [flags] HOST [PACKETLEN]",
-		Short:         "Trace the path to a host, with exact times",
+		Use:           "tracewire [flags] HOST... [PACKETLEN]",
+		Short:         "Trace the path to hosts, with exact times",
 		Long:          long,
 		Example:       example,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 2 {
-				return usagef("too many arguments: a host and a packet length are all it takes")
-			}
-			return nil
-		},
+		Args:          cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if f.version {
 				_, err := fmt.Fprintln(stdout, "tracewire", version())
@@ -170,16 +161,12 @@ func manCommand(program *cobra.Command, stdout io.Writer) *cobra.Command {
 	}
 }
 
-// trace is what the command does with a host.
+// trace is what the command does with hosts.
 func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdout io.Writer) error {
 	if err := cmp.Or(checkRefused(c.Flags()), f.check()); err != nil {
 		return err
 	}
-	if err := f.takeArgs(args); err != nil {
-		return err
-	}
-	f.options.Host = args[0]
-	target, err := resolve(ctx, args[0], f.network())
+	hosts, err := f.hosts(args)
 	if err != nil {
 		return err
 	}
@@ -199,14 +186,7 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 	}
 	defer done()
 	seen, err := record(file, &f.options, told, func() (seen, error) {
-		s, err := show(ctx, one(target), &f.options, out)
-		if errors.Is(err, context.Canceled) && s.traced {
-			err = nil // it has shown what it knows
-		}
-		if errors.Is(err, context.Canceled) {
-			err = errEarly
-		}
-		return s, err
+		return f.show(ctx, hosts, out, c.ErrOrStderr())
 	})
 	if err == nil && seen.traced {
 		err = f.shown.explainRecording(ctx, file, stdout)
@@ -220,42 +200,8 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 // seen is what the command itself wants to know of the traces.
 type seen struct {
 	traced  bool // one has begun, and so has ended
-	reached bool // the last one reached its target
+	reached bool // all reached their targets
 }
-
-// show runs the traces and renders them. Rendering has a goroutine of its own,
-// so that a slow name server or terminal doesn't hold the trace up. Stopping
-// to write, because nobody reads any more, stops the trace.
-func show(ctx context.Context, targets iter.Seq[netip.Addr], o *tracewire.Options, out render.Renderer) (s seen, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	events, written := make(chan path.Event, 4096), make(chan error, 1)
-	go func() {
-		var err error
-		for e := range events {
-			if err != nil {
-				continue
-			}
-			if err = out.Event(e); err != nil {
-				cancel(err)
-			}
-		}
-		written <- err
-	}()
-	err = tracewire.Run(ctx, targets, o, func(e path.Event) {
-		if e.Kind == path.Ended {
-			s = seen{traced: true, reached: e.Path.Reached()}
-		}
-		events <- e
-	})
-	close(events)
-	if failed := <-written; failed != nil {
-		return s, fmt.Errorf("writing the output: %w", failed)
-	}
-	cancel(nil)
-	return s, err
-}
-
-func one[T any](v T) iter.Seq[T] { return func(yield func(T) bool) { yield(v) } }
 
 func completeInterfaces(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var names []string
