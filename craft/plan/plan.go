@@ -35,13 +35,21 @@ type Step struct {
 	Action Action
 	TTL    uint8     // of the probe to send
 	Round  int       // of the probe to send, from 1: how often its TTL was sent before, plus 1
+	Length int       // of the probe to send, in bytes of the IP packet; 0: as long as all others of the run
 	Until  time.Time // when to ask again, for Wait; zero: not before an Outcome is observed
 }
 
 // Outcome is what became of a probe, as far as a plan needs to know.
 type Outcome struct {
 	TTL    uint8 // as sent
+	Length int   // as sent, in bytes of the IP packet; 0 if it isn't known which probe was answered
 	Status Status
+
+	// TooBig: the reply, in time or late, says that the probe is too long for
+	// a link on its way, and MTU what it states as that link's MTU, in bytes;
+	// 0 if nothing. Such a reply does not make its hop the End.
+	TooBig bool
+	MTU    int
 
 	// End is the hop at which the path is known, by now, to end; 0 while it
 	// isn't known. A later Outcome may correct it, either way.
