@@ -58,11 +58,12 @@ type MTU struct {
 	// Longest is the length of the first probes, in bytes of the IP packet:
 	// the MTU of the link that they leave by. Shortest is the length that
 	// every path lets through: MinMTU4, MinMTU6, or more if a probe can't be
-	// that short.
+	// that short. It is not more than Longest.
 	Longest, Shortest int
 
 	// Serial is set when probes must go one at a time, for the answers to be
-	// told apart. It sets itself when an Outcome is Ambiguous.
+	// told apart. It sets itself when an Outcome is Ambiguous. A silent hop
+	// then costs the whole wait for each of Queries probes, or 3 at least.
 	Serial bool
 
 	ttls     [256]sizes
@@ -159,7 +160,7 @@ func (m *MTU) pick(now time.Time) (ttl uint8, length int, until time.Time) {
 		if length != 0 {
 			until = earlier(until, at)
 		}
-		if h.settled() || h.spent() {
+		if h.over() {
 			continue
 		}
 		quiet, since := h.quiet()

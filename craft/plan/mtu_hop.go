@@ -54,6 +54,13 @@ func (h *hop) lost(t *tally) bool {
 	return h.longest > 0 && t.silent >= need
 }
 
+// over reports whether the hop need not be waited for, be its size known or
+// not.
+func (h *hop) over() bool {
+	length, _ := h.wants()
+	return h.settled() || h.spent() || length == 0 && h.open == 0
+}
+
 // settled reports whether the hop's size is known.
 func (h *hop) settled() bool {
 	return h.low > 0 && (h.low >= h.limit || h.high == h.low+1 || h.stated == h.low)
@@ -135,7 +142,8 @@ func (h *hop) answeredLast() (at time.Time) {
 }
 
 // knock asks a hop that has answered nothing yet, in turn with the size to try
-// and the shortest.
+// and the shortest. Where each has to be waited for, it does so no more often
+// than it must.
 func (h *hop) knock() (length int, at time.Time) {
 	length = h.next()
 	if length == 0 {
@@ -146,6 +154,8 @@ func (h *hop) knock() (length int, at time.Time) {
 		at = h.lastSend.Add(quietPause)
 	}
 	switch {
+	case h.plan.Serial && long > 0 && short > 0 && long+short >= max(sizeTries, h.plan.Queries):
+		return 0, time.Time{}
 	case long < sizeTries && (long <= short || length == h.plan.Shortest):
 		return length, at
 	case short < sizeTries-1:

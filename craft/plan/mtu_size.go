@@ -92,7 +92,7 @@ func (m *MTU) Found() []Size {
 		switch {
 		case last < 0 || size.MTU < found[last].MTU:
 			found = append(found, size)
-		case size.MTU == found[last].MTU && found[last].Known == AtLeast && size.Known != 0:
+		case size.MTU == found[last].MTU && found[last].Known == AtLeast:
 			found[last].Known = size.Known
 		}
 	}

@@ -167,6 +167,11 @@ func TestMTUFinds(t *testing.T) {
 			network: network{links: links(40, 1500), mute: upTo(40)},
 			probes:  150, took: 37 * time.Second,
 		},
+		"everything silent, one at a time": {
+			network: network{links: links(40, 1500), mute: upTo(40)},
+			change:  func(m *plan.MTU) { m.Serial, m.Last = true, 4 },
+			probes:  12, took: time.Minute,
+		},
 		"a silent destination": {
 			network: network{links: narrow(links(3, 1500), 3, 1400), mute: upTo(40)[2:]},
 			change:  func(m *plan.MTU) { m.Last = 10 },
@@ -404,6 +409,19 @@ func TestMTUSendsOneProbeAtATimeWhenAnswersAreAmbiguous(t *testing.T) {
 	}
 	m.Observe(plan.Outcome{TTL: 1, Length: plan.MinMTU4, Status: plan.Ambiguous, End: 1})
 	if s := m.Next(now.Add(time.Minute)); s.Action != plan.Send {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestMTUResumesWhenTheEndMovesBack(t *testing.T) {
+	m := mtu(func(m *plan.MTU) { m.Queries = 1 })
+	m.Next(start)
+	m.Observe(plan.Outcome{TTL: 1, Length: 1500, End: 1}) // said to be unreachable here
+	if !m.Done() {
+		t.Fatal("goes on beyond the end")
+	}
+	m.Observe(plan.Outcome{TTL: 1, Length: 1500, Status: plan.Late})
+	if s := m.Next(start); m.Done() || s.Action != plan.Send || s.TTL != 2 {
 		t.Errorf("%+v", s)
 	}
 }
