@@ -45,6 +45,12 @@ var errEarly = errors.New("interrupted before anything was sent")
 // errTold is an error that people were told of when it happened.
 var errTold = errors.New("a capture could not be read")
 
+// hostError is the error of one of several hosts, that people were told of in its
+// place.
+type hostError struct{ error }
+
+func (e hostError) Unwrap() error { return e.error }
+
 // report says what went wrong in a command, if anything did, and returns the exit
 // code.
 func report(stderr io.Writer, command string, err error) int {
@@ -57,6 +63,8 @@ func report(stderr io.Writer, command string, err error) int {
 		return exitDiffer
 	case errors.Is(err, errTold):
 		return exitSystem
+	case errors.As(err, new(hostError)):
+		return exitCode(err)
 	}
 	complain(stderr, command, err)
 	return exitCode(err)

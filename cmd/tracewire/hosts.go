@@ -119,7 +119,7 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 		s.traced, s.reached = s.traced || one.traced, s.reached && one.reached
 		if l.err != nil && len(lanes) > 1 && ctx.Err() == nil {
 			complain(stderr, "tracewire", l.err)
-			l.err = errTold
+			l.err = hostError{l.err}
 		}
 		err = cmp.Or(err, l.err)
 	}
