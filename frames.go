@@ -82,9 +82,11 @@ func newCrafter(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *iden
 	return &crafter{parameters: p, builder: builder, probe: probe}, nil
 }
 
-// build builds the probe with a TTL in a round.
-func (c *crafter) build(ttl uint8, round int) (Crafted, error) {
+// build builds the probe with a TTL in a round: of a length, or 0 for that of the
+// run.
+func (c *crafter) build(ttl uint8, round, length int) (Crafted, error) {
 	probe := c.probe
+	probe.Length = cmp.Or(length, probe.Length)
 	probe.TTL, probe.ID = ttl, idOf(&c.parameters, ttl, round)
 	if c.parameters.Classic {
 		probe.DstPort = classicPort(&c.parameters, ttl, round)
@@ -93,7 +95,7 @@ func (c *crafter) build(ttl uint8, round int) (Crafted, error) {
 	if err != nil {
 		return Crafted{}, err
 	}
-	sent := path.Probe{TTL: ttl, Round: round, SrcPort: key.SrcPort, DstPort: key.DstPort}
+	sent := path.Probe{TTL: ttl, Round: round, SrcPort: key.SrcPort, DstPort: key.DstPort, Length: probe.Length}
 	if probe.Dst.Is4() {
 		sent.ID = probe.ID
 	}
@@ -108,7 +110,7 @@ func (c *crafter) all(yield func(Crafted, error) bool) {
 	p := &c.parameters
 	for round := 1; round <= p.Queries; round++ {
 		for ttl := int(p.FirstTTL); ttl <= int(p.MaxTTL); ttl++ {
-			if crafted, err := c.build(uint8(ttl), round); !yield(crafted, err) || err != nil {
+			if crafted, err := c.build(uint8(ttl), round, 0); !yield(crafted, err) || err != nil {
 				return
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/craft/plan"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -62,6 +63,7 @@ type Options struct {
 	Length    int          // of the IP packet in bytes; default 60, over IPv6 80; for TCP and Payload the least
 	TOS       int          // type of service, or traffic class: DSCP and ECN; default 0
 	DF        bool         // IPv4: don't fragment
+	MTU       bool         // find the MTU of each hop, with DF and probes as long as the link takes or as Length says
 	Gateways  []netip.Addr // IPv4: a loose source route through these
 	Source    netip.Addr   // address to probe from; default the route's
 
@@ -88,12 +90,12 @@ type Options struct {
 // ID where these are to be random.
 func (o *Options) validate() (path.Parameters, error) {
 	p := path.Parameters{
-		Interval: o.Interval, DF: o.DF, Seed: o.Seed, Wait: o.Wait,
+		Interval: o.Interval, DF: o.DF || o.MTU, Seed: o.Seed, Wait: o.Wait,
 		SrcPort: uint16(o.SrcPort), ID: uint16(o.ID), TOS: uint8(o.TOS),
 		FirstTTL: uint8(cmp.Or(o.FirstTTL, 1)), MaxTTL: uint8(cmp.Or(o.MaxTTL, 30)),
 		Queries: cmp.Or(o.Queries, 3), InFlight: cmp.Or(o.InFlight, 16),
 		DstPort: o.dstPort(), Length: o.Length, FlowLabel: uint32(o.FlowLabel),
-		Classic: o.Classic, Payload: o.Payload, TCP: o.TCP, Gateways: o.Gateways,
+		Classic: o.Classic, MTU: o.MTU, Payload: o.Payload, TCP: o.TCP, Gateways: o.Gateways,
 	}
 	if p.Wait == (path.Wait{}) {
 		p.Wait = path.Wait{Max: 5 * time.Second, Here: 3, Near: 10}
@@ -126,6 +128,8 @@ func (o *Options) validate() (path.Parameters, error) {
 		return p, fmt.Errorf("%w: the time between probes can't be negative", ErrOptions)
 	case o.Seed > MaxSeed:
 		return p, fmt.Errorf("%w: seed %d is more than %d", ErrOptions, o.Seed, uint64(MaxSeed))
+	case o.MTU && o.Payload != "":
+		return p, fmt.Errorf("%w: the length of a given payload can't be varied to find the MTU", ErrOptions)
 	case o.Classic && (o.protocol() != layers.IPProtocolUDP || o.Payload != ""):
 		return p, fmt.Errorf("%w: ports that count are UDP's, and not for a given payload", ErrOptions)
 	}
@@ -223,7 +227,7 @@ func idsPerRound(p *path.Parameters) int { return int(p.MaxTTL) - int(p.FirstTTL
 
 // advance leaves the IDs of a trace behind, for the next one to have others.
 func (i *identity) advance(p *path.Parameters) {
-	i.firstID = uint16(1 + (int(i.firstID)-1+p.Queries*idsPerRound(p))%65535)
+	i.firstID = uint16(1 + (int(i.firstID)-1+roundsOf(p)*idsPerRound(p))%65535)
 }
 
 // ports yields source ports to try, in the range that systems leave to programs
@@ -248,6 +252,14 @@ func (e *MTUError) Error() string {
 	return fmt.Sprintf("tracewire: a packet of %d bytes does not fit %s, whose MTU is %d", e.Length, e.Interface, e.MTU)
 }
 
+// roundsOf is how often a trace may ask a TTL.
+func roundsOf(p *path.Parameters) int {
+	if p.MTU {
+		return plan.MaxRounds(p.Queries)
+	}
+	return p.Queries
+}
+
 // probe is what the probes of a trace have in common. It has the Length that they
 // will have. The errors wrap ErrOptions, or are an MTUError.
 func (o *Options) probe(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Probe, error) {
@@ -255,11 +267,12 @@ func (o *Options) probe(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Prob
 	if err != nil {
 		return craft.Probe{}, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	probe := craft.Probe{
-		Src: w.Source.Addr, Dst: dst, Protocol: o.protocolTo(dst), TOS: p.TOS, DF: p.DF, FlowLabel: p.FlowLabel,
-		SrcPort: w.Port, DstPort: p.DstPort, Length: p.Length, Payload: p.Payload, TCP: p.TCP, Route: route,
-	}
-	if probe.Length == 0 {
+	probe := commonProbe(p, o.protocolTo(dst), dst)
+	probe.Src, probe.SrcPort, probe.Route = w.Source.Addr, w.Port, route
+	switch {
+	case probe.Length == 0 && p.MTU:
+		probe.Length = min(cmp.Or(w.MTU, MaxLength), MaxLength)
+	case probe.Length == 0:
 		probe.Length = probe.DefaultLength()
 	}
 	switch least := probe.MinLength(); {
@@ -269,6 +282,22 @@ func (o *Options) probe(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Prob
 		return probe, &MTUError{Length: probe.Length, MTU: w.MTU, Interface: w.Source.Interface}
 	}
 	return probe, nil
+}
+
+// commonProbe is what the parameters say of a trace's probes.
+func commonProbe(p *path.Parameters, protocol layers.IPProtocol, dst netip.Addr) craft.Probe {
+	return craft.Probe{
+		Dst: dst, Protocol: protocol, TOS: p.TOS, DF: p.DF, FlowLabel: p.FlowLabel,
+		DstPort: p.DstPort, Length: p.Length, Payload: p.Payload, TCP: p.TCP,
+	}
+}
+
+// shortestOf is the shortest length that a probe can have to find the MTU with.
+func shortestOf(p *craft.Probe) int {
+	if p.Dst.Is6() {
+		return max(plan.MinMTU6, p.MinLength())
+	}
+	return max(plan.MinMTU4, p.MinLength())
 }
 
 // classicPort is the port that a probe with this TTL in this round goes to. It

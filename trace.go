@@ -125,10 +125,7 @@ func newTracer(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *ident
 	p = crafter.parameters
 	t := &tracer{
 		wire: w, crafter: crafter, observed: make(chan struct{}, 1),
-		plan: &plan.Linear{
-			First: p.FirstTTL, Last: p.MaxTTL, Queries: p.Queries,
-			InFlight: p.InFlight, Interval: p.Interval,
-		},
+		plan: newPlan(&p, shortestOf(&crafter.probe)),
 	}
 	begun := &path.Path{
 		Target: path.Target{Host: cmp.Or(o.Host, dst.String()), Addr: dst}, Source: w.Source,
@@ -229,18 +226,31 @@ func (t *tracer) observe(f *frame.Frame) (events []Event, comments []string, don
 // called with mu held.
 func (t *tracer) note(e Event) {
 	t.events = append(t.events, e)
-	outcome := plan.Outcome{TTL: e.Probe.TTL, End: t.recorder.Path().End()}
+	if outcome, is := outcomeOf(&e); is {
+		outcome.End = t.recorder.Path().End()
+		t.plan.Observe(outcome)
+	}
+}
+
+// outcomeOf is what an event means to a plan, if it means anything: all but End.
+func outcomeOf(e *Event) (o plan.Outcome, is bool) {
+	o = plan.Outcome{TTL: e.Probe.TTL, Length: e.Probe.Length}
 	switch {
 	case e.Kind == path.GaveUp:
-		outcome.Status = plan.Silent
+		o.Status = plan.Silent
+		return o, true
 	case e.Kind != path.Answer:
-		return
+		return o, false
 	case e.Probe.Status == path.Late || len(e.Probe.Extra) > 0:
-		outcome.Status = plan.Late
+		o.Status = plan.Late
 	case e.Reply.MatchedBy == matcher.Ambiguous:
-		outcome.Status = plan.Ambiguous
+		o.Status = plan.Ambiguous
 	}
-	t.plan.Observe(outcome)
+	if e.Reply.MatchedBy == matcher.Ambiguous && o.Status == plan.Late {
+		o.Length = 0 // it may be another probe's
+	}
+	o.TooBig, o.MTU = e.Reply.Kind == matcher.PacketTooBig, int(e.Reply.MTU)
+	return o, true
 }
 
 // take returns the events that are not told yet.
@@ -303,7 +313,7 @@ func (t *tracer) next() (step plan.Step, data []byte, number int, err error) {
 	if step = t.plan.Next(time.Now()); step.Action != plan.Send {
 		return step, nil, 0, nil
 	}
-	crafted, err := t.crafter.build(step.TTL, step.Round)
+	crafted, err := t.crafter.build(step.TTL, step.Round, step.Length)
 	if err != nil {
 		return step, nil, 0, err
 	}

@@ -58,6 +58,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.Var((*ecnValue)(&o.TOS), "ecn", "set the ECN field: `ect0|ect1|ce` or 0 to 3 (default 0)")
 	set.VarP((*gatewaysValue)(&o.Gateways), "gateway", "g", "take a loose source route through these `addresses` (IPv4)")
 	set.BoolVarP(&o.DF, "dont-fragment", "F", false, "set the don't-fragment flag")
+	set.BoolVar(&o.MTU, "mtu", false, "find the MTU along the path: where it gets smaller F=MTU stands behind\na time; implies -F, and packets as long as the link takes")
 	set.Var(between(&o.ID, 1, 65535, "id"), "id", "give the first hop's first probe this IP `ID`, and the others those\nafter it (default one at random)")
 	set.Var((*seedValue)(&o.Seed), "seed", "derive IDs, source port and cookies from this `number`: the probes of\nanother run are the same, byte for byte (default one at random)")
 	set.StringVar(&f.format, "format", "text", "write `text|json|jsonl`: lines like traceroute's, one document a\ntrace, or one event a line")
@@ -82,8 +83,6 @@ var refused = []struct {
 	{"M", "module", true},
 	{"r", "bypass-routing", false},
 	{"A", "as-path-lookups", false},
-	{"", "mtu", false},
-	{"", "back", false},
 }
 
 func registerRefused(set *pflag.FlagSet) {

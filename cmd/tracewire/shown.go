@@ -20,6 +20,7 @@ type shown struct {
 
 func (s *shown) register(set *pflag.FlagSet) {
 	set.BoolVarP(&s.Extensions, "extensions", "e", false, "show ICMP extensions, such as MPLS labels, behind the address")
+	set.BoolVar(&s.Back, "back", false, "show the hops on the way back, guessed by the reply's TTL, where they\nare not as many as on the way there")
 	set.BoolVar(&s.Findings, "findings", false, "say below the hops what the path does to packets: rewrites, tunnels,\nrate limits and so on, with the numbers of the probes that show it")
 }
 

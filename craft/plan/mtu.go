@@ -72,6 +72,9 @@ type MTU struct {
 	end      uint8
 }
 
+// MaxRounds is the highest Round of the Steps of an MTU with so many Queries.
+func MaxRounds(queries int) int { return maxSearch + maxRepeats*queries }
+
 // The sizes that every link must carry.
 const (
 	MinMTU4 = 68   // IPv4: RFC 791, section 3.2

@@ -114,6 +114,7 @@ type parameters struct {
 
 	FlowLabel uint32       `json:"flow_label,omitempty"`
 	Classic   bool         `json:"classic,omitempty"`
+	MTU       bool         `json:"mtu,omitempty"`
 	Payload   []byte       `json:"payload,omitempty"`
 	TCP       *craft.TCP   `json:"tcp,omitempty"`
 	Gateways  []netip.Addr `json:"gateways,omitempty"`
@@ -127,6 +128,7 @@ type Sent struct {
 	SrcPort  uint16 `json:"src_port"`
 	DstPort  uint16 `json:"dst_port"`
 	Sequence uint32 `json:"sequence,omitempty"`
+	Length   int    `json:"length"`
 	Called   Nanos  `json:"called"`
 	Key      key    `json:"key"`
 }
@@ -185,7 +187,7 @@ func parametersOf(p *path.Parameters) parameters {
 	return parameters{
 		FirstTTL: p.FirstTTL, MaxTTL: p.MaxTTL, Queries: p.Queries, InFlight: p.InFlight, Wait: wait(p.Wait), Interval: p.Interval,
 		SrcPort: p.SrcPort, DstPort: p.DstPort, ID: p.ID, Length: p.Length, TOS: p.TOS, DF: p.DF, Seed: p.Seed,
-		FlowLabel: p.FlowLabel, Classic: p.Classic, Payload: []byte(p.Payload), TCP: unlessZero(p.TCP), Gateways: p.Gateways,
+		FlowLabel: p.FlowLabel, Classic: p.Classic, MTU: p.MTU, Payload: []byte(p.Payload), TCP: unlessZero(p.TCP), Gateways: p.Gateways,
 	}
 }
 
@@ -202,7 +204,7 @@ func (p *parameters) path() path.Parameters {
 	q := path.Parameters{
 		FirstTTL: p.FirstTTL, MaxTTL: p.MaxTTL, Queries: p.Queries, InFlight: p.InFlight, Wait: path.Wait(p.Wait), Interval: p.Interval,
 		SrcPort: p.SrcPort, DstPort: p.DstPort, ID: p.ID, Length: p.Length, TOS: p.TOS, DF: p.DF, Seed: p.Seed,
-		FlowLabel: p.FlowLabel, Classic: p.Classic, Payload: string(p.Payload), Gateways: p.Gateways,
+		FlowLabel: p.FlowLabel, Classic: p.Classic, MTU: p.MTU, Payload: string(p.Payload), Gateways: p.Gateways,
 	}
 	if p.TCP != nil {
 		q.TCP = *p.TCP
@@ -221,7 +223,7 @@ func (s *Start) Path() *path.Path {
 // SentOf is the Sent of a probe and its Key.
 func SentOf(p *path.Probe, k *craft.Key) *Sent {
 	s := &Sent{
-		TTL: p.TTL, Round: p.Round, ID: p.ID, SrcPort: p.SrcPort, DstPort: p.DstPort, Sequence: p.Sequence,
+		TTL: p.TTL, Round: p.Round, ID: p.ID, SrcPort: p.SrcPort, DstPort: p.DstPort, Sequence: p.Sequence, Length: p.Length,
 		Called: At(p.Called), Key: key{ID: k.ID, Token: k.Token, Query: k.Query},
 	}
 	if k.HasCookie {
@@ -239,7 +241,7 @@ func (s *Sent) Probe(dst netip.Addr, protocol layers.IPProtocol) (path.Probe, cr
 		k.Cookie, k.HasCookie = *s.Key.Cookie, true
 	}
 	return path.Probe{
-		TTL: s.TTL, Round: s.Round, ID: s.ID, SrcPort: s.SrcPort, DstPort: s.DstPort, Sequence: s.Sequence,
+		TTL: s.TTL, Round: s.Round, ID: s.ID, SrcPort: s.SrcPort, DstPort: s.DstPort, Sequence: s.Sequence, Length: s.Length,
 		Called: s.Called.Time(),
 	}, k
 }

@@ -73,6 +73,7 @@ type Parameters struct {
 
 	FlowLabel uint32       // of IPv6
 	Classic   bool         // DstPort rises from probe to probe
+	MTU       bool         // the MTU of each hop is sought: Length is the longest probe's
 	Payload   string       // of UDP probes, where it is given
 	TCP       craft.TCP    // of TCP probes
 	Gateways  []netip.Addr // of a loose source route
@@ -160,6 +161,7 @@ type Probe struct {
 	ID               uint16 // of IPv4
 	SrcPort, DstPort uint16 // an ICMP echo has its identifier as SrcPort
 	Sequence         uint32 // of ICMP echo and TCP: the sequence number
+	Length           int    // of the IP packet, in bytes; 0 if not known
 
 	// Of the captured copy, if there was one: its number in the capture (0 if
 	// not known), and the transport header's checksum on the wire.
@@ -256,11 +258,16 @@ func (p *Path) End() uint8 {
 		return target
 	}
 	for i := range p.Probes {
-		if r := p.Probes[i].Reply; r != nil && r.Kind != matcher.TimeExceeded && r.Hop >= farthest {
+		if r := p.Probes[i].Reply; r != nil && p.refuses(r) && r.Hop >= farthest {
 			refusal = lowest(refusal, r.Hop)
 		}
 	}
 	return refusal
+}
+
+// refuses reports whether a reply says that nothing like its probe gets farther.
+func (p *Path) refuses(r *Reply) bool {
+	return r.Kind != matcher.TimeExceeded && !(p.Parameters.MTU && r.Kind == matcher.PacketTooBig)
 }
 
 // lowest is the smaller of two hops, of which 0 is none.

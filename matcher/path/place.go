@@ -221,7 +221,7 @@ func (l *places) ending() uint8 {
 	}
 	l.end, l.stale = 0, false
 	for _, at := range l.others {
-		if r, _ := l.at(at); at.extra == firstReply && r.Hop >= l.farthest[0].ttl {
+		if r, _ := l.at(at); at.extra == firstReply && l.path.refuses(r) && r.Hop >= l.farthest[0].ttl {
 			l.end = lowest(l.end, r.Hop)
 		}
 	}

@@ -256,7 +256,7 @@ func (r *Recorder) copied(probe int, m *matcher.Message) {
 	if p.Sent, p.SentClock = m.Time, Kernel; r.path.Clock.Captured {
 		p.SentClock = Capture
 	}
-	p.Frame = m.Frame
+	p.Frame, p.Length = m.Frame, m.Packet.Length
 	p.Checksum, p.HasChecksum = m.Packet.WireChecksum()
 	if r.pace != nil {
 		r.emit(Event{Kind: ProbeOut, Probe: p.clone()})
@@ -310,7 +310,9 @@ func (r *Recorder) answered(p *Probe) {
 	reply := p.Reply
 	r.pace.doubt = r.pace.doubt || !reply.HasRTT
 	if !reply.Late {
-		r.pace.asked[p.TTL]++
+		if r.path.refuses(reply) || reply.Kind == matcher.TimeExceeded {
+			r.pace.asked[p.TTL]++
+		}
 		if reply.HasRTT {
 			r.pace.round.heard(p.TTL, reply.RTT)
 		}

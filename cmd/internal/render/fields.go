@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -89,6 +90,7 @@ type sentJSON struct {
 	DstPort    *uint16        `json:"dst_port"`
 	Identifier *uint16        `json:"identifier"`
 	Sequence   *uint32        `json:"sequence"`
+	Length     *int           `json:"length"`
 	Sent       stamp          `json:"sent"`
 	SentClock  *string        `json:"sent_clock"`
 	CallToWire *time.Duration `json:"call_to_wire_ns"`
@@ -174,6 +176,21 @@ func field[T comparable](has, sure bool, v T) *T {
 	return known(sure, v)
 }
 
+// mtuJSON is where the MTU of a path is smaller than before, or known at first.
+type mtuJSON struct {
+	Hop   uint8  `json:"hop"`
+	MTU   int    `json:"mtu"`
+	Known string `json:"known"`
+}
+
+// newMTUs is nil for a path whose MTU was not sought, or not found.
+func newMTUs(p *path.Path) (all []mtuJSON) {
+	for _, s := range tracewire.MTUs(p) {
+		all = append(all, mtuJSON{s.Hop, s.MTU, s.Known.String()})
+	}
+	return all
+}
+
 func newSource(s path.Source) sourceJSON {
 	return sourceJSON{
 		Addr: s.Addr, Interface: pointer(s.Interface), MAC: pointer(s.MAC.String()),
@@ -233,7 +250,7 @@ func (h *headers) sent(p *path.Probe) sentJSON {
 		Number: p.Number, TTL: pointer(p.TTL), ID: field(h.ipv4, shown, p.ID),
 		SrcPort: field(h.ports, shown, p.SrcPort), DstPort: field(h.ports, shown, p.DstPort),
 		Identifier: field(h.identifier, shown, p.SrcPort), Sequence: field(h.sequence, shown, p.Sequence),
-		Sent: stamp(p.Sent),
+		Length: pointer(p.Length), Sent: stamp(p.Sent),
 	}
 	if shown {
 		j.Round = &p.Round

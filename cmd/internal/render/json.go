@@ -54,11 +54,12 @@ func (d *document) write(p *path.Path) error {
 		Hops        []hopJSON    `json:"hops"`
 		Counters    countersJSON `json:"counters"`
 
+		PathMTU  []mtuJSON     `json:"path_mtu"`
 		Findings []findingJSON `json:"findings"`
 	}{
 		schemaName, targetJSON(p.Target), newSource(p.Source), h.protocol, pointer(p.Tool), newOptions(p), newClock(p),
 		stamp(p.Started), stamp(p.Ended), p.Reached(), p.Interrupted, make([]hopJSON, len(hops)), countersJSON(p.Counters),
-		newFindings(p),
+		newMTUs(p), newFindings(p),
 	}
 	for i := range hops {
 		j.Hops[i] = h.hop(&hops[i])
@@ -151,6 +152,7 @@ func (l *lines) end(p *path.Path) any {
 		Interrupted bool         `json:"interrupted"`
 		Counters    countersJSON `json:"counters"`
 
+		PathMTU  []mtuJSON     `json:"path_mtu"`
 		Findings []findingJSON `json:"findings"`
-	}{path.Ended.String(), targetJSON(p.Target), newClock(p), stamp(p.Ended), p.Reached(), p.Interrupted, countersJSON(p.Counters), newFindings(p)}
+	}{path.Ended.String(), targetJSON(p.Target), newClock(p), stamp(p.Ended), p.Reached(), p.Interrupted, countersJSON(p.Counters), newMTUs(p), newFindings(p)}
 }

@@ -254,6 +254,7 @@ func renderedWithNotes(t testing.TB, format string, n render.Namer, all []path.E
 func traces() map[string][]path.Event {
 	return map[string][]path.Event{
 		"plain":     events(plain()),
+		"mtu":       events(mtu()),
 		"silence":   events(silence()),
 		"refused":   events(refused()),
 		"ambiguous": events(ambiguousTarget()),
@@ -273,6 +274,20 @@ func plain() *path.Path {
 		exceeded(1, r1, 6*us), exceeded(2, r2, 1250499), exceeded(3, r3b, 176*us), unreachable(4, 4, target, 3, 1234567*us),
 		exceeded(1, r1, 5*us), exceeded(2, r2, 1250500), exceeded(3, r3, 15*us), unreachable(5, 4, target, 3, 999*us),
 	)
+}
+
+// mtu is a path whose MTU was sought: 1400 behind the second hop.
+func mtu() *path.Path {
+	long := func(p path.Probe) path.Probe { p.Length = 1500; return p }
+	short := func(p path.Probe) path.Probe { p.Length = 1400; return p }
+	tooBig := long(unreachable(3, 2, r2, 4, ms))
+	tooBig.Reply.Kind, tooBig.Reply.MTU = matcher.PacketTooBig, 1400
+	p := newPath(2,
+		long(exceeded(1, r1, ms)), long(exceeded(1, r1, ms)), long(exceeded(2, r2, ms)), long(exceeded(2, r2, ms)),
+		tooBig, short(unreachable(3, 3, target, 3, 3*ms)), short(unreachable(3, 3, target, 3, 3*ms)),
+	)
+	p.Parameters.MTU, p.Parameters.DF, p.Parameters.Length = true, true, 1500
+	return p
 }
 
 // silence is a path of which much is not known.

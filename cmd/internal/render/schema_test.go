@@ -102,7 +102,7 @@ func places(name string, v any, set func(any)) []place {
 func TestTheSchemaTakesNothingElse(t *testing.T) {
 	s := schema(t)
 	lines := jsonLines(t, "json", "bare")
-	for _, trace := range []string{"all", "bare", "icmpv6", "tcp", "replies"} {
+	for _, trace := range []string{"all", "bare", "icmpv6", "tcp", "replies", "mtu"} {
 		lines = append(lines, jsonLines(t, "jsonl", trace)...)
 		lines = append(lines, listed(t, "json", traces()[trace]))
 	}

@@ -22,6 +22,9 @@ type text struct {
 	queries  int
 	captured bool           // the probes are those of a capture: no field stands for one that was never sent
 	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
+
+	seeksMTU bool             // probes that are too long are no answer of a hop
+	drops    map[uint8]uint32 // by TTL: the least MTU that was stated to its probes
 }
 
 // TextOptions say what text shows besides what traceroute shows of itself.
@@ -29,6 +32,11 @@ type TextOptions struct {
 	// Extensions asks for the ICMP extensions of replies, as traceroute -e
 	// shows them: behind the address, which is repeated where they change.
 	Extensions bool
+
+	// Back asks for the hops on the way back, behind the address, where they are
+	// not as many as on the way there: guessed, as traceroute --back does, from
+	// the reply's TTL.
+	Back bool
 
 	// Findings asks for what the path does to packets, behind its hops.
 	Findings bool
@@ -46,9 +54,11 @@ func (t *text) Event(e path.Event) error {
 	case path.Started:
 		p := e.Path
 		t.queries, t.captured, t.written = p.Parameters.Queries, p.Clock.Captured, map[uint8]bool{}
+		t.seeksMTU, t.drops = p.Parameters.MTU, map[uint8]uint32{}
 		header(&b, p)
 	case path.Answer:
 		t.names.Want(e.Reply.From)
+		t.drop(&e)
 	case path.Decided:
 		if e.Hop.TTL == 0 {
 			t.stranger(&b, &e.Hop)
@@ -106,11 +116,14 @@ func ends(r *path.Reply) bool { return r.Kind != matcher.TimeExceeded }
 
 // hop writes the line of a hop: its number, and a field for each query.
 func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
+	if t.seeksMTU {
+		h = withoutTooBig(h)
+	}
 	shown := fields(h, t.wanted(h))
 	names := t.names.Wait(inTime(shown))
 	fmt.Fprintf(b, "%2d ", h.TTL)
 	t.written[h.TTL] = slices.ContainsFunc(h.Probes, func(p path.Probe) bool { return p.Reply != nil && ends(p.Reply) })
-	last, lastExtensions := netip.Addr{}, ""
+	last, lastExtensions, drop := netip.Addr{}, "", t.drops[h.TTL]
 	for i := range shown {
 		r := shown[i].Reply
 		if shown[i].Status != path.Replied {
@@ -119,18 +132,66 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		}
 		if extensions := t.extensions(r); r.From != last || extensions != lastExtensions {
 			last, lastExtensions = r.From, extensions
-			b.WriteString(" " + t.responder(r.From, names) + extensions)
+			b.WriteString(" " + t.responder(r.From, names) + extensions + t.back(r))
 		}
 		if !r.HasRTT {
 			b.WriteString(" *")
 			continue
 		}
 		fmt.Fprintf(b, "  %.3f ms", float64(r.RTT)/float64(time.Millisecond))
+		if drop != 0 {
+			fmt.Fprintf(b, " F=%d", drop)
+			drop = 0
+		}
 		if mark := errorMark(r); mark != "" {
 			b.WriteString(" " + mark)
 		}
 	}
 	b.WriteByte('\n')
+}
+
+// drop notes that a router stated the MTU of a link that probes of a TTL are to
+// cross.
+func (t *text) drop(e *path.Event) {
+	r := e.Reply
+	if !t.seeksMTU || r.Kind != matcher.PacketTooBig || r.MTU == 0 {
+		return
+	}
+	if known := t.drops[e.Probe.TTL]; known == 0 || r.MTU < known {
+		t.drops[e.Probe.TTL] = r.MTU
+	}
+}
+
+// withoutTooBig is a hop without the probes that were too long to get farther:
+// they are about the hop behind it.
+func withoutTooBig(h *path.Hop) *path.Hop {
+	kept := path.Hop{TTL: h.TTL}
+	for _, p := range h.Probes {
+		if p.Reply == nil || p.Reply.Kind != matcher.PacketTooBig {
+			kept.Probes = append(kept.Probes, p)
+		}
+	}
+	return &kept
+}
+
+// back is how many hops a reply has come by, if that is wanted and not the hop
+// that it is from. Systems send with a TTL of 64, 128 or 255.
+func (t *text) back(r *path.Reply) string {
+	hops := 0
+	switch ttl := int(r.TTL); {
+	case !t.more.Back:
+		return ""
+	case ttl <= 64:
+		hops = 65 - ttl
+	case ttl <= 128:
+		hops = 129 - ttl
+	default:
+		hops = 256 - ttl
+	}
+	if hops == int(r.Hop) {
+		return ""
+	}
+	return fmt.Sprintf(" '-%d'", hops)
 }
 
 // extensions are those of a reply, if they are wanted, behind a space.
