@@ -49,7 +49,7 @@ func (e *Evidence) compare(p *path.Probe, r *path.Reply) (c comparison, ok bool)
 		c.quote = c.quote[:visible(c.packet, c.quote, r)]
 		c.sent = fromIP(dissect.Frame(&f, e.ours()))
 	}
-	c.quoted = dissect.Quote(c.quote, e.ours())
+	c.quoted = dissect.Quote(c.quote, e.ours() && (c.sent == nil || header(c.sent, dissect.Payload).Field("cookie") != nil))
 	c.fill(p, r)
 	return c, true
 }

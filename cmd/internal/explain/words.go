@@ -213,6 +213,8 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		reasons = append(reasons, "it was never seen leaving: it was handed to the system, but no copy of it was captured")
 	case len(e.suspects[p.Number]) > 0:
 		reasons = append(reasons, "it left, and what came back failed a check")
+	case p.Status == path.Outstanding && e.path.Clock.Captured:
+		reasons = append(reasons, "it left, and nothing had come back when the capture ended")
 	case p.Status == path.Outstanding:
 		reasons = append(reasons, "it left, and the trace was over before a reply came")
 	default:
