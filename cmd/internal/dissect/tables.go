@@ -127,11 +127,32 @@ func noPseudo(*craft.Packet, int) uint64 { return 0 }
 
 // pseudoSum is the sum of the pseudo-header (RFC 768; RFC 8200, section 8.1).
 func pseudoSum(p *craft.Packet, length int) uint64 {
-	addresses := p.Header[12:20]
+	sum := uint64(p.Protocol) + uint64(length)
 	if p.Is6() {
-		addresses = p.Header[8:40]
+		return sum + onesSum(p.Header[8:40])
 	}
-	return onesSum(addresses) + uint64(p.Protocol) + uint64(length)
+	return sum + onesSum(p.Header[12:16]) + onesSum(finalDestination(p.Header))
+}
+
+// finalDestination is where an IPv4 packet goes in the end: what its source
+// route, if it has one that is not used up, ends with (RFC 791, section 3.1).
+func finalDestination(header []byte) []byte {
+	const loose, strict, noOperation = 131, 137, 1
+	options := header[20:]
+	for len(options) > 2 {
+		kind, length := options[0], int(options[1])
+		switch {
+		case kind == noOperation:
+			options = options[1:]
+			continue
+		case kind == 0 || length < 2 || length > len(options):
+			return header[16:20]
+		case (kind == loose || kind == strict) && length >= 7 && int(options[2]) <= length:
+			return options[length-4 : length]
+		}
+		options = options[length:]
+	}
+	return header[16:20]
 }
 
 func number(v uint64, _ []byte) string { return fmt.Sprint(v) }
