@@ -46,6 +46,7 @@ type explainFlags struct {
 	probe   int
 	all     bool
 	numeric bool
+	every   bool // all traces, one after the other
 }
 
 func explainCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
@@ -76,7 +77,8 @@ func explainCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-// explain explains a trace of a capture, which it reads twice.
+// explain explains a trace of a capture, which it reads twice. A capture that ends
+// with an error is explained as far as it goes.
 func (f *explainFlags) explain(ctx context.Context, name string, stdin io.Reader, stdout io.Writer) (err error) {
 	shown := name
 	if name == "-" {
@@ -87,11 +89,32 @@ func (f *explainFlags) explain(ctx context.Context, name string, stdin io.Reader
 		defer os.Remove(kept)
 		name, shown = kept, "standard input"
 	}
-	x, err := f.read(ctx, name, shown)
+	found, names, cut := f.find(ctx, name, shown)
+	for i, p := range found {
+		if i > 0 {
+			if _, err := io.WriteString(stdout, "\n"); err != nil {
+				return err
+			}
+		}
+		if err := f.show(ctx, name, p, names, stdout); err != nil {
+			return err
+		}
+	}
+	return cut
+}
+
+// show gathers what the capture holds of a trace, and writes what is asked for.
+func (f *explainFlags) show(ctx context.Context, name string, p *path.Path, names map[netip.Addr]string, stdout io.Writer) error {
+	file, err := capture.OpenFile(name)
 	if err != nil {
 		return err
 	}
-	x.Painter.Coloured = dissect.Colours(stdout)
+	defer file.Close()
+	evidence, _ := explain.Gather(ctx, file, p) // that the capture is broken was told by the first reading
+	if f.numeric {
+		names = nil
+	}
+	x := &explain.Explanation{Evidence: evidence, Names: names, Painter: dissect.Painter{Coloured: dissect.Colours(stdout)}}
 	switch {
 	case f.hop != 0:
 		err = x.Hop(stdout, uint8(f.hop))
@@ -120,30 +143,10 @@ func keep(stdin io.Reader) (name string, err error) {
 	return file.Name(), nil
 }
 
-// read finds the trace, and gathers what the capture holds of it. Shown is how the capture
-// is called.
-func (f *explainFlags) read(ctx context.Context, name, shown string) (*explain.Explanation, error) {
-	p, names, err := f.find(ctx, name, shown)
-	if err != nil {
-		return nil, err
-	}
-	file, err := capture.OpenFile(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	evidence, err := explain.Gather(ctx, file, p)
-	if err != nil {
-		return nil, err
-	}
-	if f.numeric {
-		names = nil
-	}
-	return &explain.Explanation{Evidence: evidence, Names: names}, nil
-}
-
-// find is the trace that is asked for, and the names that the capture holds.
-func (f *explainFlags) find(ctx context.Context, name, shown string) (found *path.Path, names map[netip.Addr]string, err error) {
+// find are the traces that are asked for, one unless every is, and the names that
+// the capture holds. With an error that ended the capture they are those before it.
+// Shown is how the capture is called.
+func (f *explainFlags) find(ctx context.Context, name, shown string) (found []*path.Path, names map[netip.Addr]string, err error) {
 	file, err := capture.OpenFile(name)
 	if err != nil {
 		return nil, nil, err
@@ -158,20 +161,20 @@ func (f *explainFlags) find(ctx context.Context, name, shown string) (found *pat
 		}
 		all = append(all, e.Path.Target.Addr.String())
 		if f.number == 0 || f.number == len(all) {
-			found = e.Path
+			found = append(found, e.Path)
 		}
 	})
 	switch n := len(all); {
-	case err != nil:
+	case err != nil && (len(found) == 0 || len(found) > 1 && !f.every):
 		return nil, nil, err
 	case n == 0:
 		return nil, nil, usagef("%s has no traces: there is none in its %d %s", shown, frames.n, render.Plural("frame", frames.n))
 	case f.number > n:
 		return nil, nil, usagef("%s has no trace %d: %s", shown, f.number, traces(all))
-	case f.number == 0 && n > 1:
+	case f.number == 0 && n > 1 && !f.every:
 		return nil, nil, usagef("%s has several traces: choose with --trace: %s", shown, traces(all))
 	}
-	return found, file.Names(), nil
+	return found, file.Names(), err
 }
 
 // counter counts the frames of a source.

@@ -50,8 +50,8 @@ func (s *shown) recordTo(write string) (name string, done func(), err error) {
 	return filepath.Join(folder, "run.pcapng"), func() { os.RemoveAll(folder) }, nil
 }
 
-// explainRecording explains the trace in a recording, if that is wanted. That the
-// trace was interrupted doesn't keep it from being explained.
+// explainRecording explains the traces in a recording, if that is wanted. That they
+// were interrupted doesn't keep them from being explained.
 func (s *shown) explainRecording(ctx context.Context, name string, out io.Writer) error {
 	if !s.explain {
 		return nil
@@ -59,7 +59,7 @@ func (s *shown) explainRecording(ctx context.Context, name string, out io.Writer
 	if _, err := io.WriteString(out, "\n"); err != nil {
 		return err
 	}
-	f := explainFlags{probe: -1}
+	f := explainFlags{probe: -1, every: true}
 	return f.explain(context.WithoutCancel(ctx), name, nil, out)
 }
 
