@@ -51,9 +51,9 @@ func (e *entry) sentBy(at int64) bool { return e.state != withdrawn && e.sent <=
 
 // Match is what a frame is to the probes of a Table.
 type Match struct {
-	Probe int   // its number
-	Copy  bool  // the frame is the probe itself, seen leaving
-	Reply Reply // else: what the frame says to the probe
+	Probe int    // its number
+	Copy  bool   // the frame is the probe itself, seen leaving
+	Reply *Reply // else: what the frame says to the probe; the Message's
 }
 
 // Sent adds a probe that is about to be sent with a TTL, and returns its number,
@@ -69,7 +69,6 @@ func (t *Table) Sent(key craft.Key, ttl uint8, at time.Time) int {
 		}
 	}
 	t.entries = append(t.entries, e)
-	t.index.add(t.entries)
 	return n
 }
 
@@ -101,6 +100,7 @@ func (t *Table) Shift(d time.Duration) {
 
 // Match says what a frame is to the probes in the table. It fails with
 // ErrForeign or ErrUnrelated, keeps nothing of the frame, and doesn't allocate.
+// Of a reply to a probe it sets MatchedBy.
 func (t *Table) Match(m *Message) (Match, error) {
 	at := m.Time.UnixNano()
 	if m.IsProbe {
@@ -113,24 +113,24 @@ func (t *Table) Match(m *Message) (Match, error) {
 	if !m.IsReply {
 		return Match{}, ErrUnrelated
 	}
-	found := Match{Reply: m.Reply}
-	probe := none
+	var probe int32
+	var by Rule
 	switch {
 	case m.Reply.IsQuoted():
-		probe, found.Reply.MatchedBy = t.find(&m.Of, at)
+		probe, by = t.find(&m.Of, at)
 	case t.index.head(t.entries, craft.Flow, &m.Of) == none:
 		return Match{}, ErrUnrelated
 	default:
-		probe, found.Reply.MatchedBy = t.answered(m, at)
+		probe, by = t.answered(m, at)
 	}
 	if probe == none {
 		return Match{}, ErrForeign
 	}
-	found.Probe = int(probe)
 	if t.entries[probe].state = answered; m.Reply.Kind == TimeExceeded {
 		t.entries[probe].state = exceeded
 	}
-	return found, nil
+	m.Reply.MatchedBy = by
+	return Match{Probe: int(probe), Reply: &m.Reply}, nil
 }
 
 // copied recognises a probe on its way out: of several that look alike, the

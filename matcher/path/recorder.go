@@ -298,7 +298,7 @@ func (r *Recorder) newReply(m *matcher.Match) *Reply {
 	}
 	reply := &r.replies[0]
 	r.replies = r.replies[1:]
-	reply.Reply = m.Reply
+	reply.Reply = *m.Reply
 	return reply
 }
 
