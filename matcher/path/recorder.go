@@ -48,7 +48,9 @@ type Recorder struct {
 	table   matcher.Table
 	message *matcher.Message // read last; nil before the first
 	places  places
+	room    []Probe               // that the Path's probes grow in, if it is Reuse's
 	open    []int                 // probes that are outstanding, in the order of sending, and some that no longer are
+	due     int                   // or, if nobody is told of events, the first that may be: nothing is open
 	moved   map[int]time.Duration // of these: what steps of the clock did to their deadline
 	replies []Reply               // room for those to come
 	pace    *progress             // nil if nobody is told of events
@@ -76,14 +78,25 @@ func NewRecorder(p *Path, emit func(Event)) *Recorder {
 }
 
 // Reuse is NewRecorder in the memory of a Recorder that is done with, without
-// events. The Path of that one is not touched.
+// events. Nothing of the Path of that one is used again, if it is finished;
+// else that Path is lost.
 func (r *Recorder) Reuse(p *Path) {
-	room := len(r.path.Probes)
+	if r.path.Ended.IsZero() {
+		r.settle(nil)
+	}
 	r.table.Reset()
 	r.places.reset(p)
-	r.open = r.open[:0]
-	r.path, r.moved, r.pace, r.emit = p, nil, nil, func(Event) {}
-	p.Probes = make([]Probe, 0, min(room, 128))
+	r.path, r.open, r.due, r.moved, r.pace, r.emit = p, nil, 0, nil, nil, func(Event) {}
+	p.Probes = r.room
+}
+
+// settle gives the Path its probes for good, in place of the room that they have
+// grown in, which serves again.
+func (r *Recorder) settle(probes []Probe) {
+	grown := r.path.Probes
+	r.path.Probes = probes
+	clear(grown) // of what they point to
+	r.room = grown[:0]
 }
 
 // Path returns what is known so far. It belongs to the Recorder until Finish.
@@ -106,8 +119,15 @@ func (r *Recorder) Send(p Probe, key craft.Key) int {
 	p.Sent, p.SentClock = p.Called, User
 	r.path.Probes = append(r.path.Probes, p)
 	r.path.Counters.Sent++
-	r.open = append(r.open, p.Number)
+	r.opened(p.Number)
 	return p.Number
+}
+
+// opened notes that a probe is outstanding.
+func (r *Recorder) opened(probe int) {
+	if r.pace != nil {
+		r.open = append(r.open, probe)
+	}
 }
 
 // Found records a probe that was captured, and that no Send announced: all but
@@ -122,7 +142,7 @@ func (r *Recorder) Found(p Probe, key craft.Key) int {
 	}
 	r.path.Probes = append(r.path.Probes, p)
 	r.path.Counters.Sent++
-	r.open = append(r.open, p.Number)
+	r.opened(p.Number)
 	return p.Number
 }
 
@@ -222,6 +242,7 @@ func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
 func (r *Recorder) Finish(at time.Time) {
 	r.path.Ended = at
 	if r.pace == nil {
+		r.settle(slices.Clone(r.path.Probes))
 		return
 	}
 	for _, h := range r.path.Hops() {
@@ -240,9 +261,17 @@ func (r *Recorder) step(d time.Duration) {
 		r.moved = map[int]time.Duration{}
 	}
 	for _, n := range r.open {
-		if r.path.Probes[n].Status == Outstanding {
-			r.moved[n] += d
-		}
+		r.move(n, d)
+	}
+	for n := r.due; r.pace == nil && n < len(r.path.Probes); n++ {
+		r.move(n, d)
+	}
+}
+
+// move notes that the clock was set while a probe was outstanding, if it is.
+func (r *Recorder) move(probe int, d time.Duration) {
+	if r.path.Probes[probe].Status == Outstanding {
+		r.moved[probe] += d
 	}
 }
 
@@ -367,16 +396,16 @@ func (r *Recorder) expire(watermark time.Time) {
 // expireInOrder is expire where all probes are waited for equally long: those
 // sent first are given up first.
 func (r *Recorder) expireInOrder(watermark time.Time) {
-	for len(r.open) > 0 {
-		p := &r.path.Probes[r.open[0]]
-		if p.Status == Outstanding {
-			if !watermark.After(r.deadline(p)) {
-				return
-			}
-			p.Status = Timeout
-			r.table.Expire(p.Number)
+	for ; r.due < len(r.path.Probes); r.due++ {
+		p := &r.path.Probes[r.due]
+		if p.Status != Outstanding {
+			continue
 		}
-		r.open = r.open[1:]
+		if !watermark.After(r.deadline(p)) {
+			return
+		}
+		p.Status = Timeout
+		r.table.Expire(p.Number)
 	}
 }
 

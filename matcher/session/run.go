@@ -42,8 +42,8 @@ const (
 )
 
 // newRun begins the run of a probe, or of what a reply quotes of one, which is
-// not added yet.
-func newRun(g *group, s *sighting) *run {
+// not added yet. It uses a Recorder that is done with, if there is one.
+func newRun(g *group, s *sighting, spare *path.Recorder) *run {
 	at := s.time()
 	src, dst := s.addr(s.src), s.addr(s.dst)
 	p := &path.Path{
@@ -58,7 +58,12 @@ func newRun(g *group, s *sighting) *run {
 	if !s.is6 {
 		p.Parameters.ID = s.id
 	}
-	return &run{group: g, recorder: path.NewRecorder(p, nil), path: p, first: *s, last: at}
+	if spare != nil {
+		spare.Reuse(p)
+	} else {
+		spare = path.NewRecorder(p, nil)
+	}
+	return &run{group: g, recorder: spare, path: p, first: *s, last: at}
 }
 
 // add adds a probe.
@@ -146,7 +151,7 @@ func (r *run) judge() {
 		return
 	}
 	r.dull = true
-	r.recorder, r.path, r.syns = nil, nil, nil
+	r.path, r.syns = nil, nil
 }
 
 // expects reports whether a packet with a TTL that is not low goes on where the
@@ -189,5 +194,4 @@ func (r *run) finish(evicted int) {
 	q.Queries = r.climb.most
 	r.recorder.Pass(p.Ended.Add(Wait+time.Nanosecond), 0)
 	r.recorder.Finish(p.Ended)
-	r.recorder = nil
 }

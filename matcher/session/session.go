@@ -37,6 +37,9 @@ const (
 	// maxRuns is how many runs are open at most: of more, those are over of
 	// which nothing came for longest.
 	maxRuns = 1 << 13
+
+	// maxSpare is how many Recorders are kept for runs to come: of 100 kB each.
+	maxSpare = 64
 )
 
 // Finder finds the traces in the frames of a capture. It belongs to one
@@ -54,6 +57,7 @@ type Finder struct {
 	groups  groups
 	idle    idle
 	order   order
+	spare   []*path.Recorder
 	now     int64 // the latest stamp, in nanoseconds since 1970
 	begun   int   // runs
 	evicted int   // packets of runs that were over for lack of memory
@@ -159,7 +163,7 @@ func (s *Finder) add(g *group, seen *sighting) {
 
 // begin takes a run up, for its first packet to be added.
 func (s *Finder) begin(g *group, seen *sighting) *run {
-	r := newRun(g, seen)
+	r := newRun(g, seen, s.reuse())
 	r.number, r.evicted = s.begun, s.Evicted()
 	s.begun++
 	g.runs = append(g.runs, r)
@@ -179,7 +183,25 @@ func (s *Finder) active(r *run) {
 	s.idle.touch(r)
 	if r.dull {
 		s.order.drop(r)
+		s.release(r)
 	}
+}
+
+// release keeps the Recorder of a run that is done with it for another, unless
+// it has grown large.
+func (s *Finder) release(r *run) {
+	if r.recorder != nil && r.climb.n+r.orphans <= 2*maxAimless && len(s.spare) < maxSpare {
+		s.spare = append(s.spare, r.recorder)
+	}
+	r.recorder = nil
+}
+
+// reuse returns a Recorder that is done with, or nil.
+func (s *Finder) reuse() (spare *path.Recorder) {
+	if last := len(s.spare) - 1; last >= 0 {
+		spare, s.spare = s.spare[last], s.spare[:last]
+	}
+	return spare
 }
 
 // evict closes a run of which something may still come.
@@ -200,6 +222,7 @@ func (s *Finder) close(r *run) {
 	} else {
 		r.finish(s.Evicted())
 	}
+	s.release(r)
 	s.order.over(r, s.emit)
 }
 
