@@ -43,10 +43,9 @@ const (
 
 // probe reports whether a probe was seen before.
 func (c *copies) probe(s *sighting) bool {
-	h := mix(uint64(s.sport)<<48 | uint64(s.dport)<<32 | uint64(s.id)<<16 | uint64(s.length))
-	h = mix(h ^ uint64(s.token)<<8 ^ uint64(s.protocol) ^ s.payload)
-	src, dst := s.src, s.dst
-	here := sight{hashBytes(src[:], hashBytes(dst[:], h)), s.at, s.link, s.ttl, !s.is6 && s.id != 0}
+	h := mix(uint64(s.sport)<<48|uint64(s.dport)<<32|uint64(s.id)<<16|uint64(s.length),
+		uint64(s.token)<<8^uint64(s.protocol)^s.payload)
+	here := sight{hashAddrs(&s.src, &s.dst, h), s.at, s.link, s.ttl, !s.is6 && s.id != 0}
 	again, sameWay := c.again(here, copyMirrored)
 	switch {
 	case !again:
@@ -62,8 +61,7 @@ func (c *copies) reply(f *frame.Frame, m *matcher.Message) bool {
 	const enough = 64
 	p := &m.Packet
 	src, dst := p.Src.As16(), p.Dst.As16()
-	h := hashBytes(src[:], hashBytes(dst[:], uint64(p.ID)))
-	h = hashBytes(p.Payload[:min(len(p.Payload), enough)], h)
+	h := hashBytes(p.Payload[:min(len(p.Payload), enough)], hashAddrs(&src, &dst, uint64(p.ID)))
 	atOnce := copyAtOnce
 	if 2*c.mirrored >= c.probes {
 		atOnce = copyMirrored

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/google/gopacket/layers"
@@ -34,6 +36,7 @@ func (k groupKey) target() groupKey {
 type group struct {
 	key  groupKey
 	runs []*run // those that are not over, the latest last
+	next *group // in a chain of groups
 }
 
 // maxParallel is how many runs of a group are open at most.
@@ -88,9 +91,12 @@ func (g *group) dispensable() *run {
 	return least
 }
 
-// groups are those that have runs.
+// groups are those that have runs, in a hash table: two of three frames ask for
+// one, and most in vain, which a map takes longer to say.
 type groups struct {
-	all     map[groupKey]*group
+	heads   []*group // of the chains, by the hash of the key
+	n       int
+	seed    uint64 // so that nobody can make chains long by choosing the addresses
 	targets map[groupKey][]*group
 }
 
@@ -99,11 +105,26 @@ type groups struct {
 const maxTranslated = 16
 
 func newGroups() groups {
-	return groups{all: map[groupKey]*group{}, targets: map[groupKey][]*group{}}
+	return groups{heads: make([]*group, 16), seed: rand.Uint64(), targets: map[groupKey][]*group{}}
+}
+
+// chain is where the chain begins in which the group with a key is.
+func (g *groups) chain(key *groupKey) **group {
+	h := mix(binary.LittleEndian.Uint64(key.src[:])^uint64(key.protocol), g.seed)
+	h = mix(h^binary.LittleEndian.Uint64(key.src[8:]), g.seed)
+	h = mix(h^binary.LittleEndian.Uint64(key.dst[:]), g.seed)
+	h = mix(h^binary.LittleEndian.Uint64(key.dst[8:]), g.seed)
+	return &g.heads[h&uint64(len(g.heads)-1)]
 }
 
 // find returns the group with a key, or nil.
-func (g *groups) find(key groupKey) *group { return g.all[key] }
+func (g *groups) find(key groupKey) *group {
+	found := *g.chain(&key)
+	for found != nil && found.key != key {
+		found = found.next
+	}
+	return found
+}
 
 // to returns groups to the target of a key, from wherever.
 func (g *groups) to(key groupKey) []*group { return g.targets[key.target()] }
@@ -111,23 +132,52 @@ func (g *groups) to(key groupKey) []*group { return g.targets[key.target()] }
 // make returns the group with a key. A new one has no runs, and is to be tidied
 // up if that stays so.
 func (g *groups) make(key groupKey) *group {
-	if found := g.all[key]; found != nil {
+	if found := g.find(key); found != nil {
 		return found
 	}
 	made := &group{key: key}
-	g.all[key] = made
+	if g.n++; g.n > len(g.heads) {
+		g.grow()
+	}
+	g.put(made)
 	if to := key.target(); len(g.targets[to]) < maxTranslated {
 		g.targets[to] = append(g.targets[to], made)
 	}
 	return made
 }
 
+func (g *groups) put(one *group) {
+	head := g.chain(&one.key)
+	one.next, *head = *head, one
+}
+
+// grow makes room for twice as many groups.
+func (g *groups) grow() {
+	old := g.heads
+	g.heads = make([]*group, 2*len(old))
+	for _, one := range old {
+		for one != nil {
+			next := one.next
+			g.put(one)
+			one = next
+		}
+	}
+}
+
 // tidy forgets a group that has no runs.
 func (g *groups) tidy(one *group) {
-	if len(one.runs) > 0 || g.all[one.key] != one {
+	if len(one.runs) > 0 {
 		return
 	}
-	delete(g.all, one.key)
+	at := g.chain(&one.key)
+	for *at != nil && *at != one {
+		at = &(*at).next
+	}
+	if *at == nil {
+		return // it is forgotten already
+	}
+	*at = one.next
+	g.n--
 	to := one.key.target()
 	if g.targets[to] = without(g.targets[to], one); len(g.targets[to]) == 0 {
 		delete(g.targets, to)

@@ -119,17 +119,23 @@ func linkOf(f *frame.Frame, p *craft.Packet) uint32 {
 
 // hashBytes is not secret, and good enough to tell a few neighbours apart.
 func hashBytes(b []byte, h uint64) uint64 {
-	for ; len(b) >= 8; b = b[8:] {
-		h = mix(h ^ binary.LittleEndian.Uint64(b))
+	for ; len(b) >= 16; b = b[16:] {
+		h = mix(h^binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]))
 	}
-	var rest [8]byte
+	var rest [16]byte
 	n := copy(rest[:], b)
-	return mix(h ^ binary.LittleEndian.Uint64(rest[:]) ^ uint64(n)<<56)
+	return mix(h^binary.LittleEndian.Uint64(rest[:])^uint64(n)<<56, binary.LittleEndian.Uint64(rest[8:]))
 }
 
-// mix spreads every bit of x over all.
-func mix(x uint64) uint64 {
-	high, low := bits.Mul64(x^0xe7037ed1a0b428db, 0x8ebc6af09c88c6e3)
+// hashAddrs is hashBytes of two addresses.
+func hashAddrs(src, dst *[16]byte, h uint64) uint64 {
+	h = mix(h^binary.LittleEndian.Uint64(src[:]), binary.LittleEndian.Uint64(src[8:]))
+	return mix(h^binary.LittleEndian.Uint64(dst[:]), binary.LittleEndian.Uint64(dst[8:]))
+}
+
+// mix spreads every bit of x and y over all.
+func mix(x, y uint64) uint64 {
+	high, low := bits.Mul64(x^0xe7037ed1a0b428db, y^0x8ebc6af09c88c6e3)
 	return high ^ low
 }
 

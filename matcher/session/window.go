@@ -60,8 +60,8 @@ func (w *window) add(s *sighting, now int64) {
 
 // bucket is the place in heads for a target.
 func (w *window) bucket(dst [16]byte, protocol uint8) uint64 {
-	h := mix(binary.LittleEndian.Uint64(dst[:]) ^ w.seed ^ uint64(protocol))
-	return mix(h^binary.LittleEndian.Uint64(dst[8:])) >> (64 - windowBits)
+	h := mix(binary.LittleEndian.Uint64(dst[:])^uint64(protocol), w.seed)
+	return mix(h^binary.LittleEndian.Uint64(dst[8:]), w.seed) >> (64 - windowBits)
 }
 
 // walk yields the packets to a target, the latest first, those that were taken
