@@ -13,10 +13,11 @@ import (
 type places struct {
 	path *Path
 
-	// Of first replies that are time-exceeded: the TTLs at which an address
-	// answered, and the highest of all, with the highest of another address.
+	// Of first replies that are time-exceeded: who answered each TTL first, the
+	// TTLs at which others answered, and the highest of all, with the highest of
+	// another address.
+	first    []netip.Addr // by TTL
 	exceeded map[netip.Addr]ttls
-	latest   []netip.Addr // by TTL: who answered last
 	farthest [2]struct {
 		from netip.Addr
 		ttl  uint8
@@ -67,7 +68,7 @@ func newPlaces(p *Path) places {
 func (l *places) reset(p *Path) {
 	clear(l.exceeded)
 	clear(l.lowest)
-	*l = places{path: p, exceeded: l.exceeded, latest: l.latest[:0], others: l.others[:0], lowest: l.lowest}
+	*l = places{path: p, exceeded: l.exceeded, first: l.first[:0], others: l.others[:0], lowest: l.lowest}
 }
 
 func (l *places) at(at ref) (*Reply, *Probe) {
@@ -107,19 +108,22 @@ func (l *places) add(at ref) {
 
 // learnExceeded notes a time-exceeded, and reports whether that is news.
 func (l *places) learnExceeded(from netip.Addr, ttl uint8) bool {
-	for len(l.latest) <= int(ttl) {
-		l.latest = append(l.latest, netip.Addr{})
+	for len(l.first) <= int(ttl) {
+		l.first = append(l.first, netip.Addr{})
 	}
-	if l.latest[ttl] == from {
+	switch first := &l.first[ttl]; {
+	case *first == from:
 		return false
+	case !first.IsValid():
+		*first = from
+	default:
+		known := l.exceeded[from]
+		if known.has(ttl) {
+			return false
+		}
+		known.add(ttl)
+		l.exceeded[from] = known
 	}
-	l.latest[ttl] = from
-	known := l.exceeded[from]
-	if known.has(ttl) {
-		return false
-	}
-	known.add(ttl)
-	l.exceeded[from] = known
 	switch most, next := &l.farthest[0], &l.farthest[1]; {
 	case from == most.from:
 		most.ttl = max(most.ttl, ttl)
@@ -130,6 +134,18 @@ func (l *places) learnExceeded(from netip.Addr, ttl uint8) bool {
 		next.from, next.ttl = from, ttl
 	}
 	return true
+}
+
+// answeredAt is the highest TTL, no higher than most, at which an address
+// answered a time-exceeded, or 0.
+func (l *places) answeredAt(from netip.Addr, most uint8) uint8 {
+	known := l.exceeded[from]
+	for ttl := range l.first {
+		if l.first[ttl] == from {
+			known.add(uint8(ttl))
+		}
+	}
+	return known.highest(most)
 }
 
 // learnLowest notes the TTL that drew a reply other than a time-exceeded, and
@@ -174,8 +190,8 @@ func (l *places) gather() {
 // told is the hop that a reply to a probe with a TTL tells of by itself.
 func (l *places) told(r *Reply, sent uint8) (uint8, Basis) {
 	isTarget := l.path.isTarget(r)
-	if known, answered := l.exceeded[r.From]; answered && !isTarget {
-		if hop := known.highest(sent); hop != 0 {
+	if !isTarget {
+		if hop := l.answeredAt(r.From, sent); hop != 0 {
 			return hop, BySameAddress
 		}
 	}
