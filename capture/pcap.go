@@ -123,12 +123,11 @@ func (f *pcapFile) next(to *frame.Frame) error {
 	}
 	f.held = len(record)
 	f.offset += int64(len(record))
-	*to = frame.Frame{
-		Time:   time.Unix(int64(sec), int64(fraction*f.tick)).UTC(),
-		Data:   record[recordHeader:len(record):len(record)],
-		Length: int(min(max(captured, length), math.MaxInt32)), // an int may have 32 bits
-		Link:   f.of[0].Link,
-	}
+	// The other fields are as File left them: zero, or what it sets itself.
+	to.Time = time.Unix(int64(sec), int64(fraction*f.tick)).UTC()
+	to.Data = record[recordHeader:len(record):len(record)]
+	to.Length = int(min(max(captured, length), math.MaxInt32)) // an int may have 32 bits
+	to.Link = f.of[0].Link
 	return nil
 }
 
