@@ -78,17 +78,26 @@ func KeyOf(ip []byte) (Key, error) {
 }
 
 // Key is KeyOf for a packet that is parsed already.
-func (p *Packet) Key() (Key, error) {
-	if p.Fragment {
-		return Key{}, ErrNotProbe
+func (p *Packet) Key() (k Key, err error) {
+	if err = p.ReadKey(&k); err != nil {
+		return Key{}, err
 	}
-	k := Key{Dst: p.final(), ID: p.ID, Protocol: p.Protocol}
+	return k, nil
+}
+
+// ReadKey is Key into a Key that is there already. After an error that means
+// nothing.
+func (p *Packet) ReadKey(k *Key) error {
+	if p.Fragment {
+		return ErrNotProbe
+	}
+	*k = Key{Dst: p.final(), ID: p.ID, Protocol: p.Protocol}
 	if p.Is6() {
 		k.ID = uint16(p.Length - ipv6Header)
 	}
 	b := p.Payload
 	if len(b) < promised {
-		return k, k.setShort(b, p.echo().request)
+		return k.setShort(b, p.echo().request)
 	}
 	switch p.Protocol {
 	case layers.IPProtocolUDP:
@@ -100,7 +109,7 @@ func (p *Packet) Key() (Key, error) {
 		k.setQuery(udpPayload(p))
 	case layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
 		if b[0] != p.echo().request {
-			return Key{}, ErrNotProbe
+			return ErrNotProbe
 		}
 		k.SrcPort = binary.BigEndian.Uint16(b[4:])
 		k.Token = uint32(binary.BigEndian.Uint16(b[6:]))
@@ -110,9 +119,9 @@ func (p *Packet) Key() (Key, error) {
 		k.DstPort = binary.BigEndian.Uint16(b[2:])
 		k.Token = binary.BigEndian.Uint32(b[4:])
 	default:
-		return Key{}, ErrNotProbe
+		return ErrNotProbe
 	}
-	return k, nil
+	return nil
 }
 
 // setShort reads what there is of a transport header that ends before the Token,

@@ -48,8 +48,7 @@ func (m *Message) Read(f *frame.Frame) error {
 	m.Direction = carried.Direction
 	p := &m.Packet
 	if m.Direction != frame.In && maybeProbe(p) {
-		m.Key, err = p.Key()
-		m.IsProbe = err == nil && !m.Key.Short
+		m.IsProbe = p.ReadKey(&m.Key) == nil && !m.Key.Short
 	}
 	if m.Direction == frame.Out {
 		return m.verdict() // what this host says is no reply
@@ -97,11 +96,10 @@ func isEchoReply(p *craft.Packet) bool {
 // readError reads m.Packet as an ICMP error, of which the capture may have cut
 // something.
 func (m *Message) readError(cut bool) error {
-	var err error
-	if err = icmpError(&m.Packet, &m.Quote, &m.Reply, cut); err != nil {
+	if err := icmpError(&m.Packet, &m.Quote, &m.Reply, cut); err != nil {
 		return err
 	}
-	if m.Of, err = m.Quote.Key(); err != nil {
+	if m.Quote.ReadKey(&m.Of) != nil {
 		return ErrForeign
 	}
 	m.Reply.Quoted.SrcPort, m.Reply.Quoted.DstPort = m.Of.SrcPort, m.Of.DstPort

@@ -135,15 +135,16 @@ func (r *Recorder) opened(probe int) {
 //
 // That the same flow is probed again after a while says that whoever sends it
 // has given the probe before up.
-func (r *Recorder) Found(p Probe, key craft.Key) int {
-	p.Number = r.table.Sent(key, p.TTL, p.Sent)
-	if last := p.Number - 1; last >= 0 && p.Sent.Sub(r.path.Probes[last].Sent) >= MinWait {
-		r.table.Expire(last)
+func (r *Recorder) Found(p *Probe, key *craft.Key) int {
+	n := r.table.Sent(*key, p.TTL, p.Sent)
+	if n > 0 && p.Sent.UnixNano()-r.path.Probes[n-1].Sent.UnixNano() >= int64(MinWait) {
+		r.table.Expire(n - 1)
 	}
-	r.path.Probes = append(r.path.Probes, p)
+	r.path.Probes = append(r.path.Probes, *p)
+	r.path.Probes[n].Number = n
 	r.path.Counters.Sent++
-	r.opened(p.Number)
-	return p.Number
+	r.opened(n)
+	return n
 }
 
 // Orphan records a reply to a probe that was not captured. What it quotes is all

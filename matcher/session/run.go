@@ -78,7 +78,8 @@ func (r *run) add(s *sighting) {
 	if r.dull {
 		return
 	}
-	r.recorder.Found(s.probe(r.climb.sent[s.ttl]), s.key())
+	probe, key := s.probe(r.climb.sent[s.ttl]), s.key()
+	r.recorder.Found(&probe, &key)
 	if s.flags&flagSYN != 0 {
 		if r.syns == nil {
 			r.syns = map[uint32]struct{}{}
