@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
-	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -326,5 +325,5 @@ func (s *Finder) answered(f *frame.Frame, m *matcher.Message) bool {
 // refusesNone reports whether an answer is a RST that acknowledges nothing: no
 // SYN is answered like that, but an ACK is (RFC 9293, section 3.5.2).
 func refusesNone(m *matcher.Message) bool {
-	return m.Reply.Kind == matcher.RST && m.Has == craft.Flow
+	return m.Reply.Kind == matcher.RST && m.Packet.Payload[tcpFlags]&flagACK == 0
 }
