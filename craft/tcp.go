@@ -36,6 +36,20 @@ const (
 	FlagCWR
 )
 
+// Names are the control bits that are set, as RFC 9293 calls them; of none, which
+// means SYN, that.
+func (f TCPFlags) Names() (names []string) {
+	if f == 0 {
+		f = FlagSYN
+	}
+	for i, name := range [...]string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"} {
+		if f>>i&1 != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // maxScale is the largest window scale (RFC 7323, section 2.3).
 const maxScale = 14
 

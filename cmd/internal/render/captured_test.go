@@ -181,10 +181,10 @@ func TestWhatACaptureDoesNotTell(t *testing.T) {
 		path *path.Path
 		null string
 	}{
-		"ours, with UDP":   {newPath(1), "identifier"},
-		"ours, with echo":  {icmpv6(), "dont_fragment dst_port id src_port"},
-		"somebody else's":  {tcp(), "identifier in_flight interval_ns seed wait_here wait_near"},
-		"nothing but this": {replies(), "dont_fragment dst_port first_ttl id identifier in_flight interval_ns length max_ttl queries seed src_port tos wait_here wait_near wait_ns"},
+		"ours, with UDP":   {newPath(1), "flow_label gateways identifier payload tcp"},
+		"ours, with echo":  {icmpv6(), "dont_fragment dst_port gateways id payload src_port tcp"},
+		"somebody else's":  {tcp(), "classic flow_label gateways identifier in_flight interval_ns payload seed seek_mtu tcp wait_here wait_near"},
+		"nothing but this": {replies(), "classic dont_fragment dst_port first_ttl flow_label gateways id identifier in_flight interval_ns length max_ttl payload queries seed seek_mtu src_port tcp tos wait_here wait_near wait_ns"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,12 +1,14 @@
 package render
 
 import (
+	"encoding/hex"
 	"net/netip"
 	"time"
 
 	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -55,7 +57,31 @@ type optionsJSON struct {
 	Length     *int           `json:"length"`
 	TOS        *uint8         `json:"tos"`
 	DF         *bool          `json:"dont_fragment"`
+	FlowLabel  *uint32        `json:"flow_label"`
+	Classic    *bool          `json:"classic"`
+	MTU        *bool          `json:"seek_mtu"`
+	Payload    *string        `json:"payload"`
+	TCP        *tcpJSON       `json:"tcp"`
+	Gateways   []netip.Addr   `json:"gateways"`
 	Seed       *uint64        `json:"seed"`
+}
+
+// tcpJSON is what is chosen of TCP probes.
+type tcpJSON struct {
+	Flags      []string `json:"flags"`
+	MSS        *uint16  `json:"mss"`
+	SACK       bool     `json:"sack"`
+	Timestamps bool     `json:"timestamps"`
+	Scale      *uint8   `json:"window_scale"`
+}
+
+// newTCP is nil for probes of another protocol.
+func newTCP(t craft.TCP) *tcpJSON {
+	j := &tcpJSON{Flags: t.Flags.Names(), MSS: pointer(t.MSS), SACK: t.SACK, Timestamps: t.Timestamps}
+	if t.Scaling {
+		j.Scale = &t.Scale
+	}
+	return j
 }
 
 type clockJSON struct {
@@ -203,14 +229,20 @@ func newSource(s path.Source) sourceJSON {
 func newOptions(p *path.Path) optionsJSON {
 	o, h := &p.Parameters, headersOf(p)
 	chosen, shown := !p.Clock.Captured, o.MaxTTL != 0
-	return optionsJSON{
+	j := optionsJSON{
 		FirstTTL: pointer(o.FirstTTL), MaxTTL: pointer(o.MaxTTL), Queries: pointer(o.Queries), InFlight: pointer(o.InFlight),
 		Wait: pointer(o.Wait.Max), Here: known(chosen, o.Wait.Here), Near: known(chosen, o.Wait.Near),
 		Interval: known(chosen, o.Interval),
 		SrcPort:  field(h.ports, shown, o.SrcPort), DstPort: field(h.ports, shown, o.DstPort),
 		Identifier: field(h.identifier, shown, o.SrcPort), ID: field(h.ipv4, shown, o.ID),
 		Length: pointer(o.Length), TOS: known(shown, o.TOS), DF: field(h.ipv4, shown, o.DF), Seed: pointer(o.Seed),
+		FlowLabel: field(!h.ipv4, chosen, o.FlowLabel), Classic: known(chosen, o.Classic), MTU: known(chosen, o.MTU),
+		Payload: pointer(hex.EncodeToString([]byte(o.Payload))), Gateways: o.Gateways,
 	}
+	if chosen && p.Protocol == layers.IPProtocolTCP {
+		j.TCP = newTCP(o.TCP)
+	}
+	return j
 }
 
 // newClock says which clocks stamped the probes: one, or mixed.

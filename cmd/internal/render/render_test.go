@@ -19,6 +19,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -255,6 +256,7 @@ func traces() map[string][]path.Event {
 	return map[string][]path.Event{
 		"plain":     events(plain()),
 		"mtu":       events(mtu()),
+		"syn":       events(syn()),
 		"silence":   events(silence()),
 		"refused":   events(refused()),
 		"ambiguous": events(ambiguousTarget()),
@@ -276,6 +278,14 @@ func plain() *path.Path {
 	)
 }
 
+// syn is a trace of ours with TCP.
+func syn() *path.Path {
+	p := newPath(1, exceeded(1, r1, ms))
+	p.Protocol = layers.IPProtocolTCP
+	p.Parameters.TCP = craft.TCP{Flags: craft.FlagSYN | craft.FlagECE | craft.FlagCWR, MSS: 1400, SACK: true, Scaling: true, Scale: 7}
+	return p
+}
+
 // mtu is a path whose MTU was sought: 1400 behind the second hop.
 func mtu() *path.Path {
 	long := func(p path.Probe) path.Probe { p.Length = 1500; return p }
@@ -287,6 +297,8 @@ func mtu() *path.Path {
 		tooBig, short(unreachable(3, 3, target, 3, 3*ms)), short(unreachable(3, 3, target, 3, 3*ms)),
 	)
 	p.Parameters.MTU, p.Parameters.DF, p.Parameters.Length = true, true, 1500
+	p.Parameters.Gateways = []netip.Addr{netip.MustParseAddr(r1)}
+	p.Parameters.Payload = "\x00\x00query"
 	return p
 }
 

@@ -102,7 +102,7 @@ func places(name string, v any, set func(any)) []place {
 func TestTheSchemaTakesNothingElse(t *testing.T) {
 	s := schema(t)
 	lines := jsonLines(t, "json", "bare")
-	for _, trace := range []string{"all", "bare", "icmpv6", "tcp", "replies", "mtu"} {
+	for _, trace := range []string{"all", "bare", "icmpv6", "tcp", "replies", "mtu", "syn"} {
 		lines = append(lines, jsonLines(t, "jsonl", trace)...)
 		lines = append(lines, listed(t, "json", traces()[trace]))
 	}
@@ -172,7 +172,7 @@ func (p *place) otherTypes() []any {
 	all := []any{json.Number("7"), "seven", true, []any{}, map[string]any{}}
 	switch v := p.value.(type) {
 	case nil: // where a number, a string or an object may stand too
-		if p.key() == "dont_fragment" {
+		if key := p.key(); key == "dont_fragment" || key == "classic" || key == "seek_mtu" {
 			return []any{json.Number("7"), "seven", []any{}}
 		}
 		return []any{true, []any{}}
