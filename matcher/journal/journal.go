@@ -128,7 +128,7 @@ type Sent struct {
 	SrcPort  uint16 `json:"src_port"`
 	DstPort  uint16 `json:"dst_port"`
 	Sequence uint32 `json:"sequence,omitempty"`
-	Length   int    `json:"length"`
+	Length   int    `json:"length,omitempty"`
 	Called   Nanos  `json:"called"`
 	Key      key    `json:"key"`
 }
@@ -187,7 +187,7 @@ func parametersOf(p *path.Parameters) parameters {
 	return parameters{
 		FirstTTL: p.FirstTTL, MaxTTL: p.MaxTTL, Queries: p.Queries, InFlight: p.InFlight, Wait: wait(p.Wait), Interval: p.Interval,
 		SrcPort: p.SrcPort, DstPort: p.DstPort, ID: p.ID, Length: p.Length, TOS: p.TOS, DF: p.DF, Seed: p.Seed,
-		FlowLabel: p.FlowLabel, Classic: p.Classic, MTU: p.MTU, Payload: []byte(p.Payload), TCP: unlessZero(p.TCP), Gateways: p.Gateways,
+		FlowLabel: p.FlowLabel, Classic: p.Classic, MTU: p.MTU, Payload: append([]byte(nil), p.Payload...), TCP: unlessZero(p.TCP), Gateways: p.Gateways,
 	}
 }
 

@@ -30,7 +30,7 @@ func TestRoundTripIsBetweenStamps(t *testing.T) {
 
 			want := path.Probe{
 				Number: 0, TTL: 3, Round: 1, ID: 1, SrcPort: srcPort, DstPort: dstPort,
-				Checksum: r0.Quoted.Checksum, HasChecksum: true,
+				Length: 60, Checksum: r0.Quoted.Checksum, HasChecksum: true,
 				Called: start, Sent: start.Add(200 * time.Microsecond), SentClock: path.Kernel, Status: path.Replied,
 				Reply: &path.Reply{RTT: 7*ms + 1, HasRTT: true, Hop: 3, Basis: path.BySentTTL},
 			}
