@@ -13,8 +13,12 @@ import (
 	"github.com/tracewire/tracewire/matcher/session"
 )
 
-// flood is how many frames a test of bounds shows to a Finder.
-const flood = 1_000_000
+// flood is how many frames a test of bounds shows to a Finder: many times as many
+// as it may hold in runs. To fill the window takes fillWindow.
+const (
+	flood      = 150_000
+	fillWindow = 1_000_000
+)
 
 // memory bounds what a Finder may hold of a flood that has no traces.
 const memory = 100 << 20
@@ -23,7 +27,7 @@ const memory = 100 << 20
 // to be done with soon, and to leave little behind.
 func TestFinderHoldsLittleOfAFlood(t *testing.T) {
 	if testing.Short() {
-		t.Skip("a million frames each")
+		t.Skip("many frames")
 	}
 	syn := packet{src: host, dst: server, protocol: layers.IPProtocolTCP, ttl: 3, sport: 40000, dport: 80, seq: 1, flags: "S"}
 	stream := packet{src: host, dst: server, protocol: layers.IPProtocolUDP, ttl: 3, sport: 5004, dport: 5004, payload: zeroes(20)}
@@ -41,33 +45,35 @@ func TestFinderHoldsLittleOfAFlood(t *testing.T) {
 		ip     []byte
 		change func(b []byte, n int)
 		runs   bool // some are, or look like, traces
+		frames int
 	}{
-		{"one stream", stream.bytes(), func(b []byte, n int) { put16(b[id:], n) }, false},
-		{"one stream with two TTLs", stream.bytes(), func(b []byte, n int) { put16(b[id:], n); b[ttl] = byte(3 + n%2) }, false},
-		{"one stream with all TTLs", stream.bytes(), func(b []byte, n int) { put16(b[id:], n); b[ttl] = byte(1 + n*7%32) }, false},
-		{"the same SYN", syn.bytes(), func([]byte, int) {}, false},
-		{"SYNs from all ports", syn.bytes(), func(b []byte, n int) { put16(b[ports:], n); put16(b[id:], n); b[ttl] = byte(1 + n*7%32) }, false},
-		{"streams between all ports", stream.bytes(), func(b []byte, n int) { put32(b[ports:], n*7919); b[ttl] = byte(1 + n*7%32) }, false},
-		{"streams to everywhere", stream.bytes(), func(b []byte, n int) { put32(b[dst:], n/3); b[ttl] = byte(20 + n%3) }, false},
-		{"streams from everywhere", stream.bytes(), func(b []byte, n int) { put32(b[src:], n/3); b[ttl] = byte(20 + n%3) }, false},
-		{"ordinary packets to everywhere", stream.bytes(), func(b []byte, n int) { put32(b[dst:], n); b[ttl] = 64 }, false},
-		{"errors about TCP to everywhere", about(router(1), exceeded, syn), func(b []byte, n int) { put32(b[quoted+dst:], n) }, false},
-		{"errors about TCP from everywhere", about(router(1), exceeded, syn), func(b []byte, n int) { put32(b[quoted+src:], n) }, false},
-		{"errors about one stream", about(router(1), exceeded, stream), func(b []byte, n int) { put16(b[quoted+id:], n) }, false},
-		{"errors about streams between all ports", about(router(1), exceeded, stream), func(b []byte, n int) { put32(b[quoted+ports:], n*7919) }, true},
+		{"one stream", stream.bytes(), func(b []byte, n int) { put16(b[id:], n) }, false, fillWindow},
+		{"one stream with two TTLs", stream.bytes(), func(b []byte, n int) { put16(b[id:], n); b[ttl] = byte(3 + n%2) }, false, fillWindow},
+		{"one stream with all TTLs", stream.bytes(), func(b []byte, n int) { put16(b[id:], n); b[ttl] = byte(1 + n*7%32) }, false, flood},
+		{"the same SYN", syn.bytes(), func([]byte, int) {}, false, flood},
+		{"SYNs from all ports", syn.bytes(), func(b []byte, n int) { put16(b[ports:], n); put16(b[id:], n); b[ttl] = byte(1 + n*7%32) }, false, flood},
+		{"streams between all ports", stream.bytes(), func(b []byte, n int) { put32(b[ports:], n*7919); b[ttl] = byte(1 + n*7%32) }, false, flood},
+		{"streams to everywhere", stream.bytes(), func(b []byte, n int) { put32(b[dst:], n/3); b[ttl] = byte(20 + n%3) }, false, flood},
+		{"long streams to everywhere", stream.bytes(), func(b []byte, n int) { put16(b[id:], n); put32(b[dst:], n%8000); b[ttl] = byte(20 + n/8000%3) }, false, 3 * flood},
+		{"streams from everywhere", stream.bytes(), func(b []byte, n int) { put32(b[src:], n/3); b[ttl] = byte(20 + n%3) }, false, flood},
+		{"ordinary packets to everywhere", stream.bytes(), func(b []byte, n int) { put32(b[dst:], n); b[ttl] = 64 }, false, fillWindow},
+		{"errors about TCP to everywhere", about(router(1), exceeded, syn), func(b []byte, n int) { put32(b[quoted+dst:], n) }, false, flood},
+		{"errors about TCP from everywhere", about(router(1), exceeded, syn), func(b []byte, n int) { put32(b[quoted+src:], n) }, false, flood},
+		{"errors about one stream", about(router(1), exceeded, stream), func(b []byte, n int) { put16(b[quoted+id:], n) }, false, flood},
+		{"errors about streams between all ports", about(router(1), exceeded, stream), func(b []byte, n int) { put32(b[quoted+ports:], n*7919) }, true, flood},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := heap()
 			traces, probes := 0, 0
 			finder := session.NewFinder(func(p *path.Path) { traces++; probes += len(p.Probes) })
 			began := time.Now()
-			for n := range flood {
+			for n := range c.frames {
 				c.change(c.ip, n)
 				finder.Observe(&frame.Frame{Time: epoch.Add(time.Duration(n) * 10 * time.Microsecond), Data: c.ip, Length: len(c.ip), Link: frame.Raw})
 			}
 			took := time.Since(began)
 			held := heap() - before
-			t.Logf("%d MB held, %v a frame", held>>20, took/flood)
+			t.Logf("%d MB held, %v a frame", held>>20, took/time.Duration(c.frames))
 			if held > memory {
 				t.Errorf("%d MB held", held>>20)
 			}

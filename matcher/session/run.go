@@ -26,6 +26,8 @@ type run struct {
 	place         int  // in order; -1 if it is not there
 	before, after *run // in idle
 	evicted       int  // from the window, when it began
+	held          int  // packets, while it is no trace
+	lent          bool // the recorder was another run's
 
 	syns     map[uint32]struct{} // of TCP: the ports that a SYN was sent from and to
 	exceeded int                 // replies that are a router's time-exceeded
@@ -58,12 +60,13 @@ func newRun(g *group, s *sighting, spare *path.Recorder) *run {
 	if !s.is6 {
 		p.Parameters.ID = s.id
 	}
-	if spare != nil {
+	r := &run{group: g, recorder: spare, path: p, first: *s, last: at, lent: spare != nil}
+	if r.lent {
 		spare.Reuse(p)
 	} else {
-		spare = path.NewRecorder(p, nil)
+		r.recorder = path.NewRecorder(p, nil)
 	}
-	return &run{group: g, recorder: spare, path: p, first: *s, last: at}
+	return r
 }
 
 // add adds a probe.
@@ -178,6 +181,14 @@ func (r *run) isTrace() bool {
 		return c.lowest <= lowTTL && layers.IPProtocol(r.first.protocol) != layers.IPProtocolTCP
 	}
 	return c.lowest <= lowTTL || c.levels >= 3
+}
+
+// aimless is how many packets are kept of a run that is no trace so far.
+func (r *run) aimless() int {
+	if r.dull || r.isTrace() {
+		return 0
+	}
+	return r.climb.n + r.orphans
 }
 
 // maxAlone is how many replies of one router, without their probes, are taken

@@ -37,8 +37,15 @@ const (
 	// which nothing came for longest.
 	maxRuns = 1 << 13
 
-	// maxSpare is how many Recorders are kept for runs to come: of 100 kB each.
-	maxSpare = 64
+	// maxHeld is how many packets of runs are kept that are no trace so far: of
+	// more, those runs are over of which nothing came for longest.
+	maxHeld = 1 << 15
+
+	// maxSpare is how many Recorders of runs that are over are kept for runs to
+	// come, or were taken up by them: they hold room for maxSpared packets each,
+	// 30 kB, however short the run.
+	maxSpare  = 512
+	maxSpared = 128
 )
 
 // Finder finds the traces in the frames of a capture. It belongs to one
@@ -46,7 +53,7 @@ const (
 //
 // What it remembers of packets that may turn out to be probes is bounded by
 // Idle and to 64 MB. Of the runs that are no trace so far it keeps at most
-// maxRuns, and little of each. Besides that it holds the traces that are not
+// maxRuns, and of all these at most maxHeld packets. Besides that it holds the traces that are not
 // over yet, and those that wait for their turn to be told.
 type Finder struct {
 	emit    func(*path.Path)
@@ -57,6 +64,8 @@ type Finder struct {
 	idle    idle
 	order   order
 	spare   []*path.Recorder
+	lent    int   // that were spare, to open runs
+	held    int   // packets of runs that are no trace so far
 	now     int64 // the latest stamp, in nanoseconds since 1970
 	begun   int   // runs
 	evicted int   // packets of runs that were over for lack of memory
@@ -184,23 +193,46 @@ func (s *Finder) active(r *run) {
 		s.order.drop(r)
 		s.release(r)
 	}
+	was := r.held
+	r.held = r.aimless()
+	if s.held += r.held - was; s.held > maxHeld {
+		s.relieve(r)
+	}
 }
 
-// release keeps the Recorder of a run that is done with it for another, unless
-// it has grown large.
-func (s *Finder) release(r *run) {
-	if r.recorder != nil && r.climb.n+r.orphans <= 2*maxAimless && len(s.spare) < maxSpare {
-		s.spare = append(s.spare, r.recorder)
+// relieve closes runs that are no trace so far, but for the one that something
+// came of now: so many at once that it is seldom.
+func (s *Finder) relieve(but *run) {
+	for r := s.idle.longest(); r != but && s.held > maxHeld-maxHeld/8; {
+		after := r.after
+		if r.held > 0 {
+			s.evict(r)
+		}
+		r = after
 	}
-	r.recorder = nil
 }
 
 // reuse returns a Recorder that is done with, or nil.
 func (s *Finder) reuse() (spare *path.Recorder) {
 	if last := len(s.spare) - 1; last >= 0 {
 		spare, s.spare = s.spare[last], s.spare[:last]
+		s.lent++
 	}
 	return spare
+}
+
+// release keeps the Recorder of a run that is done with it for another.
+func (s *Finder) release(r *run) {
+	if r.recorder == nil {
+		return
+	}
+	if r.lent {
+		s.lent--
+	}
+	if r.climb.n+r.orphans <= maxSpared && s.lent+len(s.spare) < maxSpare {
+		s.spare = append(s.spare, r.recorder)
+	}
+	r.recorder = nil
 }
 
 // evict closes a run of which something may still come.
@@ -214,6 +246,7 @@ func (s *Finder) evict(r *run) {
 // close ends a run.
 func (s *Finder) close(r *run) {
 	s.idle.remove(r)
+	s.held -= r.held
 	r.group.runs = without(r.group.runs, r)
 	s.groups.tidy(r.group)
 	if !r.isTrace() {
