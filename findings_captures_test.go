@@ -70,11 +70,12 @@ func TestFindingsInCapturesOfOthers(t *testing.T) {
 // show, each as much of it as its probes do. What isn't named shows nothing.
 func TestFindingsInRecordingsOfPeers(t *testing.T) {
 	can := map[string][]string{
-		"demo":     {"mpls 6-7 certain", "mpls 0-0 likely", "dscp-rewrite 8-9 likely"},
+		"demo":     {"mpls 6-7 certain", "mpls 0-0 likely", "dscp-rewrite 8-9 likely", "nat 2-3 likely"},
 		"firewall": {"hop-mismatch 3-4 certain"},
 		"limits":   {"asymmetry 6-6 likely"},
 		"lossy":    {"loss 0-2 likely"},
 		"mpls":     {"mpls 2-8 certain", "mpls 6-8 certain"},
+		"nat":      {"nat 3-4 likely"},
 		"quotes": {
 			"id-rewrite 5-5 certain", "id-rewrite 6-6 certain", "ttl-rewrite 7-7 likely", "ttl-rewrite 8-8 likely", "zero-ttl 10-11 certain",
 		},

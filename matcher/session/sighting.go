@@ -22,6 +22,7 @@ type sighting struct {
 	payload       uint64 // bytes 2 to 10 of the payload, 0 if it has none
 	token         uint32 // see craft.Key, as are sport, dport and id
 	link          uint32 // a hash of the interface and the link header
+	frame         uint32 // its number in the capture, 0 if not known
 	earlier       uint32 // in the window: one more than the place of the packet before it in its chain
 	sport, dport  uint16
 	id, length    uint16 // length: of the IP packet
@@ -35,6 +36,7 @@ func newSighting(f *frame.Frame, m *matcher.Message) sighting {
 	s := sightingOf(&m.Packet, &m.Key)
 	s.at = f.Time.UnixNano()
 	s.link = linkOf(f, &m.Packet)
+	s.frame = uint32(f.Number)
 	return s
 }
 
@@ -101,7 +103,10 @@ func (s *sighting) probe(round int) path.Probe {
 	if !s.is6 {
 		p.ID = s.id
 	}
-	if layers.IPProtocol(s.protocol) != layers.IPProtocolUDP {
+	p.Frame, p.Length = int(s.frame), int(s.length)
+	if layers.IPProtocol(s.protocol) == layers.IPProtocolUDP {
+		p.Checksum, p.HasChecksum = uint16(s.token), true
+	} else {
 		p.Sequence = s.token
 	}
 	return p
