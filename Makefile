@@ -11,6 +11,7 @@ PEERS = traceroute mtr-tiny scamper tcptraceroute nmap hping3 iputils-tracepath 
         tcpdump tshark jc nftables iproute2 libcap2-bin util-linux zstd
 
 MAN = $(DESTDIR)$(PREFIX)/share/man/man1
+PAGES = replay diff craft explain
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -61,12 +62,11 @@ install: build ## install the programs, one with the capability it needs, and th
 	$(SUDO) install -D bin/tracewire $(DESTDIR)$(PREFIX)/bin/tracewire
 	$(SUDO) setcap cap_net_raw+ep $(DESTDIR)$(PREFIX)/bin/tracewire
 	bin/tracewire man | $(SUDO) install -D -m 644 /dev/stdin $(MAN)/tracewire.1
-	bin/tracewire man replay | $(SUDO) install -D -m 644 /dev/stdin $(MAN)/tracewire-replay.1
-	bin/tracewire man diff | $(SUDO) install -D -m 644 /dev/stdin $(MAN)/tracewire-diff.1
+	for page in $(PAGES); do bin/tracewire man $$page | $(SUDO) install -D -m 644 /dev/stdin $(MAN)/tracewire-$$page.1; done
 
 uninstall: ## remove what install has installed
 	$(SUDO) rm -f $(DESTDIR)$(PREFIX)/bin/tracewire $(DESTDIR)$(PREFIX)/bin/tracelab \
-		$(MAN)/tracewire.1 $(MAN)/tracewire-replay.1 $(MAN)/tracewire-diff.1
+		$(MAN)/tracewire.1 $(PAGES:%=$(MAN)/tracewire-%.1)
 
 man: build ## show the manual page
 	@bin/tracewire man | man -l -

@@ -58,6 +58,10 @@ the target can't be reached, if a reply says so:
     !S  source route failed         !F-MTU  fragmentation needed
     !<CODE>, !<TYPE-CODE>  another ICMP error
 
+With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>;
+with --back, '-N' if the reply seems to have come by N hops; and with --mtu,
+F=MTU behind a time where the path's MTU gets smaller.
+
 A reply stands at the hop that answered, which is not always the TTL that drew
 it: a router that refuses packets is shown at its own hop, and so is a target
 that only answered a probe with a larger TTL.
