@@ -153,26 +153,28 @@ func (s Status) String() string {
 	return [...]string{"timeout", "reply", "late", "timeout", "unsent"}[s]
 }
 
-// Probe is one probe of a trace.
+// Probe is one probe of a trace. Its fields are in an order that leaves no gaps
+// in memory.
 type Probe struct {
 	Number           int    // from 0, in the order of sending
-	TTL              uint8  // as sent; 0 of a probe that is known by its reply alone
+	Length           int    // of the IP packet, in bytes; 0 if not known
 	Round            int    // from 1: how often this TTL was probed by then
+	Sequence         uint32 // of ICMP echo and TCP: the sequence number
 	ID               uint16 // of IPv4
 	SrcPort, DstPort uint16 // an ICMP echo has its identifier as SrcPort
-	Sequence         uint32 // of ICMP echo and TCP: the sequence number
-	Length           int    // of the IP packet, in bytes; 0 if not known
+	TTL              uint8  // as sent; 0 of a probe that is known by its reply alone
 
-	// Of the captured copy, if there was one: its number in the capture (0 if
-	// not known), and the transport header's checksum on the wire.
-	Frame       int
-	Checksum    uint16
-	HasChecksum bool
-
-	Called    time.Time // when the program handed it to the system; zero if not known
-	Sent      time.Time // by SentClock; zero if Unsent, and where TTL is 0
-	SentClock SentClock
 	Status    Status
+	SentClock SentClock
+
+	// Of the captured copy, if there was one: the transport header's checksum
+	// on the wire, and its number in the capture (0 if not known).
+	HasChecksum bool
+	Checksum    uint16
+	Frame       int
+
+	Called time.Time // when the program handed it to the system; zero if not known
+	Sent   time.Time // by SentClock; zero if Unsent, and where TTL is 0
 
 	Reply *Reply  // the first; nil if there is none
 	Extra []Reply // the others, up to MaxExtra; Counters has them all
