@@ -24,6 +24,10 @@ const benchFrames = 2_000_000
 // Paths: ICMP errors with their probes, of traces with 30 hops and three probes
 // each to many targets at once; and ordinary traffic. It says how many times as
 // long as tcpdump, which only copies the frames, that takes.
+//
+// On one core of a 2-core AMD EPYC VM, by CPU time: traces 1.3 million frames a
+// second, from pcapng as from pcap, which is four to five times as long as
+// tcpdump; ordinary traffic 4.5 million.
 func BenchmarkReplay(b *testing.B) {
 	for _, test := range []struct {
 		name  string
