@@ -4,7 +4,7 @@
 GO     ?= go
 CC     ?= gcc
 PREFIX ?= /usr/local
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 
 # Programs that tests run beside tracewire, and the packages that have them.
 PEERS = traceroute mtr-tiny scamper tcptraceroute nmap hping3 iputils-tracepath \
