@@ -78,7 +78,7 @@ func (r *run) scan(q []byte) int {
 		if u16(q, atSrcPort) == u16(p, atSrcPort) {
 			n++
 		}
-		if u16(q, atChecksum) == u16(p, atChecksum) {
+		if len(q) > atChecksum+1 && u16(q, atChecksum) == u16(p, atChecksum) {
 			n++
 		}
 		switch {
@@ -138,10 +138,18 @@ func FuzzMatch(f *testing.F) {
 }
 
 // padded removes the IP options of a quote, and cuts it so that the scan sees
-// a cookie where the table does.
+// a cookie where the table does. On a source route the destination is the
+// route's end.
 func padded(q []byte) []byte {
 	header := int(q[0]&0xf) * 4
+	options := q[20:header]
 	q = append(append([]byte(nil), q[:20]...), q[header:]...)
+	if end := routeEnd(options); end != nil {
+		copy(q[atDst:], end)
+	}
+	if len(q) < 28 {
+		return q // it shows the ports
+	}
 	if n := int(binary.BigEndian.Uint16(q[24:])); n >= 8 && 20+n < len(q) {
 		q = q[:20+n]
 	}
@@ -149,4 +157,24 @@ func padded(q []byte) []byte {
 		q = q[:28] // what ends in a zero byte is padding, not a cookie
 	}
 	return q
+}
+
+// routeEnd is the last address of a source route that is not at its end (RFC 791,
+// section 3.1), or nil.
+func routeEnd(options []byte) []byte {
+	for len(options) > 0 && options[0] != 0 {
+		if options[0] == 1 {
+			options = options[1:]
+			continue
+		}
+		if len(options) < 2 || options[1] < 2 || int(options[1]) > len(options) {
+			return nil
+		}
+		n := int(options[1])
+		if kind := options[0]; (kind == 131 || kind == 137) && n >= 7 && int(options[2]) <= n {
+			return options[n-4 : n]
+		}
+		options = options[n:]
+	}
+	return nil
 }
