@@ -12,6 +12,7 @@ import (
 
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/craft/route"
 )
 
@@ -70,13 +71,14 @@ func report(stderr io.Writer, command string, err error) int {
 	return exitCode(err)
 }
 
-// complain writes the line that an error is to people.
+// complain writes the line that an error is to people. It may quote what others
+// wrote, such as the name of a file or of a host: that is shown escaped.
 func complain(stderr io.Writer, command string, err error) {
 	line := strings.Join(plain(err), "; ")
 	if hint := hint(command, err); hint != "" {
 		line += ": " + hint
 	}
-	fmt.Fprintf(stderr, "tracewire: %s\n", line)
+	fmt.Fprintf(stderr, "tracewire: %s\n", render.Printable(line))
 }
 
 // plain is an error's text without the names of our packages: the text of each
