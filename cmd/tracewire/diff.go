@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -42,6 +43,9 @@ var errDiffer = errors.New("the traces differ")
 type diffError struct{ error }
 
 func (e diffError) Unwrap() error { return e.error }
+
+// maxShift is the longest --rtt, in milliseconds: a day.
+const maxShift = 24 * 60 * 60 * 1000
 
 type diffFlags struct {
 	format  string
@@ -114,8 +118,11 @@ func (f *diffFlags) check() (numbers [2]int, err error) {
 	if n := min(numbers[0], numbers[1]); n < 0 || n == 0 && len(f.numbers) > 0 {
 		return numbers, usagef("--trace %d: traces are numbered from 1", n)
 	}
-	if f.factor != 0 && f.factor < 1 {
-		return numbers, usagef("--rtt-factor %v is less than 1", f.factor)
+	if f.factor != 0 && !(f.factor >= 1) { // nor is it NaN
+		return numbers, usagef("--rtt-factor %v is not 1 or more", f.factor)
+	}
+	if !(math.Abs(f.rtt) <= maxShift) {
+		return numbers, usagef("--rtt %v is not a number of milliseconds up to %d", f.rtt, maxShift)
 	}
 	if !slices.Contains(render.DiffFormats(), f.format) {
 		return numbers, usagef("--format %q is none of text, json", f.format)

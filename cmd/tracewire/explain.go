@@ -55,7 +55,7 @@ func explainCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 		Use: "explain [flags] FILE", Short: "Show what the path did to the probes of a trace", Long: explainLong, Example: explainExample,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usagef("which capture? - is standard input")
+				return usagef("which capture? One at a time; - is standard input")
 			}
 			return nil
 		},

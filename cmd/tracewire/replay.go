@@ -83,7 +83,7 @@ func replayCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	set.BoolVar(&f.list, "list", false, "write one line a trace: its number, when it began, source,\ntarget, protocol, the program it looks like, hops, and\nwhether it reached")
 	set.Var(between(&f.number, 1, 1<<31-1, "n"), "trace", "only trace `n` of the list")
 	set.Var(&f.target, "target", "only traces to this `address`, or a network (192.0.2.0/24), or\na host by its name in a recording")
-	set.Var(&f.since, "since", "only traces that began at this `time` or later: RFC 3339, or\n2006-01-02 15:04:05, or less of it, in UTC")
+	set.Var(&f.since, "since", "only traces that began at this `time` or later: RFC 3339, or\n2006-01-02 15:04:05, or without the seconds or the time, in UTC")
 	set.Var(&f.until, "until", "only traces that began before this `time`")
 	set.BoolVar(&f.all, "all", false, "of a recording, also show the traces that others made meanwhile")
 	set.BoolVarP(&f.numeric, "numeric", "n", false, "don't show the names that the capture holds")
