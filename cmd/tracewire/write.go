@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +28,8 @@ func record(name string, o *tracewire.Options, names *toldNames, trace func() (s
 		return seen{}, errors.Join(err, file.Close())
 	}
 	seen, err := trace()
-	if err == nil {
-		err = o.Recording.Close(names.told)
+	if err == nil || seen.traced { // one host's failure hides no other's names
+		err = cmp.Or(err, o.Recording.Close(names.told))
 	}
 	if closing := file.Close(); err == nil {
 		err = closing // else it would only say again what went wrong
