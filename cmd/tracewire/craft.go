@@ -193,8 +193,8 @@ func (s *crafted) show(f *craftFlags) error {
 
 func (s *crafted) header(b *bytes.Buffer) {
 	p := &s.parameters
-	fmt.Fprintf(b, "%d %s to %s (%v): TTL %d to %d, %d of each, packets of %d bytes, seed %d\n",
-		len(s.all), render.Plural("probe", len(s.all)), render.Printable(s.host), s.target, p.FirstTTL, p.MaxTTL, p.Queries, p.Length, p.Seed)
+	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%d %s to %s (%v): TTL %d to %d, %d of each, packets of %d bytes, seed %d",
+		len(s.all), render.Plural("probe", len(s.all)), render.Printable(s.host), s.target, p.FirstTTL, p.MaxTTL, p.Queries, p.Length, p.Seed)))
 }
 
 // list writes a line for each probe.
