@@ -140,6 +140,17 @@ func TestHopsAreToldInOrder(t *testing.T) {
 			},
 			want: []string{"probe 1", "probe 2", "reply 1", "reply 2", "hop 1", "end"},
 		},
+		"a search for the MTU takes more than all queries": {
+			parameters: path.Parameters{MTU: true},
+			run: func(l *lab) {
+				a, b, c := l.probe(1), l.probe(1), l.probe(2)
+				l.answer(a, exceeded(1, r1))
+				l.answer(c, closed(2, 1))
+				l.answer(b, exceeded(1, r1))
+				l.answer(l.probe(2), closed(2, 1))
+			},
+			want: []string{"probe 1", "probe 1", "probe 2", "reply 1", "reply 2", "reply 1", "hop 1", "probe 2", "reply 2", "hop 2", "end"},
+		},
 		"beyond a refusal that isn't final": {
 			run: func(l *lab) {
 				a, b, c := l.probe(1), l.probe(2), l.probe(3)

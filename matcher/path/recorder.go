@@ -436,6 +436,9 @@ func (r *Recorder) decide() {
 		if end == 0 && !r.passed(pace.next) || end != 0 && (pace.next > end || pace.next == end && pace.doubt) {
 			return
 		}
+		if r.path.Parameters.MTU && !r.sized(pace.next, end) {
+			return
+		}
 		r.tell(r.path.Hop(uint8(pace.next)))
 		pace.next++
 	}
@@ -455,6 +458,18 @@ func (r *Recorder) passed(ttl int) bool {
 		}
 	}
 	return ttl >= int(r.path.Parameters.MaxTTL)
+}
+
+// sized reports whether a search for the MTU is through with a hop: it may take more
+// than Queries, and has gone on when a higher TTL is asked. Of the last hop that
+// isn't known before the trace is over.
+func (r *Recorder) sized(ttl, end int) bool {
+	if ttl == end || ttl >= int(r.path.Parameters.MaxTTL) || !r.passed(ttl) {
+		return false
+	}
+	return !slices.ContainsFunc(r.open, func(n int) bool {
+		return int(r.path.Probes[n].TTL) == ttl && r.path.Probes[n].Status == Outstanding
+	})
 }
 
 func (p *Probe) clone() Probe {

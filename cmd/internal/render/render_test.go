@@ -257,6 +257,7 @@ func traces() map[string][]path.Event {
 		"plain":     events(plain()),
 		"mtu":       events(mtu()),
 		"syn":       events(syn()),
+		"hole":      events(hole()),
 		"silence":   events(silence()),
 		"refused":   events(refused()),
 		"ambiguous": events(ambiguousTarget()),
@@ -299,6 +300,18 @@ func mtu() *path.Path {
 	p.Parameters.MTU, p.Parameters.DF, p.Parameters.Length = true, true, 1500
 	p.Parameters.Gateways = []netip.Addr{netip.MustParseAddr(r1)}
 	p.Parameters.Payload = "\x00\x00query"
+	return p
+}
+
+// hole is a path whose MTU was sought: nobody says that it is 1400 behind the first
+// hop, and the second is mute.
+func hole() *path.Path {
+	of := func(length int, p path.Probe) path.Probe { p.Length = length; return p }
+	p := newPath(2,
+		of(1500, exceeded(1, r1, ms)), of(1500, exceeded(1, r1, ms)), of(1500, lost(2)), of(576, lost(2)),
+		of(1500, lost(3)), of(576, unreachable(3, 3, target, 3, ms)), of(1401, lost(3)), of(1400, unreachable(3, 3, target, 3, 3*ms)),
+	)
+	p.Parameters.MTU, p.Parameters.DF, p.Parameters.Length = true, true, 1500
 	return p
 }
 

@@ -23,8 +23,8 @@ type text struct {
 	captured bool           // the probes are those of a capture: no field stands for one that was never sent
 	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
 
-	seeksMTU bool             // probes that are too long are no answer of a hop
-	drops    map[uint8]uint32 // by TTL: the least MTU that was stated to its probes
+	seeksMTU bool // probes that are too long are no answer of a hop
+	mtu      int  // the length of the longest that got to the hop before
 }
 
 // TextOptions say what text shows besides what traceroute shows of itself.
@@ -54,11 +54,10 @@ func (t *text) Event(e path.Event) error {
 	case path.Started:
 		p := e.Path
 		t.queries, t.captured, t.written = p.Parameters.Queries, p.Clock.Captured, map[uint8]bool{}
-		t.seeksMTU, t.drops = p.Parameters.MTU, map[uint8]uint32{}
+		t.seeksMTU, t.mtu = p.Parameters.MTU, p.Parameters.Length
 		header(&b, p)
 	case path.Answer:
 		t.names.Want(e.Reply.From)
-		t.drop(&e)
 	case path.Decided:
 		if e.Hop.TTL == 0 {
 			t.stranger(&b, &e.Hop)
@@ -116,14 +115,16 @@ func ends(r *path.Reply) bool { return r.Kind != matcher.TimeExceeded }
 
 // hop writes the line of a hop: its number, and a field for each query.
 func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
+	drop := ""
 	if t.seeksMTU {
 		h = withoutTooBig(h)
+		drop = t.drop(h)
 	}
 	shown := fields(h, t.wanted(h))
 	names := t.names.Wait(inTime(shown))
 	fmt.Fprintf(b, "%2d ", h.TTL)
 	t.written[h.TTL] = slices.ContainsFunc(h.Probes, func(p path.Probe) bool { return p.Reply != nil && ends(p.Reply) })
-	last, lastExtensions, drop := netip.Addr{}, "", t.drops[h.TTL]
+	last, lastExtensions := netip.Addr{}, ""
 	for i := range shown {
 		r := shown[i].Reply
 		if shown[i].Status != path.Replied {
@@ -139,10 +140,8 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 			continue
 		}
 		fmt.Fprintf(b, "  %.3f ms", float64(r.RTT)/float64(time.Millisecond))
-		if drop != 0 {
-			fmt.Fprintf(b, " F=%d", drop)
-			drop = 0
-		}
+		b.WriteString(drop)
+		drop = ""
 		if mark := errorMark(r); mark != "" {
 			b.WriteString(" " + mark)
 		}
@@ -150,16 +149,20 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 	b.WriteByte('\n')
 }
 
-// drop notes that a router stated the MTU of a link that probes of a TTL are to
-// cross.
-func (t *text) drop(e *path.Event) {
-	r := e.Reply
-	if !t.seeksMTU || r.Kind != matcher.PacketTooBig || r.MTU == 0 {
-		return
+// drop is what stands behind the first time of a hop to which only shorter probes
+// get than to the hop before, whether a router has said so or not.
+func (t *text) drop(h *path.Hop) string {
+	longest := 0
+	for i := range h.Probes {
+		if timed(&h.Probes[i]) {
+			longest = max(longest, h.Probes[i].Length)
+		}
 	}
-	if known := t.drops[e.Probe.TTL]; known == 0 || r.MTU < known {
-		t.drops[e.Probe.TTL] = r.MTU
+	if longest == 0 || longest >= t.mtu {
+		return ""
 	}
+	t.mtu = longest
+	return fmt.Sprintf(" F=%d", longest)
 }
 
 // withoutTooBig is a hop without the probes that were too long to get farther:
