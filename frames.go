@@ -2,6 +2,7 @@ package tracewire
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"net/netip"
 
@@ -36,6 +37,12 @@ func Frames(dst netip.Addr, w *Wire, o *Options) (path.Parameters, iter.Seq2[Cra
 	}
 	if err != nil {
 		return p, nil, err
+	}
+	if err := o.checkFamily(dst.Unmap()); err != nil {
+		return p, nil, err
+	}
+	if p.MTU && w.MTU == 0 && p.Length == 0 {
+		return p, nil, fmt.Errorf("%w: without a route the MTU of the link is not known: a packet length says it", ErrOptions)
 	}
 	id := newIdentity(&p)
 	on := *w

@@ -170,6 +170,19 @@ func (o *Options) dstPort() uint16 {
 	return 33434
 }
 
+// checkFamily refuses what only the other family has than that of a target.
+func (o *Options) checkFamily(dst netip.Addr) error {
+	switch {
+	case o.Source.IsValid() && o.Source.Is4() != dst.Is4():
+		return fmt.Errorf("%w: the source %v and the target %v are not of one family", ErrOptions, o.Source, dst)
+	case dst.Is4() && o.FlowLabel != 0:
+		return fmt.Errorf("%w: flow labels are IPv6's, and %v is not", ErrOptions, dst)
+	case dst.Is6() && len(o.Gateways) > 0:
+		return fmt.Errorf("%w: source routes are IPv4's, and %v is not", ErrOptions, dst)
+	}
+	return nil
+}
+
 // validateTarget says why no path can be traced to an address, if so.
 func validateTarget(dst netip.Addr) error {
 	why := ""

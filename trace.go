@@ -14,7 +14,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"net/netip"
 	"sync"
@@ -80,14 +79,8 @@ func trace(ctx context.Context, dst netip.Addr, o *Options, p path.Parameters, i
 	if err := validateTarget(dst); err != nil {
 		return err
 	}
-	if o.Source.IsValid() && o.Source.Is4() != dst.Is4() {
-		return fmt.Errorf("%w: the source %v and the target %v are not of one family", ErrOptions, o.Source, dst)
-	}
-	if dst.Is4() && o.FlowLabel != 0 {
-		return fmt.Errorf("%w: flow labels are IPv6's, and %v is not", ErrOptions, dst)
-	}
-	if dst.Is6() && len(o.Gateways) > 0 {
-		return fmt.Errorf("%w: source routes are IPv4's, and %v is not", ErrOptions, dst)
+	if err := o.checkFamily(dst); err != nil {
+		return err
 	}
 	chosen := *o
 	chosen.Seed = p.Seed
