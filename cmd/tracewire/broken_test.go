@@ -51,6 +51,7 @@ const kilobyte = 1024
 // A file that was cut shows what was readable, and one line says where it ends
 // and why; cut between two records it is not broken, as far as anybody can tell.
 func TestCutCaptures(t *testing.T) {
+	unlessShort(t)
 	for name, whole := range cuttable(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -118,6 +119,7 @@ func TestCutCaptureShowsWhatWasReadable(t *testing.T) {
 // Whatever is wrong with a file, there is an answer, and no more than a line about
 // it for each thing that was tried.
 func TestCorruptedCaptures(t *testing.T) {
+	unlessShort(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for name, whole := range cuttable(t) {
 		t.Run(name, func(t *testing.T) {
@@ -144,6 +146,7 @@ func TestCorruptedCaptures(t *testing.T) {
 
 // Notes are text, which people may edit: here a letter in each copy.
 func TestDamagedNotes(t *testing.T) {
+	unlessShort(t)
 	whole := cuttable(t)["recording"]
 	random := rand.New(rand.NewPCG(3, 4))
 	failed := 0
@@ -166,5 +169,14 @@ func TestDamagedNotes(t *testing.T) {
 	}
 	if failed == 0 {
 		t.Error("nothing is ever wrong")
+	}
+}
+
+// unlessShort skips a test of many runs, none of which has anything that runs
+// beside it: the race detector has nothing to see in them.
+func unlessShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("many runs")
 	}
 }
