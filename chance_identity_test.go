@@ -103,7 +103,11 @@ func chanceTrace(t *testing.T, random *rand.Rand) *recorder {
 		o := chanceOptions(random)
 		o.Dial = l.dial
 		r = record(t, &o)
-		err := tracewire.Run(ctx, func(yield func(netip.Addr) bool) { yield(dst) }, &o, r.tell)
+		tracer, err := tracewire.NewTracer(&o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = tracer.Trace(ctx, tracewire.Target{Addr: dst, Host: "host.example"}, r.tell)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, errTrouble) {
 			t.Error(err)
 		}
@@ -119,7 +123,7 @@ func chanceOptions(random *rand.Rand) tracewire.Options {
 	return tracewire.Options{
 		FirstTTL: 1 + random.IntN(3), MaxTTL: 4 + random.IntN(12), Queries: 1 + random.IntN(5),
 		InFlight: 1 + random.IntN(20), Wait: wait, Interval: time.Duration(random.IntN(2)*random.IntN(20)) * ms,
-		Seed: 1 + random.Uint64N(1000), Host: "host.example",
+		Seed: 1 + random.Uint64N(1000),
 	}
 }
 

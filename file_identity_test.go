@@ -79,7 +79,7 @@ func TestRecordingOnAFullDisk(t *testing.T) {
 				t.Errorf("ends with %+v", last)
 			}
 			r := &recorder{events: l.events}
-			r.file = disk.Buffer
+			r.file.Buffer = disk.Buffer
 			if same := r.isReplayedUpTo(t, disk.Len()); same < 2 {
 				t.Errorf("%d events are replayed", same)
 			}

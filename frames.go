@@ -44,12 +44,14 @@ func Frames(dst netip.Addr, w *Wire, o *Options) (path.Parameters, iter.Seq2[Cra
 	if p.MTU && w.MTU == 0 && p.Length == 0 {
 		return p, nil, fmt.Errorf("%w: without a route the MTU of the link is not known: a packet length says it", ErrOptions)
 	}
-	id := newIdentity(&p)
+	if p.Seed == 0 {
+		p.Seed = randomSeed()
+	}
 	on := *w
 	if on.Port == 0 {
 		on.Port = firstPort(o, p.Seed)
 	}
-	c, err := newCrafter(&on, dst.Unmap(), o, p, id)
+	c, err := newCrafter(&on, dst.Unmap(), o, p)
 	if err != nil {
 		return p, nil, err
 	}
@@ -57,14 +59,11 @@ func Frames(dst netip.Addr, w *Wire, o *Options) (path.Parameters, iter.Seq2[Cra
 }
 
 // firstPort is the source port that a trace tries first.
-func firstPort(o *Options, seed uint64) uint16 {
-	chosen := *o
-	chosen.Seed = seed
-	var first uint16
-	for first = range chosen.ports {
+func firstPort(o *Options, seed uint64) (first uint16) {
+	for first = range portsToTry(o, seed) {
 		break
 	}
-	return cmp.Or(uint16(o.SrcPort), first)
+	return first
 }
 
 // crafter builds the probes of one trace.
@@ -74,9 +73,10 @@ type crafter struct {
 	builder    *craft.Builder
 }
 
-// newCrafter takes the next trace's IDs from id.
-func newCrafter(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *identity) (*crafter, error) {
-	builder, err := craft.NewBuilder(w.link(), id.secret)
+// newCrafter makes the crafter of a trace, of which p has the seed.
+func newCrafter(w *Wire, dst netip.Addr, o *Options, p path.Parameters) (*crafter, error) {
+	secret, firstID := identityOf(&p)
+	builder, err := craft.NewBuilder(w.link(), secret)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +84,7 @@ func newCrafter(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *iden
 	if err != nil {
 		return nil, err
 	}
-	p.SrcPort, p.ID, p.Length = w.Port, id.firstID, probe.Length
-	id.advance(&p)
+	p.SrcPort, p.ID, p.Length = w.Port, firstID, probe.Length
 	return &crafter{parameters: p, builder: builder, probe: probe}, nil
 }
 

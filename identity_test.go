@@ -3,6 +3,7 @@ package tracewire_test
 import (
 	"bytes"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,9 +19,29 @@ import (
 
 // recorder is a recording in memory, and what was told while it was made.
 type recorder struct {
-	file   bytes.Buffer
+	file   written
 	events []path.Event
 	length []int // of the file when each was told
+}
+
+// written is what was written so far, whoever asks and whoever goes on writing.
+type written struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (w *written) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Buffer.Write(b)
+}
+
+// Len is how many bytes were written.
+func (w *written) Len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Buffer.Len()
 }
 
 // tell takes an event.

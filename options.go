@@ -39,8 +39,6 @@ var (
 
 // Options shape a trace. The zero Options are the defaults.
 type Options struct {
-	Host string // the target as the user named it, for the record; defaults to the address
-
 	FirstTTL int           // the TTL to begin with; default 1
 	MaxTTL   int           // the TTL to end with; default 30
 	Queries  int           // probes for each TTL; default 3
@@ -81,8 +79,9 @@ type Options struct {
 	// nowhere. That it can't be written ends the trace.
 	Recording *Recording
 
-	// Dial opens the way to a target; nil means DialLive. Tests put a
-	// simulated network here.
+	// Dial opens the way to a target; nil means the one that the kernel's routes
+	// name. Tests put a simulated network here. Traces whose Wires have the same
+	// Conn share what is captured on it.
 	Dial func(context.Context, netip.Addr, *Options) (*Wire, error)
 }
 
@@ -201,30 +200,37 @@ func validateTarget(dst netip.Addr) error {
 	return fmt.Errorf("%w %v: %s", ErrTarget, dst, why)
 }
 
-// identity is what is random in the probes of a run, all of it from the seed.
-type identity struct {
-	secret  craft.Secret
-	firstID uint16 // of the next trace
-}
-
 // streams of the seed, so that what one is used for doesn't move the others.
 const (
 	identityStream = iota + 1
 	portStream
 )
 
-// newIdentity derives a run's identity from p's seed. It chooses one if p has
-// none, and sets p's ID.
-func newIdentity(p *path.Parameters) *identity {
-	if p.Seed == 0 {
-		var b [8]byte
-		crand.Read(b[:]) // never fails
-		p.Seed = 1 + binary.BigEndian.Uint64(b[:])%MaxSeed
+// randomSeed is a seed that nobody can guess.
+func randomSeed() uint64 {
+	var b [8]byte
+	crand.Read(b[:]) // never fails
+	return 1 + binary.BigEndian.Uint64(b[:])%MaxSeed
+}
+
+// numbered is what the parameters of a run come to for its trace with a number:
+// the seed follows from the run's, and IDs that are given go on where those of
+// the trace before end.
+func numbered(p path.Parameters, number int) path.Parameters {
+	before := uint64(number - 1)
+	p.Seed = 1 + (p.Seed-1+before)%MaxSeed
+	if p.ID != 0 {
+		p.ID = uint16(1 + (uint64(p.ID)-1+before*uint64(roundsOf(&p)*idsPerRound(&p)))%65535)
 	}
+	return p
+}
+
+// identityOf is what is random in the probes of a trace, all of it from its seed:
+// the secret, and the ID of the first if p has none.
+func identityOf(p *path.Parameters) (secret craft.Secret, firstID uint16) {
 	random := rand.New(rand.NewPCG(p.Seed, identityStream))
-	i := &identity{secret: craft.Secret{random.Uint64(), random.Uint64()}}
-	i.firstID = cmp.Or(p.ID, uint16(1+random.IntN(65535)))
-	return i
+	secret = craft.Secret{random.Uint64(), random.Uint64()}
+	return secret, cmp.Or(p.ID, uint16(1+random.IntN(65535)))
 }
 
 // idOf is the IP ID of a trace's probe with this TTL in this round, counted from
@@ -237,22 +243,6 @@ func idOf(p *path.Parameters, ttl uint8, round int) uint16 {
 }
 
 func idsPerRound(p *path.Parameters) int { return int(p.MaxTTL) - int(p.FirstTTL) + 1 }
-
-// advance leaves the IDs of a trace behind, for the next one to have others.
-func (i *identity) advance(p *path.Parameters) {
-	i.firstID = uint16(1 + (int(i.firstID)-1+roundsOf(p)*idsPerRound(p))%65535)
-}
-
-// ports yields source ports to try, in the range that systems leave to programs
-// (RFC 6335, section 6).
-func (o *Options) ports(yield func(uint16) bool) {
-	random := rand.New(rand.NewPCG(o.Seed, portStream))
-	for range 100 {
-		if !yield(uint16(49152 + random.IntN(65536-49152))) {
-			return
-		}
-	}
-}
 
 // MTUError says that a probe is longer than the interface can send.
 type MTUError struct {

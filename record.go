@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/capture/pcapng"
@@ -19,14 +19,14 @@ import (
 // Replay makes the same events and Paths of it.
 //
 // Every block is written at once, so that a program which is killed leaves a
-// file that can be read, cut block or not. Options.Recording takes a Recording; Run
-// uses it from one goroutine, and its methods are for before and after.
+// file that can be read, cut block or not. Options.Recording takes a Recording, for
+// one Tracer, or one Run after the other; its methods are for before and after.
 type Recording struct {
+	mu         sync.Mutex
 	file       *pcapng.Writer
 	interfaces map[recorded]*interfaceCount
-	traces     int
 	frames     int
-	broken     bool // Run has returned why the file can't be written
+	broken     bool // who traced was told why the file can't be written
 }
 
 // recorded is an interface of a Recording.
@@ -102,68 +102,109 @@ func (r *Recording) on(name string, link frame.LinkType) (*interfaceCount, error
 	return r.interfaces[key], nil
 }
 
-// log is the recording of one trace. A nil log records nothing.
-type log struct {
+// track is what a Recording has of one tap. Of a nil Recording it has nothing.
+type track struct {
 	to      *Recording
-	number  int // of the trace in the file
 	device  string
 	link    frame.LinkType
-	pending []journal.Note // what happened since the last frame
+	dropped int // frames that the capture lost, as far as that is in the file
 }
 
-// begin begins to record a trace.
-func (r *Recording) begin(p *path.Path) *log {
-	if r == nil {
-		return nil
+// newTrack makes the track of what is captured where a trace comes from.
+func newTrack(to *Recording, s *path.Source) *track {
+	t := &track{to: to, device: s.Interface, link: frame.Raw}
+	if len(s.MAC) > 0 {
+		t.link = frame.Ethernet
 	}
-	r.traces++
-	l := &log{to: r, number: r.traces, device: p.Source.Interface, link: frame.Raw}
-	if len(p.Source.MAC) > 0 {
-		l.link = frame.Ethernet
-	}
-	return l
+	return t
 }
 
-// note keeps what happened until the next frame is written.
-func (l *log) note(n journal.Note) {
-	if l != nil {
-		n.Trace = l.number
-		l.pending = append(l.pending, n)
+// lock keeps others from writing: what a frame is to the traces is known, and
+// written, before the next frame's turn comes.
+func (t *track) lock() {
+	if t.to != nil {
+		t.to.mu.Lock()
 	}
 }
 
-// observed keeps what a frame, or a watermark, was to the trace, by the events
-// that it caused, and returns the comments that it is to be written with.
-func (l *log) observed(f *frame.Frame, caused []Event) (comments []string) {
-	if l == nil {
-		return nil
+func (t *track) unlock() {
+	if t.to != nil {
+		t.to.mu.Unlock()
+	}
+}
+
+// number is the number in its capture of a frame that is one of so many.
+func (t *track) number(captured int) int {
+	if t.to != nil {
+		return t.to.frames + 1
+	}
+	return captured
+}
+
+// meaning is what a frame, or a watermark, was to a trace: what it caused, and
+// what had happened since the one before.
+type meaning struct {
+	caused []Event
+	notes  []journal.Note
+}
+
+func (m *meaning) isNone() bool { return len(m.caused)+len(m.notes) == 0 }
+
+// notes are what has happened in a trace since the latest frame, for a recording.
+type notes struct {
+	trace   int  // its number
+	record  bool // else nothing is kept
+	pending []journal.Note
+}
+
+// add keeps what happened until the next frame is written.
+func (k *notes) add(n journal.Note) {
+	if k.record {
+		n.Trace = k.trace
+		k.pending = append(k.pending, n)
+	}
+}
+
+func (k *notes) take() (taken []journal.Note) {
+	taken, k.pending = k.pending, nil
+	return taken
+}
+
+// meaning is what a frame, or a watermark, is to the trace, by the events that it
+// caused.
+func (k *notes) meaning(f *frame.Frame, caused []Event) meaning {
+	if !k.record {
+		return meaning{}
 	}
 	if f.IsWatermark() {
 		if len(caused) > 0 || f.Step != 0 {
-			l.note(journal.Note{Passed: &journal.Passed{At: journal.At(f.Time), Step: f.Step}})
+			k.add(journal.Note{Passed: &journal.Passed{At: journal.At(f.Time), Step: f.Step}})
 		}
-		return l.take()
+		return meaning{notes: k.take()}
 	}
 	for i := range caused {
 		if caused[i].Kind == path.Answer && !f.Read.IsZero() {
-			l.note(journal.Note{Read: &journal.Read{At: journal.At(f.Read)}})
+			k.add(journal.Note{Read: &journal.Read{At: journal.At(f.Read)}})
 		}
 	}
-	for i := range caused {
-		if sentence := journal.Sentence(&caused[i]); sentence != "" {
-			comments = append(comments, sentence)
-		}
-	}
-	return append(comments, l.take()...) // what people read comes first
+	return meaning{caused: caused, notes: k.take()}
 }
 
-// take returns the pending notes as comments.
-func (l *log) take() (comments []string) {
-	for i := range l.pending {
-		comments = append(comments, l.pending[i].Comment())
+// comments are what a frame is written with: what people read comes first.
+func comments(meanings []meaning) (all []string) {
+	for _, m := range meanings {
+		for i := range m.caused {
+			if sentence := journal.Sentence(&m.caused[i]); sentence != "" {
+				all = append(all, sentence)
+			}
+		}
 	}
-	l.pending = l.pending[:0]
-	return comments
+	for _, m := range meanings {
+		for i := range m.notes {
+			all = append(all, m.notes[i].Comment())
+		}
+	}
+	return all
 }
 
 // notesAside is how many comments a block may have: of 200 bytes each, far fewer
@@ -172,51 +213,56 @@ const notesAside = 1000
 
 // write writes a frame, or what there is to say beside a watermark: that, too, is
 // in the file before anybody is told.
-func (l *log) write(f *frame.Frame, comments []string) error {
-	if l == nil {
+func (t *track) write(f *frame.Frame, meanings []meaning) error {
+	if t.to == nil {
 		return nil
 	}
-	comments, err := l.aside(comments, notesAside)
+	left, err := t.aside(comments(meanings), notesAside)
 	switch {
 	case err != nil:
 	case f.IsWatermark():
-		_, err = l.aside(comments, 0)
+		_, err = t.aside(left, 0)
 	default:
-		err = l.frame(f, comments)
+		err = t.frame(f, left)
 	}
+	return t.wrote(err)
+}
+
+// wrote notes that the file can't be written, if so.
+func (t *track) wrote(err error) error {
 	if err != nil {
-		l.to.broken = true
+		t.to.broken = true
 	}
 	return recordError(err)
 }
 
 // frame writes a frame.
-func (l *log) frame(f *frame.Frame, comments []string) error {
-	on, err := l.to.on(l.device, f.Link)
+func (t *track) frame(f *frame.Frame, comments []string) error {
+	on, err := t.to.on(t.device, f.Link)
 	if err != nil {
 		return err
 	}
-	l.link = f.Link
+	t.link = f.Link
 	if on.Received++; on.Start.IsZero() {
 		on.Start = f.Time
 	}
 	on.End = f.Time
 	written := *f
 	written.Interface, written.Comments = on.number, comments
-	l.to.frames++
-	return l.to.file.WriteFrame(&written)
+	t.to.frames++
+	return t.to.file.WriteFrame(&written)
 }
 
 // aside writes comments where there is no frame for them, on the counts so far,
 // until no more than some are left. It returns these.
-func (l *log) aside(comments []string, left int) ([]string, error) {
+func (t *track) aside(comments []string, left int) ([]string, error) {
 	for len(comments) > left {
-		on, err := l.to.on(l.device, l.link)
+		on, err := t.to.on(t.device, t.link)
 		if err != nil {
 			return nil, err
 		}
 		n := min(len(comments), notesAside)
-		if err := l.to.file.WriteStatistics(on.number, on.Statistics, comments[:n]...); err != nil {
+		if err := t.to.file.WriteStatistics(on.number, on.Statistics, comments[:n]...); err != nil {
 			return nil, err
 		}
 		comments = comments[n:]
@@ -224,20 +270,17 @@ func (l *log) aside(comments []string, left int) ([]string, error) {
 	return comments, nil
 }
 
-// end writes what no frame has followed, unless the file can't be written and
-// that is known.
-func (l *log) end(p *path.Path, at time.Time) error {
-	if l == nil || l.to.broken {
+// end writes what no frame has followed of a trace, and how many frames the
+// capture has lost; unless the file can't be written and that is known.
+func (t *track) end(last []journal.Note, dropped int) error {
+	if t.to == nil || t.to.broken {
 		return nil
 	}
-	l.note(journal.Note{End: &journal.End{At: journal.At(at), Interrupted: p.Interrupted, Dropped: p.Counters.Dropped}})
-	on, err := l.to.on(l.device, l.link)
+	on, err := t.to.on(t.device, t.link)
 	if err == nil {
-		on.Dropped += uint64(p.Counters.Dropped)
-		_, err = l.aside(l.take(), 0)
+		on.Dropped += uint64(dropped - t.dropped)
+		t.dropped = dropped
+		_, err = t.aside(comments([]meaning{{notes: last}}), 0)
 	}
-	if err != nil {
-		l.to.broken = true
-	}
-	return recordError(err)
+	return t.wrote(err)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/pcapng"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/journal"
@@ -29,14 +30,17 @@ type ReplayOptions struct {
 	Paths bool
 }
 
-// Replay tells of the traces in a capture, in the order in which they began, and
-// calls emit for each event, from one goroutine.
+// Replay tells of the traces in a capture, one after the other in the order in
+// which they began, and calls emit for each event, from one goroutine.
 //
-// Of a Recording it tells what Run told when it was made, event for event: the
-// Paths are the same. A trace whose end is missing, since the program was killed
+// Of a Recording it tells what was told when it was made, event for event: the
+// Paths are the same. Traces that ran at the same time come in the order of their
+// numbers (see Target). A trace whose end is missing, since the program was killed
 // or the file is cut, is Interrupted, and ends with the last frame. A Recording
 // whose beginning was filtered out is a capture like any other; one whose notes
-// are damaged ends with an error that wraps journal.ErrNote.
+// are damaged ends with an error that wraps journal.ErrNote. Where the Source
+// knows its interfaces, as capture.File does, a trace is shown only the frames of
+// its own.
 //
 // In any other capture it finds the traces, whoever made them (see package
 // matcher/session), and tells of each when it is over. Clock.Captured is set in
@@ -48,8 +52,9 @@ func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit fun
 	if o == nil {
 		o = &ReplayOptions{}
 	}
-	r := &replay{all: o.All, paths: o.Paths, emit: emit, flows: map[flow]bool{}}
+	r := &replay{all: o.All, paths: o.Paths, emit: emit, flows: map[flow]bool{}, turns: turns{emit: emit}}
 	r.finder = session.NewFinder(r.found)
+	r.file, _ = from.(described)
 	for f, err := range from.Frames(ctx) {
 		if err == nil {
 			err = r.observe(&f)
@@ -74,9 +79,16 @@ type replay struct {
 	flows    map[flow]bool // of the recording's probes
 	recorded bool          // it is a recording
 	running  []*replayed   // traces of the recording
-	waiting  []*path.Path
-	last     time.Time // the stamp of the latest frame
+	file     described     // nil if it is not
+	observer path.Observer
+	shown    []*path.Recorder // to which a frame is
+	turns    turns
+	waiting  []*path.Path // that were found, until it's their turn
+	last     time.Time    // the stamp of the latest frame
 }
+
+// described is a Source that knows the interfaces which its frames come from.
+type described interface{ Interfaces() []pcapng.Interface }
 
 // flow is what probes have in common that go one way.
 type flow struct {
@@ -96,7 +108,7 @@ type replayed struct {
 // found takes a trace that the finder found. It waits while one of the recording
 // is told.
 func (r *replay) found(p *path.Path) {
-	if len(r.running) > 0 {
+	if len(r.running) > 0 || !r.turns.isThrough() {
 		r.waiting = append(r.waiting, p)
 		return
 	}
@@ -129,14 +141,32 @@ func (r *replay) observe(f *frame.Frame) error {
 		return nil
 	}
 	r.last = f.Time
-	ours := false
-	for _, t := range r.running {
-		ours = t.recorder.Observe(f) || ours
-	}
+	ours := len(r.running) > 0 && r.observer.Observe(f, r.recordersOn(f.Interface)...)
 	if !ours && (!r.recorded || r.all && !r.looksOurs(f)) {
 		r.finder.Observe(f)
 	}
 	return nil
+}
+
+// recordersOn are those of the traces that captured on an interface. They are
+// valid until the next call.
+func (r *replay) recordersOn(number int) []*path.Recorder {
+	r.shown = r.shown[:0]
+	for _, t := range r.running {
+		if device := t.recorder.Path().Source.Interface; device == "" || r.isCalled(number, device) {
+			r.shown = append(r.shown, t.recorder)
+		}
+	}
+	return r.shown
+}
+
+// isCalled reports whether an interface may have a name.
+func (r *replay) isCalled(number int, device string) bool {
+	if r.file == nil {
+		return true
+	}
+	all := r.file.Interfaces()
+	return number >= len(all) || all[number].Name == "" || all[number].Name == device
 }
 
 // place says where in the file a frame is, or what stands in its place.
@@ -163,13 +193,10 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 	at := slices.IndexFunc(r.running, func(t *replayed) bool { return t.number == n.Trace })
 	switch {
 	case n.Start != nil:
-		if at >= 0 { // programs that join recordings lose the ends of their traces
-			r.interrupt(at)
+		if at >= 0 || r.turns.hasBegun(n.Trace) { // another recording follows, in a file that was put together
+			r.endRecording()
 		}
-		r.recorded = true
-		t := &replayed{number: n.Trace, recorder: path.NewRecorder(n.Start.Path(), r.emit)}
-		r.running = append(r.running, t)
-		t.recorder.Start(n.Start.At.Time())
+		r.begin(n)
 		return nil
 	case at < 0 && !r.recorded: // its beginning was filtered out: it is a capture like any other
 		return nil
@@ -197,6 +224,14 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 	return nil
 }
 
+// begin begins a trace of the recording.
+func (r *replay) begin(n *journal.Note) {
+	r.recorded = true
+	t := &replayed{number: n.Trace, recorder: path.NewRecorder(n.Start.Path(), func(e Event) { r.turns.event(n.Trace, e) })}
+	r.running = append(r.running, t)
+	t.recorder.Start(n.Start.At.Time())
+}
+
 // finish ends a trace of the recording.
 func (r *replay) finish(at int, end journal.End) {
 	to := r.running[at].recorder
@@ -204,12 +239,16 @@ func (r *replay) finish(at int, end journal.End) {
 	p := to.Path()
 	p.Interrupted, p.Counters.Dropped = end.Interrupted, end.Dropped
 	to.Finish(end.At.Time())
-	if len(r.running) == 0 {
-		for _, p := range r.waiting {
-			r.tell(p)
-		}
-		r.waiting = nil
+	if len(r.running) == 0 && r.turns.isThrough() {
+		r.tellWaiting()
 	}
+}
+
+func (r *replay) tellWaiting() {
+	for _, p := range r.waiting {
+		r.tell(p)
+	}
+	r.waiting = nil
 }
 
 // interrupt ends a trace of the recording whose end is missing.
@@ -221,11 +260,18 @@ func (r *replay) interrupt(at int) {
 	r.finish(at, journal.End{At: journal.At(last), Interrupted: true})
 }
 
-// end ends the capture.
-func (r *replay) end() {
+// endRecording ends the recording: traces whose ends are missing have none.
+func (r *replay) endRecording() {
 	for len(r.running) > 0 {
 		r.interrupt(0)
 	}
+	r.turns.end()
+	r.tellWaiting()
+}
+
+// end ends the capture.
+func (r *replay) end() {
+	r.endRecording()
 	if r.all || !r.recorded {
 		r.finder.Close()
 	}

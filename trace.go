@@ -1,23 +1,10 @@
-// Package tracewire traces the path that packets take to a host.
-//
-// It builds each probe as a complete frame, injects it through libpcap,
-// captures what comes back, and computes every round trip from the kernel's
-// stamp of the probe to the kernel's stamp of the reply.
-//
-//	p, err := tracewire.Trace(ctx, netip.MustParseAddr("192.0.2.1"), nil)
-//	for _, hop := range p.Hops() { … }
-//
-// Tracing needs Linux and the right to open packet sockets (CAP_NET_RAW).
 package tracewire
 
 import (
 	"cmp"
 	"context"
 	"errors"
-	"iter"
-	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tracewire/tracewire/capture"
@@ -28,122 +15,54 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// The results of a trace. Package path describes them.
-type (
-	Path  = path.Path
-	Event = path.Event
-)
-
-// Trace traces the path to dst; nil Options are the defaults.
-//
-// When ctx ends or something fails while the trace runs, what is known by then
-// is returned together with the error. The Path is nil if nothing was sent.
-func Trace(ctx context.Context, dst netip.Addr, o *Options) (*Path, error) {
-	var p *Path
-	err := Run(ctx, func(yield func(netip.Addr) bool) { yield(dst) }, o, func(e Event) {
-		if e.Kind == path.Ended {
-			p = e.Path
-		}
-	})
-	return p, err
-}
-
-// Run traces the paths to targets, one after the other, and calls emit for
-// each event, from one goroutine at a time. The kernel goes on stamping and
-// keeping frames while emit runs, but a slow emit delays the trace.
-//
-// It stops at the first error, and when ctx ends, with ctx's cause; each trace
-// that has started is ended with a path.Ended event all the same. Everything
-// it opened is closed, and every goroutine it started has ended, when it
-// returns. The errors wrap ErrOptions and ErrTarget, and those of the packages
-// capture and craft/route.
-func Run(ctx context.Context, targets iter.Seq[netip.Addr], o *Options, emit func(Event)) error {
-	if o == nil {
-		o = &Options{}
-	}
-	parameters, err := o.validate()
-	if err != nil {
-		return err
-	}
-	identity := newIdentity(&parameters)
-	for dst := range targets {
-		if err := trace(ctx, dst.Unmap(), o, parameters, identity, emit); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// trace traces one path.
-func trace(ctx context.Context, dst netip.Addr, o *Options, p path.Parameters, id *identity, emit func(Event)) (err error) {
-	if err := validateTarget(dst); err != nil {
-		return err
-	}
-	if err := o.checkFamily(dst); err != nil {
-		return err
-	}
-	chosen := *o
-	chosen.Seed = p.Seed
-	dial := DialLive
-	if o.Dial != nil {
-		dial = o.Dial
-	}
-	wire, err := dial(ctx, dst, &chosen)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, wire.Close()) }()
-	t, err := newTracer(wire, dst.WithZone(""), o, p, id)
-	if err != nil {
-		return err
-	}
-	return t.run(ctx, emit)
-}
-
-// tracer runs one trace. The goroutine of run captures, one more sends; what
-// they share is under mu.
-type tracer struct {
-	wire    *Wire
+// trace is one trace while it runs. The goroutine of run tells of it, one more
+// sends, and the tap's shows it what is captured. What they share is under the
+// tap's mu.
+type trace struct {
+	tap     *tap
 	crafter *crafter // the sender's
 
-	mu       sync.Mutex
 	plan     plan.Plan
 	recorder *path.Recorder
-	log      *log
-	frames   int     // observed, or in the recording
-	events   []Event // not told yet
+	notes    notes
+	dropped  int       // frames that the capture lost meanwhile
+	until    time.Time // what was captured by then is waited for; zero for no end
+	done     bool      // nothing more is expected of the capture
+	failed   error     // why it was the capture that ended
 
+	pending []Event // that are not recorded yet
+	before  int     // of these, when the frame came that is being observed
+	told    []Event // that are to be told
+
+	over     chan struct{} // closed with done
+	news     chan struct{} // holds a token when there is something to tell
 	observed chan struct{} // holds a token when the plan has something new
 }
 
-func newTracer(w *Wire, dst netip.Addr, o *Options, p path.Parameters, id *identity) (*tracer, error) {
-	crafter, err := newCrafter(w, dst, o, p, id)
+// newTrace makes the trace of a run with a number.
+func newTrace(w *Wire, on *tap, to Target, o *Options, p path.Parameters) (*trace, error) {
+	crafter, err := newCrafter(w, to.Addr.WithZone(""), o, numbered(p, to.Number))
 	if err != nil {
 		return nil, err
 	}
 	p = crafter.parameters
-	t := &tracer{
-		wire: w, crafter: crafter, observed: make(chan struct{}, 1),
+	t := &trace{
+		tap: on, crafter: crafter, notes: notes{trace: to.Number, record: o.Recording != nil},
 		plan: newPlan(&p, shortestOf(&crafter.probe)),
+		over: make(chan struct{}), news: make(chan struct{}, 1), observed: make(chan struct{}, 1),
 	}
-	begun := &path.Path{
-		Target: path.Target{Host: cmp.Or(o.Host, dst.String()), Addr: dst}, Source: w.Source,
+	t.recorder = path.NewRecorder(&path.Path{
+		Target: path.Target{Host: cmp.Or(to.Host, to.Addr.String()), Addr: crafter.probe.Dst}, Source: w.Source,
 		Protocol: crafter.probe.Protocol, Tool: "tracewire", Parameters: p,
-	}
-	t.recorder = path.NewRecorder(begun, t.note)
-	if t.log = o.Recording.begin(begun); t.log != nil {
-		t.frames = o.Recording.frames
-	}
+	}, t.note)
 	return t, nil
 }
 
-// run captures until the plan is done, while send sends.
-func (t *tracer) run(ctx context.Context, emit func(Event)) error {
+// run traces until the plan is done or ctx ends, or capturing or sending fails.
+func (t *trace) run(ctx context.Context, emit func(Event)) error {
 	sending, stop := context.WithCancelCause(ctx)
-	began := now()
-	t.log.note(journal.Note{Start: journal.StartOf(t.recorder.Path(), began)})
-	t.recorder.Start(began)
-	t.tell(t.take(), emit)
+	t.begin(emit)
+	t.tap.join(t)
 
 	var sender sync.WaitGroup
 	sender.Go(func() {
@@ -151,80 +70,125 @@ func (t *tracer) run(ctx context.Context, emit func(Event)) error {
 			stop(err)
 		}
 	})
-	err := t.capture(sending, emit)
+	t.tell(emit, sending.Done())
 	stop(nil)
 	sender.Wait()
+	t.drain(emit)
 
-	if err == nil && !t.plan.Done() {
-		err = context.Cause(sending)
-	}
-	p := t.recorder.Path()
-	p.Interrupted = err != nil
-	p.Counters.Dropped = t.wire.dropped()
-	ended := now()
-	t.recorder.Finish(ended)
-	if failed := t.log.end(p, ended); failed != nil {
+	err := t.outcome(sending)
+	if failed := t.tap.leave(t, err != nil); failed != nil {
 		err = errors.Join(err, failed)
 	}
-	t.tell(t.take(), emit)
+	t.tellWhatIs(emit)
 	return err
+}
+
+// begin tells that the trace has begun, before anything is captured for it.
+func (t *trace) begin(emit func(Event)) {
+	at := now()
+	t.notes.add(journal.Note{Start: journal.StartOf(t.recorder.Path(), at)})
+	t.recorder.Start(at)
+	t.release()
+	t.tellWhatIs(emit)
+}
+
+// tell emits events until the trace is over, or enough.
+func (t *trace) tell(emit func(Event), enough <-chan struct{}) {
+	for {
+		select {
+		case <-t.news:
+			t.tellWhatIs(emit)
+		case <-t.over:
+			return
+		case <-enough:
+			return
+		}
+	}
+}
+
+// tellWhatIs emits the events that are to be told by now.
+func (t *trace) tellWhatIs(emit func(Event)) {
+	t.tap.mu.Lock()
+	events := t.told
+	t.told = nil
+	t.tap.mu.Unlock()
+	for _, e := range events {
+		emit(e)
+	}
+}
+
+// drainLimit bounds how long a source may take, after a trace was ended, to say
+// that it has told all there was before.
+const drainLimit = time.Second
+
+// drain waits, if the trace is not over but was ended, for what was captured
+// before.
+func (t *trace) drain(emit func(Event)) {
+	t.tap.mu.Lock()
+	t.until = now()
+	t.tap.mu.Unlock()
+	limit, cancel := context.WithTimeout(context.Background(), drainLimit)
+	defer cancel()
+	t.tell(emit, limit.Done())
+}
+
+// outcome is why the trace ended, if it was not its plan.
+func (t *trace) outcome(sending context.Context) error {
+	t.tap.mu.Lock()
+	defer t.tap.mu.Unlock()
+	if t.failed != nil || t.plan.Done() {
+		return t.failed
+	}
+	return context.Cause(sending)
 }
 
 // now is the wall clock's time, as frames are stamped.
 func now() time.Time { return time.Now().UTC().Round(0) }
 
-// drainLimit bounds how long a source may take, after ctx has ended, to say that
-// it has told all there was before.
-const drainLimit = time.Second
+// expects reports whether anything is expected of the capture.
+func (t *trace) expects() bool { return !t.done }
 
-// capture observes frames until the plan is done, or until all are observed that
-// were captured before ctx ended.
-func (t *tracer) capture(ctx context.Context, emit func(Event)) error {
-	listening, hush := context.WithCancel(context.WithoutCancel(ctx))
-	defer hush()
-	var ended atomic.Pointer[time.Time]
-	defer context.AfterFunc(ctx, func() {
-		at := now()
-		ended.Store(&at)
-		time.AfterFunc(drainLimit, hush)
-	})()
-	for f, err := range t.wire.Conn.Frames(listening) {
-		if err != nil {
-			return err
-		}
-		if at := ended.Load(); at != nil && f.Time.After(*at) {
-			return nil
-		}
-		events, comments, done := t.observe(&f)
-		failed := t.log.write(&f, comments)
-		t.tell(events, emit)
-		if failed != nil || done {
-			return failed
-		}
+// look notes that the capture has come to a time.
+func (t *trace) look(at time.Time) {
+	if t.plan.Done() || !t.until.IsZero() && at.After(t.until) {
+		t.end()
 	}
-	return nil
 }
 
-// observe takes a frame or a watermark. It returns the events that are to be told
-// when the frame is recorded, what is to be recorded with it, and whether the plan
-// is done.
-func (t *tracer) observe(f *frame.Frame) (events []Event, comments []string, done bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	before := len(t.events)
-	if !f.IsWatermark() {
-		t.frames++
-		f.Number = t.frames
-	}
-	t.recorder.Observe(f)
-	events, t.events = t.events, nil
-	return events, t.log.observed(f, events[before:]), t.plan.Done()
+// fail says that nothing more will be captured. The error is why, if that is
+// known.
+func (t *trace) fail(err error) {
+	t.failed = err
+	t.end()
 }
 
-// note takes an event from the recorder, and what it means to the plan. It is
-// called with mu held.
-func (t *tracer) note(e Event) {
-	t.events = append(t.events, e)
+// end says that nothing more is expected of the capture.
+func (t *trace) end() {
+	if !t.done {
+		t.done = true
+		close(t.over)
+	}
+}
+
+// finish completes the Path.
+func (t *trace) finish(interrupted bool, dropped int) {
+	p := t.recorder.Path()
+	p.Interrupted = interrupted
+	p.Counters.Dropped = t.dropped + dropped
+	ended := now()
+	t.recorder.Finish(ended)
+	t.notes.add(journal.Note{End: &journal.End{At: journal.At(ended), Interrupted: interrupted, Dropped: p.Counters.Dropped}})
+}
+
+// meaning is what a frame, or a watermark, is to the trace that has just
+// observed it.
+func (t *trace) meaning(f *frame.Frame) meaning {
+	return t.notes.meaning(f, t.pending[t.before:])
+}
+
+// note takes an event from the recorder, and what it means to the plan.
+func (t *trace) note(e Event) {
+	t.pending = append(t.pending, e)
 	if outcome, is := outcomeOf(&e); is {
 		outcome.End = t.recorder.Path().End()
 		t.plan.Observe(outcome)
@@ -252,31 +216,24 @@ func outcomeOf(e *Event) (o plan.Outcome, is bool) {
 	return o, true
 }
 
-// take returns the events that are not told yet.
-func (t *tracer) take() (events []Event) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	events, t.events = t.events, nil
-	return events
-}
-
-// tell emits events. Only the goroutine of run calls it.
-func (t *tracer) tell(events []Event, emit func(Event)) {
-	if len(events) == 0 {
+// release lets the events be told that are recorded now.
+func (t *trace) release() {
+	if len(t.pending) == 0 {
 		return
 	}
-	select {
-	case t.observed <- struct{}{}:
-	default:
-	}
-	for _, e := range events {
-		emit(e)
+	t.told = append(t.told, t.pending...)
+	t.pending = nil
+	for _, c := range []chan struct{}{t.news, t.observed} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 
 // send sends the probes that the plan asks for, until ctx ends: a plan that is
 // done may still think better of it.
-func (t *tracer) send(ctx context.Context) error {
+func (t *trace) send(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
@@ -306,9 +263,9 @@ func (t *tracer) send(ctx context.Context) error {
 
 // next asks the plan for the next step and, if that is a probe, builds it and
 // records that it is about to be sent.
-func (t *tracer) next() (step plan.Step, data []byte, number int, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (t *trace) next() (step plan.Step, data []byte, number int, err error) {
+	t.tap.mu.Lock()
+	defer t.tap.mu.Unlock()
 	if step = t.plan.Next(time.Now()); step.Action != plan.Send {
 		return step, nil, 0, nil
 	}
@@ -318,23 +275,21 @@ func (t *tracer) next() (step plan.Step, data []byte, number int, err error) {
 	}
 	sent := crafted.Probe
 	sent.Called = now()
-	if t.log != nil {
-		t.log.note(journal.Note{Sent: journal.SentOf(&sent, &crafted.Key)})
-	}
+	t.notes.add(journal.Note{Sent: journal.SentOf(&sent, &crafted.Key)})
 	return step, crafted.Frame, t.recorder.Send(sent, crafted.Key), nil
 }
 
 // inject sends a probe's frame. That the interface's queue is full costs that
 // probe; any other error ends the trace.
-func (t *tracer) inject(data []byte, number int) error {
-	err := t.wire.Conn.Inject(data)
+func (t *trace) inject(data []byte, number int) error {
+	err := t.tap.conn.Inject(data)
 	if err == nil {
 		return nil
 	}
-	t.mu.Lock()
-	t.log.note(journal.Note{Failed: &journal.Failed{Probe: number}})
+	t.tap.mu.Lock()
+	t.notes.add(journal.Note{Failed: &journal.Failed{Probe: number}})
 	t.recorder.Failed(number)
-	t.mu.Unlock()
+	t.tap.mu.Unlock()
 	if errors.Is(err, capture.ErrBusy) {
 		return nil
 	}

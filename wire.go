@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/netip"
 	"sync"
-	"syscall"
 
 	"github.com/google/gopacket/layers"
 
@@ -18,8 +17,10 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// Wire is an open way to a target.
+// Wire is the way to a target.
 type Wire struct {
+	// Conn is what a trace captures and sends on. It is closed with the last trace
+	// on it, if it is an io.Closer.
 	Conn   Conn
 	Source path.Source // all of it
 	MTU    int         // the longest IP packet; 0 if there is no limit
@@ -29,37 +30,21 @@ type Wire struct {
 	Port uint16
 	VLAN uint16 // of a tag in every frame; 0 for none
 
-	release []io.Closer
+	held io.Closer // the port; nil if it is not
+}
+
+// Close lets go of the port.
+func (w *Wire) Close() error {
+	if w.held == nil {
+		return nil
+	}
+	return w.held.Close()
 }
 
 // Conn captures and injects frames: a live handle, or a simulated network.
 type Conn interface {
 	capture.Source
 	capture.Injector
-}
-
-// Close releases the Wire. A Conn that is an io.Closer is closed.
-func (w *Wire) Close() error {
-	var all []error
-	if c, ok := w.Conn.(io.Closer); ok {
-		all = append(all, c.Close())
-	}
-	for _, c := range w.release {
-		all = append(all, c.Close())
-	}
-	return errors.Join(all...)
-}
-
-// dropped is how many frames the capture lost.
-func (w *Wire) dropped() int {
-	if c, ok := w.Conn.(interface {
-		Stats() (capture.Stats, error)
-	}); ok {
-		if s, err := c.Stats(); err == nil {
-			return s.Dropped
-		}
-	}
-	return 0
 }
 
 // link is the link header of frames to the target.
@@ -70,74 +55,62 @@ func (w *Wire) link() craft.Link {
 	return craft.Link{Src: w.Source.MAC, Dst: w.Source.NextHopMAC, VLAN: w.VLAN}
 }
 
-// DialLive opens the way to a target that the kernel's routes name, from the
-// network namespace that o names. The ports that it tries come from o; errors
-// wrap those of capture, capture/netns and craft/route.
-func DialLive(ctx context.Context, dst netip.Addr, o *Options) (w *Wire, err error) {
-	dial := func() error {
-		w, err = dialHere(ctx, dst, o)
+// dialLive opens the way to a target that the kernel's routes name, from the
+// network namespace that the Options name.
+func (t *Tracer) dialLive(ctx context.Context, dst netip.Addr) (w *Wire, p *tap, err error) {
+	err = netns.Do(t.options.Namespace, func() error {
+		w, p, err = t.dialHere(ctx, dst)
 		return err
-	}
-	if o.Namespace == "" {
-		return w, dial()
-	}
-	return w, netns.Do(o.Namespace, dial)
+	})
+	return w, p, err
 }
 
-// dialHere is DialLive from the network namespace of the calling thread.
-//
-// What takes time is done at once: libpcap's handles open while the kernel
-// resolves the next hop.
-func dialHere(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
-	to := dst
+// dialHere is dialLive from the network namespace of the calling thread.
+func (t *Tracer) dialHere(ctx context.Context, dst netip.Addr) (*Wire, *tap, error) {
+	o, to := &t.options, dst
 	if len(o.Gateways) > 0 {
 		to = o.Gateways[0]
 	}
 	r, err := route.Lookup(to, route.Options{Source: o.Source, Interface: o.Interface, Mark: o.Mark})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	held, port, err := holdPort(r.Scoped(r.Source), o)
+	if r.Kind != route.Ethernet && (o.VLAN != 0 || o.NextHopMAC != nil) {
+		return nil, nil, fmt.Errorf("%w: %s has no link header for a VLAN or a MAC address", ErrOptions, r.Device())
+	}
+	held, port, err := t.holdPort(r.Scoped(r.Source))
+	if err != nil {
+		return nil, nil, err
+	}
+	w := &Wire{MTU: r.MTU, Port: port, VLAN: o.VLAN, held: held, Source: path.Source{
+		Addr: r.Source, Interface: r.Device(), MAC: r.MAC, NextHop: r.NextHop, NextHopMAC: o.NextHopMAC,
+	}}
+	p, err := t.open(ctx, r, w, filter(o.protocolTo(dst), port))
+	if err != nil {
+		w.Close()
+		return nil, nil, err
+	}
+	w.Conn = p.conn
+	return w, p, nil
+}
+
+// open opens the handles on the interface of a route, unless they are open, and
+// meanwhile has the kernel resolve the next hop, if it is one that has an address
+// and it isn't known: both take milliseconds.
+func (t *Tracer) open(ctx context.Context, r route.Route, w *Wire, filter string) (p *tap, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	openLive, err := inherit(t.options.Namespace, func() (Conn, error) {
+		return capture.OpenLive(capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: filter})
+	})
 	if err != nil {
 		return nil, err
 	}
-	w := &Wire{MTU: r.MTU, Port: port, VLAN: o.VLAN, release: held, Source: path.Source{
-		Addr: r.Source, Interface: r.Device(), MAC: r.MAC, NextHop: r.NextHop, NextHopMAC: o.NextHopMAC,
-	}}
-	if r.Kind != route.Ethernet && (o.VLAN != 0 || o.NextHopMAC != nil) {
-		w.Close()
-		return nil, fmt.Errorf("%w: %s has no link header for a VLAN or a MAC address", ErrOptions, r.Device())
-	}
-	open := capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: filter(o.protocolTo(dst), port)}
-	if err := w.open(ctx, r, open, o.Namespace != ""); err != nil {
-		w.Close()
-		return nil, err
-	}
-	return w, nil
-}
-
-// open opens the handles, and meanwhile has the next hop resolved if it is one
-// that has an address and it isn't known. In a network namespace that the thread
-// alone is in, other goroutines have to be taken along.
-func (w *Wire) open(ctx context.Context, r route.Route, o capture.LiveOptions, elsewhere bool) (err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var (
-		wait    sync.WaitGroup
-		live    *capture.Live
-		liveErr error
-	)
-	openLive := func() (err error) {
-		live, err = capture.OpenLive(o)
-		return err
-	}
-	if elsewhere {
-		if openLive, err = netns.Inherit(openLive); err != nil {
-			return err
-		}
-	}
+	var wait sync.WaitGroup
+	var openErr error
 	wait.Go(func() {
-		if liveErr = openLive(); liveErr != nil {
+		want := wanted{key: r.Device(), filter: filter, source: &w.Source, open: openLive}
+		if p, openErr = t.tapOn(ctx, want); openErr != nil {
 			cancel() // nobody needs the neighbour any more
 		}
 	})
@@ -145,11 +118,30 @@ func (w *Wire) open(ctx context.Context, r route.Route, o capture.LiveOptions, e
 		w.Source.NextHopMAC, err = r.Neighbour(ctx)
 	}
 	wait.Wait()
-	if liveErr != nil {
-		return liveErr
+	switch {
+	case openErr != nil:
+		return nil, openErr
+	case err != nil:
+		return nil, errors.Join(err, t.release(p))
 	}
-	w.Conn = live
-	return err
+	return p, nil
+}
+
+// inherit makes another goroutine open a Conn in the network namespace that the
+// calling thread alone is in, if it is one with a name.
+func inherit(namespace string, open func() (Conn, error)) (func() (Conn, error), error) {
+	if namespace == "" {
+		return open, nil
+	}
+	var c Conn
+	there, err := netns.Inherit(func() (err error) {
+		c, err = open()
+		return err
+	})
+	return func() (Conn, error) {
+		err := there()
+		return c, err
+	}, err
 }
 
 // filter is what a trace captures: its probes, what may answer them, and all
@@ -162,38 +154,4 @@ func filter(protocol layers.IPProtocol, port uint16) string {
 		return fmt.Sprintf("%s or (tcp and port %d)", capture.FilterICMP, port)
 	}
 	return capture.FilterICMP
-}
-
-// holdPort takes the port that probes are to come from: the one that o names,
-// else the first of those it suggests that is free. The socket that holds it is
-// never read, nor listened on; it keeps others off the port, and of UDP the kernel from
-// answering for us.
-func holdPort(source netip.Addr, o *Options) (held []io.Closer, port uint16, err error) {
-	for port = range o.ports {
-		if o.SrcPort != 0 {
-			port = uint16(o.SrcPort)
-		}
-		if o.protocol() == layers.IPProtocolICMPv4 {
-			return nil, port, nil // an identifier is nobody's
-		}
-		var c io.Closer
-		if c, err = bind(o.protocol(), netip.AddrPortFrom(source, port)); err == nil {
-			return []io.Closer{c}, port, nil
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) || o.SrcPort != 0 {
-			break
-		}
-	}
-	return nil, 0, err
-}
-
-// bindError says why a port can't be held.
-func bindError(at netip.AddrPort, err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("tracewire: source port %d is used by another program: %w", at.Port(), err)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("tracewire: source %v: %w", at.Addr(), route.ErrSource)
-	}
-	return fmt.Errorf("tracewire: source port %d: %w", at.Port(), err)
 }

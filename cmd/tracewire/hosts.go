@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,16 +83,17 @@ func (l *lane) take() (events []path.Event, over bool) {
 
 // show traces to all hosts and renders the traces in the order of the hosts. The
 // traces don't wait for a slow name server or terminal; but that nobody reads
-// any more stops them. What a recording holds comes one after the other.
+// any more stops them.
 //
 // A host that can't be traced to is told of in its place, if there are others.
 func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, stderr io.Writer) (s seen, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	slots := make(chan struct{}, atOnce)
-	if f.options.Recording != nil {
-		slots = make(chan struct{}, 1)
+	tracer, err := tracewire.NewTracer(&f.options)
+	if err != nil {
+		return s, err
 	}
+	slots := make(chan struct{}, atOnce)
 	lanes := make([]*lane, len(hosts))
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -105,7 +105,7 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 			slots <- struct{}{}
 			running.Go(func() {
 				defer func() { <-slots }()
-				l.end(f.run(ctx, l, i))
+				l.end(l.run(ctx, tracer, f.network(), i+1))
 			})
 		}
 	})
@@ -126,20 +126,15 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 	return s, err
 }
 
-// run traces to a lane's host. Each of several hosts has a seed of its own, that
-// follows from the one that was given.
-func (f *flags) run(ctx context.Context, l *lane, i int) error {
-	target, err := resolve(ctx, l.host, f.network())
+// run traces to a lane's host, which has an address in a network. The trace has
+// the number of the host, for replays to show it in its place.
+func (l *lane) run(ctx context.Context, tracer *tracewire.Tracer, network string, number int) error {
+	target, err := resolve(ctx, l.host, network)
 	if err != nil {
 		return err
 	}
-	o := f.options
-	o.Host = l.host
-	if o.Seed != 0 {
-		o.Seed = 1 + (o.Seed-1+uint64(i))%tracewire.MaxSeed
-	}
 	traced := false
-	err = tracewire.Run(ctx, slices.Values([]netip.Addr{target}), &o, func(e path.Event) {
+	err = tracer.Trace(ctx, tracewire.Target{Addr: target, Host: l.host, Number: number}, func(e path.Event) {
 		traced = traced || e.Kind == path.Ended
 		l.add(e)
 	})

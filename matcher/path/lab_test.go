@@ -47,11 +47,12 @@ var equal = cmp.Options{cmpopts.EquateComparable(netip.Addr{})}
 // the test says so.
 type lab struct {
 	testing.TB
-	rec    *path.Recorder
-	now    time.Time
-	link   frame.LinkType // Raw or Ethernet
-	sent   [][]byte       // the IP packets of the probes, by number
-	events []path.Event
+	rec     *path.Recorder
+	capture path.Observer
+	now     time.Time
+	link    frame.LinkType // Raw or Ethernet
+	sent    [][]byte       // the IP packets of the probes, by number
+	events  []path.Event
 
 	builder *craft.Builder
 }
@@ -128,19 +129,19 @@ func (l *lab) observe(ip []byte, d frame.Direction) {
 	}
 	f.Data = append(f.Data, ip...)
 	f.Length = len(f.Data)
-	l.rec.Observe(&f)
+	l.capture.Observe(&f, l.rec)
 	for i := range f.Data {
 		f.Data[i] = 0xdb
 	}
 }
 
 // watermark says that nothing stamped before now will follow.
-func (l *lab) watermark() { l.rec.Observe(&frame.Frame{Time: l.now}) }
+func (l *lab) watermark() { l.capture.Observe(&frame.Frame{Time: l.now}, l.rec) }
 
 // step sets the stamping clock and says so.
 func (l *lab) step(d time.Duration) {
 	l.pass(d)
-	l.rec.Observe(&frame.Frame{Time: l.now, Step: d})
+	l.capture.Observe(&frame.Frame{Time: l.now, Step: d}, l.rec)
 }
 
 // finish ends the trace and returns what it found.

@@ -1,13 +1,11 @@
 package path
 
 import (
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/google/gopacket/layers"
 
-	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -46,7 +44,6 @@ type Event struct {
 type Recorder struct {
 	path    *Path
 	table   matcher.Table
-	message *matcher.Message // read last; nil before the first
 	places  places
 	room    []Probe               // that the Path's probes grow in, if it is Reuse's
 	open    []int                 // probes that are outstanding, in the order of sending, and some that no longer are
@@ -186,30 +183,6 @@ func (r *Recorder) gaveUp(p *Probe) {
 	r.decide()
 }
 
-// Observe takes the next frame of the capture, or a watermark. It reports
-// whether the frame is one of this trace's: a probe, or a reply to one.
-func (r *Recorder) Observe(f *frame.Frame) bool {
-	if f.IsWatermark() {
-		r.Pass(f.Time, f.Step)
-		return false
-	}
-	if r.message == nil {
-		r.message = new(matcher.Message)
-	}
-	err := r.message.Read(f)
-	r.Pass(f.Time, 0)
-	if err == nil {
-		_, err = r.match(r.message)
-	}
-	switch {
-	case errors.Is(err, matcher.ErrForeign):
-		r.path.Counters.Foreign++
-	case errors.Is(err, matcher.ErrMalformed):
-		r.path.Counters.Malformed++
-	}
-	return err == nil
-}
-
 // Pass says that nothing stamped before a time will follow, and by how much the
 // clock which stamps the frames was set since the frame before.
 func (r *Recorder) Pass(watermark time.Time, step time.Duration) {
@@ -219,8 +192,8 @@ func (r *Recorder) Pass(watermark time.Time, step time.Duration) {
 	r.expire(watermark)
 }
 
-// Take is Observe for a frame that is read already. It reports whether the frame
-// is this trace's, and counts it only if it is.
+// Take takes the next frame of the capture, which is read already. It reports
+// whether the frame is this trace's, and counts it only if it is.
 func (r *Recorder) Take(m *matcher.Message) bool {
 	r.Pass(m.Time, 0)
 	_, err := r.match(m)

@@ -58,7 +58,7 @@ func (s scenario) recorded(t *testing.T) (file []byte) {
 		conn := network.Conn(s.host)
 		var to bytes.Buffer
 		o := s.o
-		o.Seed, o.Host = 1, "target.example"
+		o.Seed = 1
 		o.Dial = func(context.Context, netip.Addr, *tracewire.Options) (*tracewire.Wire, error) {
 			h := conn.Host()
 			return &tracewire.Wire{Conn: conn, Port: 50000, Source: path.Source{
@@ -68,7 +68,12 @@ func (s scenario) recorded(t *testing.T) (file []byte) {
 		if o.Recording, err = tracewire.NewRecording(&to, "a test"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tracewire.Trace(t.Context(), netip.MustParseAddr(target), &o); err != nil {
+		tracer, err := tracewire.NewTracer(&o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = tracer.Trace(t.Context(), tracewire.Target{Addr: netip.MustParseAddr(target), Host: "target.example"}, func(tracewire.Event) {})
+		if err != nil {
 			t.Fatal(err)
 		}
 		file = to.Bytes()

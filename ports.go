@@ -1,0 +1,126 @@
+package tracewire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"net/netip"
+	"syscall"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/craft/route"
+)
+
+// ports are the source ports that the traces of a Tracer hold, of which they
+// share those that they can.
+type ports struct {
+	latest uint16 // that was held; 0 before the first
+	held   map[netip.AddrPort]*heldPort
+}
+
+// heldPort is a port of an address, held by a socket that is never read, nor
+// listened on: it keeps others off the port, and of UDP the kernel from answering
+// for us.
+type heldPort struct {
+	socket io.Closer
+	users  int
+}
+
+// holdPort takes the port that probes from an address are to come from: the one
+// that the Options name, or the one that other traces have, or else the first that
+// is free. The caller is to close held when the trace has ended.
+func (t *Tracer) holdPort(source netip.Addr) (held io.Closer, port uint16, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for port = range t.portsToTry {
+		if t.options.protocol() == layers.IPProtocolICMPv4 {
+			return nil, port, nil // an identifier is nobody's
+		}
+		at := netip.AddrPortFrom(source, port)
+		if err = t.ports.hold(t.options.protocol(), at); err == nil {
+			return closer(func() error { return t.letGo(at) }), port, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || t.options.SrcPort != 0 {
+			break
+		}
+	}
+	return nil, 0, err
+}
+
+// portsToTry yields the ports for a trace, the best first.
+func (t *Tracer) portsToTry(yield func(uint16) bool) {
+	if t.ports.latest != 0 && !yield(t.ports.latest) {
+		return
+	}
+	for port := range portsToTry(&t.options, t.options.Seed) {
+		if !yield(port) {
+			return
+		}
+	}
+}
+
+// portsToTry yields the source port that Options name, or some that follow from a
+// seed: in the range that systems leave to programs (RFC 6335, section 6).
+func portsToTry(o *Options, seed uint64) iter.Seq[uint16] {
+	return func(yield func(uint16) bool) {
+		if o.SrcPort != 0 {
+			yield(uint16(o.SrcPort))
+			return
+		}
+		random := rand.New(rand.NewPCG(seed, portStream))
+		for range 100 {
+			if !yield(uint16(49152 + random.IntN(65536-49152))) {
+				return
+			}
+		}
+	}
+}
+
+// hold binds a socket to a port, unless a trace has done so.
+func (p *ports) hold(protocol layers.IPProtocol, at netip.AddrPort) error {
+	if known := p.held[at]; known != nil {
+		known.users++
+		return nil
+	}
+	socket, err := bind(protocol, at)
+	if err != nil {
+		return err
+	}
+	if p.held == nil {
+		p.held = map[netip.AddrPort]*heldPort{}
+	}
+	p.held[at], p.latest = &heldPort{socket: socket, users: 1}, at.Port()
+	return nil
+}
+
+// letGo ends that a trace needs a port.
+func (t *Tracer) letGo(at netip.AddrPort) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	held := t.ports.held[at]
+	if held.users--; held.users > 0 {
+		return nil
+	}
+	delete(t.ports.held, at)
+	return held.socket.Close()
+}
+
+// closer is an io.Closer.
+type closer func() error
+
+// Close implements io.Closer.
+func (c closer) Close() error { return c() }
+
+// bindError says why a port can't be held.
+func bindError(at netip.AddrPort, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("tracewire: source port %d is used by another program: %w", at.Port(), err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("tracewire: source %v: %w", at.Addr(), route.ErrSource)
+	}
+	return fmt.Errorf("tracewire: source port %d: %w", at.Port(), err)
+}

@@ -1,0 +1,218 @@
+package tracewire
+
+import (
+	"context"
+	"io"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// tap captures on one Conn for all traces that run on it. Its goroutine reads
+// every frame once, shows it to the traces, and records it with what it is to
+// them. It reads for as long as a trace expects something.
+type tap struct {
+	wanted
+	track *track
+	users int // under the Tracer's mu
+
+	opened, closed chan struct{} // closed when it is
+
+	// Set when it is opened; without a Conn it could not be, and err says why.
+	conn Conn
+	stop context.CancelFunc
+
+	mu       sync.Mutex
+	changed  *sync.Cond // there are other traces, or one of them is over
+	running  []*trace
+	closing  bool
+	ended    bool // nothing more will be captured
+	err      error
+	observer path.Observer
+	frames   int // that were captured, of one that records none
+}
+
+// wanted is what a trace wants to capture: on what, with which filter. What the
+// key of two is the same for is open once.
+type wanted struct {
+	key    any
+	filter string
+	source *path.Source
+	open   func() (Conn, error)
+}
+
+// newTap makes the tap of its first user.
+func newTap(want wanted, to *Recording) *tap {
+	t := &tap{
+		wanted: want, users: 1, track: newTrack(to, want.source),
+		opened: make(chan struct{}), closed: make(chan struct{}),
+	}
+	t.changed = sync.NewCond(&t.mu)
+	return t
+}
+
+// keyOf is what a Conn is known by: itself, if it can be.
+func keyOf(c Conn) any {
+	if reflect.ValueOf(c).Comparable() {
+		return c
+	}
+	return new(int)
+}
+
+// begin opens the Conn, and begins to capture.
+func (t *tap) begin() {
+	defer close(t.opened)
+	conn, err := t.open()
+	if err != nil {
+		t.err = err
+		return
+	}
+	t.conn = conn
+	ctx, stop := context.WithCancel(context.Background())
+	captured := make(chan struct{})
+	t.stop = func() {
+		stop()
+		<-captured
+	}
+	go func() {
+		defer close(captured)
+		t.end(t.capture(ctx))
+	}()
+}
+
+// close ends the capture, which no trace needs any more, and closes the Conn.
+func (t *tap) close() (err error) {
+	defer close(t.closed)
+	if t.conn == nil {
+		return nil
+	}
+	t.mu.Lock()
+	t.closing = true
+	t.changed.Broadcast()
+	t.mu.Unlock()
+	t.stop()
+	if c, ok := t.conn.(io.Closer); ok {
+		err = c.Close()
+	}
+	return err
+}
+
+// capture takes frames while there are traces that expect some, and until the tap
+// is closed.
+func (t *tap) capture(ctx context.Context) error {
+	if !t.isWanted() {
+		return nil
+	}
+	for f, err := range t.conn.Frames(ctx) {
+		if err == nil {
+			err = t.take(&f)
+		}
+		if err != nil || !t.isWanted() {
+			return err
+		}
+	}
+	return nil
+}
+
+// isWanted waits until some trace expects something. It is false when the tap is
+// closed.
+func (t *tap) isWanted() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for !t.closing && !slices.ContainsFunc(t.running, (*trace).expects) {
+		t.changed.Wait()
+	}
+	return !t.closing
+}
+
+// take takes a frame or a watermark.
+func (t *tap) take(f *frame.Frame) error {
+	t.track.lock()
+	defer t.track.unlock()
+	err := t.track.write(f, t.observe(f))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, one := range t.running {
+		one.release()
+	}
+	return err
+}
+
+// observe shows a frame or a watermark to the traces. It returns what it was to
+// those that it was something to.
+func (t *tap) observe(f *frame.Frame) (meanings []meaning) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !f.IsWatermark() {
+		t.frames++
+		f.Number = t.track.number(t.frames)
+	}
+	recorders := make([]*path.Recorder, len(t.running))
+	for i, one := range t.running {
+		recorders[i], one.before = one.recorder, len(one.pending)
+	}
+	t.observer.Observe(f, recorders...)
+	for _, one := range t.running {
+		if m := one.meaning(f); !m.isNone() {
+			meanings = append(meanings, m)
+		}
+		one.look(f.Time)
+	}
+	return meanings
+}
+
+// end says that nothing more will be captured, and why, if that is known.
+func (t *tap) end(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended, t.err = true, err
+	for _, one := range t.running {
+		one.fail(err)
+	}
+}
+
+// join begins to show a trace what is captured.
+func (t *tap) join(one *trace) {
+	one.dropped = -t.dropped()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.running = append(t.running, one); t.ended {
+		one.fail(t.err)
+	}
+	t.changed.Broadcast()
+}
+
+// leave ends a trace: what it was told before is all. The Path is complete, and
+// recorded.
+func (t *tap) leave(one *trace, interrupted bool) error {
+	dropped := t.dropped()
+	t.track.lock()
+	defer t.track.unlock()
+	t.mu.Lock()
+	t.running = slices.DeleteFunc(t.running, func(o *trace) bool { return o == one })
+	one.finish(interrupted, dropped)
+	last := one.notes.take()
+	t.changed.Broadcast()
+	t.mu.Unlock()
+	err := t.track.end(last, dropped)
+	t.mu.Lock()
+	one.release()
+	t.mu.Unlock()
+	return err
+}
+
+// dropped is how many frames the capture has lost.
+func (t *tap) dropped() int {
+	if c, ok := t.conn.(interface {
+		Stats() (capture.Stats, error)
+	}); ok {
+		if s, err := c.Stats(); err == nil {
+			return s.Dropped
+		}
+	}
+	return 0
+}

@@ -1,0 +1,195 @@
+package tracewire
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// Target is where a Tracer is to trace to.
+type Target struct {
+	Addr netip.Addr
+	Host string // as the user named it, for the record; default the address
+
+	// Number says which of the Tracer's traces this is, from 1: replays of a
+	// recording tell of its traces in the order of their numbers, whichever began
+	// first. No two traces may have the same. 0 means the next that is free.
+	Number int
+}
+
+// Tracer traces any number of paths, at the same time if it is asked to. On each
+// interface one pair of handles serves all traces that run meanwhile, and they
+// have one source port where others leave it free; what is captured is read
+// once, and recorded once. Traces to the same address, and those that need a
+// source port that the open handles don't capture, wait for each other.
+//
+// Trace number n has the seed that follows n-1 times on that of the Options, so
+// it is the same whatever ran beside it, but for the source port.
+type Tracer struct {
+	options    Options
+	parameters path.Parameters
+
+	mu     sync.Mutex
+	last   int                            // the highest number of a trace
+	traced map[netip.Addr]<-chan struct{} // targets of traces that run; closed when they end
+	ports  ports
+	taps   map[any]*tap // those that are open or will be, by what they capture on
+}
+
+// NewTracer returns a Tracer. Nil Options are the defaults; the errors wrap
+// ErrOptions.
+func NewTracer(o *Options) (*Tracer, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	parameters, err := o.validate()
+	if err != nil {
+		return nil, err
+	}
+	if parameters.Seed == 0 {
+		parameters.Seed = randomSeed()
+	}
+	t := &Tracer{options: *o, parameters: parameters, traced: map[netip.Addr]<-chan struct{}{}, taps: map[any]*tap{}}
+	t.options.Seed = parameters.Seed
+	return t, nil
+}
+
+// Trace traces one path, and calls emit for each event, from the calling
+// goroutine. The capture goes on while emit runs, and so do other traces. Any
+// goroutine may call Trace, whatever others do.
+//
+// It ends with ctx, with ctx's cause; a trace that has started is ended with a
+// path.Ended event all the same. Everything it opened is closed, and every
+// goroutine it started has ended, when it returns, unless other traces go on with
+// it. The errors wrap ErrOptions and ErrTarget, and those of the packages
+// capture, capture/netns and craft/route.
+func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
+	to.Addr = to.Addr.Unmap()
+	if err := cmp.Or(validateTarget(to.Addr), t.options.checkFamily(to.Addr)); err != nil {
+		return err
+	}
+	to.Number = t.number(to.Number)
+	over, err := t.alone(ctx, to.Addr)
+	if err != nil {
+		return err
+	}
+	defer over()
+	w, tap, err := t.dial(ctx, to.Addr)
+	if err != nil {
+		return err
+	}
+	one, err := newTrace(w, tap, to, &t.options, t.parameters)
+	if err == nil {
+		err = one.run(ctx, emit)
+	}
+	return errors.Join(err, t.release(tap), w.Close())
+}
+
+// number is that of a trace.
+func (t *Tracer) number(wanted int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if wanted == 0 {
+		wanted = t.last + 1
+	}
+	t.last = max(t.last, wanted)
+	return wanted
+}
+
+// alone waits until no other trace to an address runs: over one flow nobody could
+// tell what quotes too little, or nothing, from each other. The trace is to call
+// over when it has ended.
+func (t *Tracer) alone(ctx context.Context, dst netip.Addr) (over func(), err error) {
+	for {
+		t.mu.Lock()
+		before := t.traced[dst]
+		if before == nil {
+			break
+		}
+		t.mu.Unlock()
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	defer t.mu.Unlock()
+	done := make(chan struct{})
+	t.traced[dst] = done
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.traced, dst)
+		close(done)
+	}, nil
+}
+
+// tapOn returns the tap that captures what is wanted: the one that is there, or a
+// new one. It is to be released. One with another filter has to be done first.
+func (t *Tracer) tapOn(ctx context.Context, want wanted) (*tap, error) {
+	for {
+		t.mu.Lock()
+		found, is := t.taps[want.key]
+		if !is {
+			break
+		}
+		if found.filter == want.filter {
+			found.users++
+			t.mu.Unlock()
+			<-found.opened
+			return found, t.unlessFailed(found)
+		}
+		t.mu.Unlock()
+		select {
+		case <-found.closed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	made := newTap(want, t.options.Recording)
+	t.taps[want.key] = made
+	t.mu.Unlock()
+	made.begin()
+	return made, t.unlessFailed(made)
+}
+
+// unlessFailed releases a tap that could not be opened, and says why.
+func (t *Tracer) unlessFailed(p *tap) error {
+	if p.conn != nil {
+		return nil
+	}
+	t.release(p)
+	return p.err
+}
+
+// release lets go of a tap. The last to do so closes it.
+func (t *Tracer) release(p *tap) error {
+	t.mu.Lock()
+	p.users--
+	last := p.users == 0
+	if last {
+		delete(t.taps, p.key)
+	}
+	t.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return p.close()
+}
+
+// dial opens the way to a target. What it returns is to be released, and closed.
+func (t *Tracer) dial(ctx context.Context, dst netip.Addr) (*Wire, *tap, error) {
+	if t.options.Dial == nil {
+		return t.dialLive(ctx, dst)
+	}
+	w, err := t.options.Dial(ctx, dst, &t.options)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := t.tapOn(ctx, wanted{key: keyOf(w.Conn), source: &w.Source, open: func() (Conn, error) { return w.Conn, nil }})
+	return w, p, err
+}
