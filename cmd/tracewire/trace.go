@@ -30,6 +30,10 @@ answers, or where a router says that it can't be reached.
 
 PACKETLEN is the length of the IP packets in bytes (default 60).
 
+Several hosts are traced at the same time, and shown in their order. On each
+interface one pair of handles captures for all of them, and the probes to all come
+from one port, where it is free.
+
 --write records what was captured, as it comes, and 'tracewire replay' gives the
 same answer from that. A recording that is there is replaced, once the trace has
 begun. The file may also be a pipe.`

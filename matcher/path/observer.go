@@ -17,7 +17,7 @@ type Observer struct {
 
 // Observe shows the next frame of the capture, or a watermark, to Recorders. It
 // reports whether the frame is of one of their traces: a probe, or a reply to
-// one. What is a reply to one trace's probe counts as foreign to none.
+// one. What is a reply to one trace's probe is foreign to none of the others.
 func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 	if f.IsWatermark() {
 		for _, r := range to {
