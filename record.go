@@ -144,6 +144,7 @@ func (t *track) number(captured int) int {
 // meaning is what a frame, or a watermark, was to a trace: what it caused, and
 // what had happened since the one before.
 type meaning struct {
+	trace  int // its number
 	caused []Event
 	notes  []journal.Note
 }
@@ -180,21 +181,21 @@ func (k *notes) meaning(f *frame.Frame, caused []Event) meaning {
 		if len(caused) > 0 || f.Step != 0 {
 			k.add(journal.Note{Passed: &journal.Passed{At: journal.At(f.Time), Step: f.Step}})
 		}
-		return meaning{notes: k.take()}
+		return meaning{trace: k.trace, notes: k.take()}
 	}
 	for i := range caused {
 		if caused[i].Kind == path.Answer && !f.Read.IsZero() {
 			k.add(journal.Note{Read: &journal.Read{At: journal.At(f.Read)}})
 		}
 	}
-	return meaning{caused: caused, notes: k.take()}
+	return meaning{trace: k.trace, caused: caused, notes: k.take()}
 }
 
 // comments are what a frame is written with: what people read comes first.
 func comments(meanings []meaning) (all []string) {
 	for _, m := range meanings {
 		for i := range m.caused {
-			if sentence := journal.Sentence(&m.caused[i]); sentence != "" {
+			if sentence := journal.Sentence(m.trace, &m.caused[i]); sentence != "" {
 				all = append(all, sentence)
 			}
 		}

@@ -8,16 +8,21 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// Sentence says to people what a frame is to a trace, by the Event that it
-// caused: "probe 17: TTL 6, round 2", "time-exceeded from 10.0.0.6 for probe 17,
-// RTT 12.345 ms, hop 6, MPLS 24015". It is "" for an Event that is no frame's.
-// What is said of a reply is what was known then.
-func Sentence(e *path.Event) string {
+// Sentence says to people what a frame is to the trace with a number, by the Event
+// that it caused: "probe 17: TTL 6, round 2", "time-exceeded from 10.0.0.6 for
+// probe 17, RTT 12.345 ms, hop 6, MPLS 24015"; of any but the first trace, it says
+// which. It is "" for an Event that is no frame's. What is said of a reply is what
+// was known then.
+func Sentence(trace int, e *path.Event) string {
+	of := ""
+	if trace > 1 {
+		of = fmt.Sprintf("trace %d, ", trace)
+	}
 	switch e.Kind {
 	case path.ProbeOut:
-		return fmt.Sprintf("probe %d: TTL %d, round %d", e.Probe.Number, e.Probe.TTL, e.Probe.Round)
+		return of + fmt.Sprintf("probe %d: TTL %d, round %d", e.Probe.Number, e.Probe.TTL, e.Probe.Round)
 	case path.Answer:
-		return replySentence(e)
+		return of + replySentence(e)
 	}
 	return ""
 }
