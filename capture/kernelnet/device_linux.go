@@ -2,23 +2,10 @@ package kernelnet
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
-
-// VLAN joins the nodes of a link by a further one, in a VLAN of it: at each end
-// a sub-interface such as eth0-vlan5, with subnets as Link has them. It skips the
-// test where the kernel has no VLANs.
-func (n *Network) VLAN(link *Link, id int, subnets ...string) *Link {
-	n.t.Helper()
-	return n.upon(link, subnets, func(e *End) netlink.Link {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.ParentIndex = fmt.Sprintf("%s-vlan%d", e.Interface, id), e.Index
-		return &netlink.Vlan{LinkAttrs: attrs, VlanId: id, VlanProtocol: netlink.VLAN_PROTOCOL_8021Q}
-	})
-}
 
 // MACVLAN joins the nodes of a link by a further one over the same wire: at each
 // end a sub-interface with a MAC address of its own.
@@ -46,13 +33,13 @@ func (n *Network) upon(link *Link, subnets []string, device func(*End) netlink.L
 	return upper
 }
 
-// device adds an interface to the node and sets it up. It skips the test where
-// the kernel has none of the kind.
+// device adds an interface to the node and sets it up. Where the kernel has none of
+// the kind it skips or fails the test as Require does.
 func (n *Node) device(d netlink.Link) End {
 	n.net.t.Helper()
 	err := n.kernel.LinkAdd(d)
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		n.net.t.Skipf("kernelnet: this kernel has no interfaces of type %s", d.Type())
+		lacking(n.net.t, "this kernel has no interfaces of type %s", d.Type())
 	}
 	if err == nil {
 		err = n.kernel.LinkSetUp(d)

@@ -25,10 +25,10 @@
 // in-process or from a subprocess, starts there. All methods report failure
 // through the test they were made for, so they belong on its goroutine.
 //
-// Where the system forbids user namespaces, or a program is missing, such
-// tests skip and say what to do; with TRACEWIRE_REQUIRE_LABS=1 in the
-// environment they fail instead. Where the kernel was built without a kind of
-// interface, nothing can be done, and they skip in either case.
+// Where the system forbids user namespaces, or a program or /dev/net/tun is
+// missing, such tests skip and say what to do; with TRACEWIRE_REQUIRE_LABS=1 in
+// the environment they fail instead. VLANs and WireGuard, which not every kernel
+// has, need nothing of it but /dev/net/tun.
 //
 // The package works on Linux only; elsewhere it is empty.
 package kernelnet

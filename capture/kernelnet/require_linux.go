@@ -25,7 +25,6 @@ var debianPackages = map[string]string{
 	"nft":       "nftables",
 	"ping":      "iputils-ping",
 	"tc":        "iproute2",
-	"wg":        "wireguard-tools",
 }
 
 // Require skips the test unless it runs inside the namespace that Wrap makes

@@ -1,14 +1,8 @@
 package kernelnet
 
 import (
-	"crypto/ecdh"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"net/netip"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -26,8 +20,8 @@ const (
 )
 
 // Tunnel joins two nodes by tun devices, tun0 and so on, which carry IP packets
-// without a link header. It skips the test where /dev/net/tun can't be opened,
-// also where nothing may be skipped: many machines that run tests don't have it.
+// without a link header. Where /dev/net/tun can't be opened it skips or fails the
+// test as Require does.
 func (n *Network) Tunnel(kind Tunnel, a, b *Node, subnets ...string) *Link {
 	n.t.Helper()
 	endA, left := a.tun(kind)
@@ -43,78 +37,47 @@ func (n *Node) tun(kind Tunnel) (End, *os.File) {
 	n.net.t.Helper()
 	name := fmt.Sprintf("tun%d", n.interfaces)
 	n.interfaces++
-	var fd int
-	err := n.Do(func() (err error) {
-		fd, err = openTun(name, kind)
-		return err
-	})
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) {
-		n.net.t.Skipf("kernelnet: %v (as root: mkdir -p /dev/net; mknod -m 666 %[2]s c 10 200, or chmod 666 %[2]s)", err, netlink.TUN)
+	fd := n.openTun(name, unix.IFF_TUN)
+	if err := unix.IoctlSetInt(fd, unix.TUNSETLINK, int(kind)); err != nil {
+		unix.Close(fd)
+		n.fatal(name+" of kind "+fmt.Sprint(kind), err)
 	}
-	if err != nil {
-		n.fatal(name, err)
-	}
-	file := os.NewFile(uintptr(fd), name)
-	end := n.end(name)
-	if err := n.kernel.LinkSetUp(end.link()); err != nil {
-		file.Close()
-		end.fatal("set up", err)
-	}
-	return end, file
+	return n.started(name, fd), os.NewFile(uintptr(fd), name)
 }
 
-func openTun(name string, kind Tunnel) (int, error) {
-	fd, err := unix.Open(netlink.TUN, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+// openTun makes a device whose packets (unix.IFF_TUN) or Ethernet frames
+// (unix.IFF_TAP) are read from and written to the descriptor, without blocking;
+// it is there until that is closed. Where the machine has no such devices it skips
+// or fails the test as Require does.
+func (n *Node) openTun(name string, kind uint16) (fd int) {
+	n.net.t.Helper()
+	// The device belongs to the namespace where its file is opened.
+	err := n.Do(func() (err error) {
+		fd, err = unix.Open(netlink.TUN, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		return err
+	})
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", netlink.TUN, err)
+		lacking(n.net.t, "%s: %v (as root: mkdir -p /dev/net; mknod -m 666 %[1]s c 10 200, or chmod 666 %[1]s)", netlink.TUN, err)
 	}
 	request, err := unix.NewIfreq(name)
 	if err == nil {
-		request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+		request.SetUint16(kind | unix.IFF_NO_PI)
 		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, request)
-	}
-	if err == nil {
-		err = unix.IoctlSetInt(fd, unix.TUNSETLINK, int(kind))
 	}
 	if err != nil {
 		unix.Close(fd)
-		return 0, fmt.Errorf("%s: %s: %v", netlink.TUN, name, err)
+		n.fatal(netlink.TUN+": "+name, err)
 	}
-	return fd, nil
+	return fd
 }
 
-// WireGuard joins the nodes of a link by interfaces wg0 of WireGuard's, whose
-// packets cross the link. It skips the test where the kernel has none, and
-// skips or fails it as Require does without the program wg.
-func (n *Network) WireGuard(link *Link, subnets ...string) *Link {
-	n.t.Helper()
-	upper := n.upon(link, nil, func(*End) netlink.Link {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name = "wg0"
-		return &netlink.Wireguard{LinkAttrs: attrs}
-	})
-	keyA, keyB := wireGuardKey(1), wireGuardKey(2)
-	upper.A.peer(keyA, keyB.PublicKey(), link.B.Addr())
-	upper.B.peer(keyB, keyA.PublicKey(), link.A.Addr())
-	upper.number(subnets)
-	return upper
-}
-
-// wireGuardKey is a key for tests: as good as any where nobody listens.
-func wireGuardKey(seed byte) *ecdh.PrivateKey {
-	key, err := ecdh.X25519().NewPrivateKey(slices.Repeat([]byte{seed}, 32))
-	if err != nil {
-		panic(err) // for a length other than 32
+// started sets the device of a descriptor up, and closes that if it can't.
+func (n *Node) started(name string, fd int) End {
+	n.net.t.Helper()
+	end := n.end(name)
+	if err := n.kernel.LinkSetUp(end.link()); err != nil {
+		unix.Close(fd)
+		end.fatal("set up", err)
 	}
-	return key
-}
-
-// peer tells the interface its key, and its peer's key and address.
-func (e *End) peer(own *ecdh.PrivateKey, other *ecdh.PublicKey, at netip.Addr) {
-	e.Node.net.t.Helper()
-	const port = "51820"
-	args := "wg set " + e.Interface + " private-key /dev/stdin listen-port " + port +
-		" peer " + base64.StdEncoding.EncodeToString(other.Bytes()) +
-		" allowed-ips 0.0.0.0/0,::/0 endpoint " + at.String() + ":" + port
-	e.Node.run(base64.StdEncoding.EncodeToString(own.Bytes())+"\n", strings.Fields(args)...)
+	return end
 }
