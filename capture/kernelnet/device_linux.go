@@ -39,7 +39,7 @@ func (n *Node) device(d netlink.Link) End {
 	n.net.t.Helper()
 	err := n.kernel.LinkAdd(d)
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		lacking(n.net.t, "this kernel has no interfaces of type %s", d.Type())
+		Lacking(n.net.t, "this kernel has no interfaces of type %s", d.Type())
 	}
 	if err == nil {
 		err = n.kernel.LinkSetUp(d)

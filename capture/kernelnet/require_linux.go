@@ -34,7 +34,7 @@ func Require(t testing.TB, programs ...string) {
 	t.Helper()
 	state := os.Getenv(stateVariable)
 	if reason, refused := strings.CutPrefix(state, stateRefused); refused {
-		lacking(t, "no user and network namespace here: %s; %s", reason, permitNamespaces)
+		Lacking(t, "no user and network namespace here: %s; %s", reason, permitNamespaces)
 	}
 	if state != stateInside {
 		t.Fatal("kernelnet: not inside a namespace: TestMain must run kernelnet.Wrap(m)")
@@ -45,15 +45,17 @@ func Require(t testing.TB, programs ...string) {
 			if !renamed {
 				pkg = program
 			}
-			lacking(t, "%v: install %s", err, pkg)
+			Lacking(t, "%v: install %s", err, pkg)
 		}
 	}
 }
 
-func lacking(t testing.TB, format string, args ...any) {
+// Lacking skips the test because the machine lacks something, or fails it, as
+// Require does. The format says what, and what to do if anything can be done.
+func Lacking(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv(RequireVariable) == "1" {
-		t.Fatalf("kernelnet: "+format+" ("+RequireVariable+"=1)", args...)
+		t.Fatalf(format+" ("+RequireVariable+"=1)", args...)
 	}
-	t.Skipf("kernelnet: "+format, args...)
+	t.Skipf(format, args...)
 }

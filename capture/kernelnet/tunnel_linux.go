@@ -57,7 +57,7 @@ func (n *Node) openTun(name string, kind uint16) (fd int) {
 		return err
 	})
 	if err != nil {
-		lacking(n.net.t, "%s: %v (as root: mkdir -p /dev/net; mknod -m 666 %[1]s c 10 200, or chmod 666 %[1]s)", netlink.TUN, err)
+		Lacking(n.net.t, "%s: %v (as root: mkdir -p /dev/net; mknod -m 666 %[1]s c 10 200, or chmod 666 %[1]s)", netlink.TUN, err)
 	}
 	request, err := unix.NewIfreq(name)
 	if err == nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -23,11 +22,7 @@ const captures = "../../testdata/captures"
 // The files in expected say which probe each reply answers, and after how long,
 // as far as tshark can tell, and which probes nothing answers.
 func TestExpectations(t *testing.T) {
-	for _, program := range []string{"tshark", "mergecap"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skip(err)
-		}
-	}
+	requireLab(t, "tshark", "mergecap")
 	files := captureFiles(t)
 	for i, packets := range packetsOf(t, files) {
 		t.Run(stem(files[i]), func(t *testing.T) {

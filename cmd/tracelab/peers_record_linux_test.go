@@ -1,4 +1,9 @@
+//go:build record
+
 package main
+
+// This is no test but what makes the captures in testdata/captures/peers; INDEX.md
+// there says how it is run.
 
 import (
 	"bytes"
@@ -231,7 +236,7 @@ func recordings() []recording {
 // fits what was printed is TestExpectations' to say.
 func TestPeersRecorded(t *testing.T) {
 	if *record == "" {
-		t.Skip("nothing is recorded without -record")
+		t.Fatal("-record names no directory to record to")
 	}
 	requireLab(t, "tcpdump", "dumpcap", "editcap", "bash")
 	dir, err := filepath.Abs(*record)

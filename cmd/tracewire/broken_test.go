@@ -51,12 +51,11 @@ const kilobyte = 1024
 // A file that was cut shows what was readable, and one line says where it ends
 // and why; cut between two records it is not broken, as far as anybody can tell.
 func TestCutCaptures(t *testing.T) {
-	unlessShort(t)
 	for name, whole := range cuttable(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			clean := 0
-			for cut := range min(len(whole), kilobyte) {
+			for cut := range min(len(whole), runs(kilobyte)) {
 				_, stderr, code := replayed(t, bytes.NewReader(whole[:cut]), "-n", "-")
 				switch {
 				case code == exitOK:
@@ -72,7 +71,7 @@ func TestCutCaptures(t *testing.T) {
 		t.Run(name+" in gzip", func(t *testing.T) {
 			t.Parallel()
 			z := zipped(t, whole)
-			for cut := range min(len(z), kilobyte) {
+			for cut := range min(len(z), runs(kilobyte)) {
 				_, stderr, code := replayed(t, bytes.NewReader(z[:cut]), "-n", "-")
 				if code != exitSystem || !oneLine(stderr) {
 					t.Fatalf("cut at byte %d: exit code %d, %q", cut, code, stderr)
@@ -119,12 +118,11 @@ func TestCutCaptureShowsWhatWasReadable(t *testing.T) {
 // Whatever is wrong with a file, there is an answer, and no more than a line about
 // it for each thing that was tried.
 func TestCorruptedCaptures(t *testing.T) {
-	unlessShort(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for name, whole := range cuttable(t) {
 		t.Run(name, func(t *testing.T) {
 			failed := 0
-			for range 300 {
+			for range runs(300) {
 				b := bytes.Clone(whole)
 				for range 1 + random.IntN(4) {
 					b[random.IntN(len(b))] ^= 1 << random.IntN(8)
@@ -146,12 +144,11 @@ func TestCorruptedCaptures(t *testing.T) {
 
 // Notes are text, which people may edit: here a letter in each copy.
 func TestDamagedNotes(t *testing.T) {
-	unlessShort(t)
 	whole := cuttable(t)["recording"]
 	random := rand.New(rand.NewPCG(3, 4))
 	failed := 0
 	const many = 800
-	for range many {
+	for range runs(many) {
 		at := random.IntN(len(whole))
 		if whole[at] < ' ' || whole[at] > '~' {
 			continue
@@ -172,11 +169,11 @@ func TestDamagedNotes(t *testing.T) {
 	}
 }
 
-// unlessShort skips a test of many runs, none of which has anything that runs
-// beside it: the race detector has nothing to see in them.
-func unlessShort(t *testing.T) {
-	t.Helper()
+// runs is how many of n runs are done: with -short a quarter. Nothing runs beside
+// them, so the race detector has little to see.
+func runs(n int) int {
 	if testing.Short() {
-		t.Skip("many runs")
+		return n / 4
 	}
+	return n
 }

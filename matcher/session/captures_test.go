@@ -74,11 +74,11 @@ func find(frames []frame.Frame) (traces []*path.Path) {
 func TestFinderFindsThePairsThatTsharkShows(t *testing.T) {
 	for _, file := range captureFiles(t) {
 		t.Run(stem(file), func(t *testing.T) {
-			if stem(file) == "traceroute-udplite-chain" {
-				t.Skip("probes of UDP-Lite, which craft.Key knows nothing of")
-			}
 			frames := framesOf(t, file)
 			want := expected(t, file)
+			if stem(file) == "traceroute-udplite-chain" {
+				clear(want) // craft.Key knows nothing of UDP-Lite: none is taken for a probe
+			}
 			except(t, want, otherwise[stem(file)])
 			got := pairsOf(frames, find(frames))
 			for _, number := range slices.Sorted(maps.Keys(union(want, got))) {

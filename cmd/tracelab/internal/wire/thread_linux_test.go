@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tracewire/tracewire/capture/kernelnet"
 )
 
 // A thread that shares its processor with another waits for it, and knows.
@@ -15,7 +17,7 @@ func TestThreadKnowsHowLongItWaited(t *testing.T) {
 	thread := takeThread()
 	defer thread.release()
 	if thread.stat == nil {
-		t.Skip("this kernel does not tell how long a thread waits")
+		kernelnet.Lacking(t, "this kernel does not tell how long a thread waits")
 	}
 	bind(t)
 	rival := exec.Command("sh", "-c", "while :; do :; done")
