@@ -158,7 +158,7 @@ func TestPeersAgree(t *testing.T) {
 		t.Error("traceroute:", d)
 	}
 	var mtr []string
-	report := c.Host().Run("mtr", "-n", "-r", "-c", "1", "10.99.0.1")
+	report := c.Host().Run("mtr", "-n", "-r", "-c", "1", "-G", "1", "10.99.0.1")
 	for _, m := range regexp.MustCompile(`(?m)^\s*\d+\.\|-- (\S+)`).FindAllStringSubmatch(report, -1) {
 		mtr = append(mtr, m[1])
 	}
