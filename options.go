@@ -281,6 +281,8 @@ func (o *Options) probe(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Prob
 	switch least := probe.MinLength(); {
 	case probe.Length < least:
 		return probe, fmt.Errorf("%w: packet length %d is less than %d, which such probes to %v need", ErrOptions, probe.Length, least, dst)
+	case probe.Payload != "" && probe.Length != least:
+		return probe, fmt.Errorf("%w: packet length %d is not %d, which the given payload to %v makes", ErrOptions, probe.Length, least, dst)
 	case w.MTU != 0 && probe.Length > w.MTU:
 		return probe, &MTUError{Length: probe.Length, MTU: w.MTU, Interface: w.Source.Interface}
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -261,7 +262,7 @@ func (s *crafted) write(name string) (err error) {
 	return err
 }
 
-// macValue is a MAC address.
+// macValue is the MAC address of one interface.
 type macValue net.HardwareAddr
 
 func (v *macValue) String() string { return "" }
@@ -272,6 +273,9 @@ func (v *macValue) Set(s string) error {
 	a, err := net.ParseMAC(s)
 	if err != nil || len(a) != 6 {
 		return errors.New("it is not a MAC address like 02:00:00:00:00:01")
+	}
+	if group := a[0]&1 != 0; group || slices.Equal(a, make([]byte, len(a))) {
+		return errors.New("it is no interface's address")
 	}
 	*v = macValue(a)
 	return nil

@@ -90,6 +90,7 @@ func plain(err error) (texts []string) {
 	for text := range strings.SplitSeq(err.Error(), "\n") {
 		for _, prefix := range []string{"tracewire: ", "capture: ", "route: ", "craft: "} {
 			text = strings.TrimPrefix(text, prefix)
+			text = strings.ReplaceAll(text, ": "+prefix, ": ")
 		}
 		text = strings.TrimSuffix(text, ": unexpected EOF") // "truncated" has said it
 		if !slices.Contains(texts, text) {

@@ -48,11 +48,11 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.VarP(between(&o.DstPort, 1, 65535, "port"), "port", "p", "probe this `port` (default 33434, for -U 53, for -T 80)")
 	set.Var(between(&o.SrcPort, 1, 65535, "port"), "sport", "probe from this `port` (default one at random)")
 	set.VarP((*addrValue)(&o.Source), "source", "s", "probe from this `address` of this host")
-	set.StringVarP(&o.Interface, "interface", "i", "", "leave by this `interface`")
+	set.VarP(&nameValue{&o.Interface, "interface"}, "interface", "i", "leave by this `interface`")
 	set.Var((*markValue)(&o.Mark), "fwmark", "look the route up as for packets with this `mark`")
 	set.Var((*macValue)(&o.NextHopMAC), "next-hop-mac", "send to this MAC `address` (default the next hop's)")
 	set.Var((*vlanValue)(&o.VLAN), "vlan", "tag the frames for this `VLAN` (802.1Q)")
-	set.StringVar(&o.Namespace, "netns", "", "trace from this network `namespace`: a name, or a path")
+	set.Var(&nameValue{&o.Namespace, "namespace"}, "netns", "trace from this network `namespace`: a name, or a path")
 	set.VarP(between(&o.FlowLabel, 0, 0xfffff, "label"), "flowlabel", "l", "set this flow `label` in IPv6 (default 0)")
 	set.VarP((*tosValue)(&o.TOS), "tos", "t", "set the type of service: a `number`, or a DSCP by its name, as EF, AF41\nor CS1 (default 0)")
 	set.Var((*ecnValue)(&o.TOS), "ecn", "set the ECN field: `ect0|ect1|ce` or 0 to 3 (default 0)")
@@ -64,7 +64,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.format, "format", "text", "write `text|json|jsonl`: lines like traceroute's, one document a\ntrace, or one event a line")
 	f.shown.register(set)
 	f.shown.registerExplain(set)
-	set.StringVar(&f.write, "write", "", "also write all that is captured to this pcapng `file`, with comments:\nfor Wireshark, and for 'tracewire replay'")
+	set.Var(&nameValue{&f.write, "file"}, "write", "also write all that is captured to this pcapng `file`, with comments:\nfor Wireshark, and for 'tracewire replay'")
 	set.BoolVar(&f.failUnreached, "fail-unreached", false, "exit with 3 if the target doesn't answer")
 	set.BoolVarP(&f.version, "version", "V", false, "print the version and exit")
 	registerRefused(set)
@@ -160,6 +160,25 @@ func (v *intValue) Set(s string) error {
 		return fmt.Errorf("it is not a number from %d to %d", v.low, v.high)
 	}
 	*v.to = int(n)
+	return nil
+}
+
+// nameValue is a name of the kind. None is not the default: a script whose variable
+// is empty means something else.
+type nameValue struct {
+	to   *string
+	kind string
+}
+
+func (v *nameValue) Type() string { return v.kind }
+
+func (v *nameValue) String() string { return "" }
+
+func (v *nameValue) Set(s string) error {
+	if s == "" {
+		return fmt.Errorf("it names no %s", v.kind)
+	}
+	*v.to = s
 	return nil
 }
 
