@@ -12,17 +12,25 @@ import (
 )
 
 // VLAN joins the nodes of a link by a further one, in a VLAN of it: at each end
-// a sub-interface such as eth0-vlan5, with subnets as Link has them. Where the
-// kernel has no VLANs, this process puts the tags on and takes them off, which needs
-// what Tunnel needs.
+// a sub-interface as End.VLAN makes it, with subnets as Link has them.
 func (n *Network) VLAN(link *Link, id int, subnets ...string) *Link {
 	n.t.Helper()
-	vlan := &Link{A: link.A.vlan(id), B: link.B.vlan(id)}
+	vlan := &Link{A: link.A.VLAN(id), B: link.B.VLAN(id)}
 	vlan.number(subnets)
 	return vlan
 }
 
-// vlan makes a sub-interface upon the end.
+// VLAN makes a sub-interface upon the end, such as eth0-vlan5, for frames that are
+// tagged for the VLAN (802.1Q), and gives it the addresses, such as 10.77.1.1/24.
+// Where the kernel has no VLANs, this process puts the tags on and takes them off,
+// which needs what Tunnel needs.
+func (e *End) VLAN(id int, addresses ...string) End {
+	e.Node.net.t.Helper()
+	sub := e.vlan(id)
+	sub.Number(addresses...)
+	return sub
+}
+
 func (e *End) vlan(id int) End {
 	e.Node.net.t.Helper()
 	attrs := netlink.NewLinkAttrs()
