@@ -26,7 +26,8 @@ type ReplayOptions struct {
 	All bool
 
 	// Paths asks, of traces that are found, only for the events Started and
-	// Ended: all that is known is in the latter's Path.
+	// Ended: all that is known is in the latter's Path, which is valid until emit
+	// returns: who keeps it makes a Clone. That takes a fraction of the time.
 	Paths bool
 }
 
@@ -109,7 +110,7 @@ type replayed struct {
 // is told.
 func (r *replay) found(p *path.Path) {
 	if len(r.running) > 0 || !r.turns.isThrough() {
-		r.waiting = append(r.waiting, p)
+		r.waiting = append(r.waiting, p.Clone())
 		return
 	}
 	r.tell(p)
@@ -118,7 +119,7 @@ func (r *replay) found(p *path.Path) {
 // tell tells of a trace that was found.
 func (r *replay) tell(p *path.Path) {
 	if !r.paths {
-		p.Events(r.emit)
+		p.Clone().Events(r.emit)
 		return
 	}
 	begun := *p

@@ -161,7 +161,7 @@ func (f *explainFlags) find(ctx context.Context, name, shown string) (found []*p
 		}
 		all = append(all, e.Path.Target.Addr.String())
 		if f.number == 0 || f.number == len(all) {
-			found = append(found, e.Path)
+			found = append(found, e.Path.Clone())
 		}
 	})
 	switch n := len(all); {

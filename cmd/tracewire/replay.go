@@ -170,7 +170,9 @@ func (r *replayer) showAll(ctx context.Context, name string, file *capture.File)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	err = tracewire.Replay(ctx, file, &tracewire.ReplayOptions{All: r.flags.all}, func(e tracewire.Event) {
+	// Of a trace that was found, only lines of events need more than its Path.
+	o := &tracewire.ReplayOptions{All: r.flags.all, Paths: r.flags.list || r.flags.format != "jsonl"}
+	err = tracewire.Replay(ctx, file, o, func(e tracewire.Event) {
 		if err := show.event(e); err != nil {
 			cancel(writeError{err})
 		}
@@ -225,6 +227,9 @@ func (s *shower) event(e path.Event) error {
 		s.holding = s.holding || !e.Path.Clock.Captured
 	}
 	if s.holding {
+		if e.Path != nil && e.Path.Clock.Captured {
+			e.Path = e.Path.Clone()
+		}
 		s.waiting = append(s.waiting, e)
 		return nil
 	}
@@ -253,11 +258,24 @@ func (s *shower) show(e path.Event) error {
 	case !s.chosen:
 		return nil
 	case s.list == nil:
-		return s.out.Event(e)
+		return s.render(e)
 	case e.Kind == path.Ended:
 		return s.list.Trace(s.number, e.Path)
 	}
 	return nil
+}
+
+// render renders an event: at the end of a trace that was found and whose hops
+// were not told, also those.
+func (s *shower) render(e path.Event) error {
+	if e.Kind == path.Ended && e.Path.Clock.Captured && s.replayer.flags.format == "text" {
+		for _, h := range e.Path.Hops() {
+			if err := s.out.Event(path.Event{Kind: path.Decided, Hop: h}); err != nil {
+				return err
+			}
+		}
+	}
+	return s.out.Event(e)
 }
 
 // choose reports whether a trace is asked for.

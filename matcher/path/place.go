@@ -60,15 +60,20 @@ func (s *ttls) highest(most uint8) uint8 {
 // reply is no other probe's.
 type lowestTTL struct{ any, sure uint8 }
 
-func newPlaces(p *Path) places {
-	return places{path: p, exceeded: map[netip.Addr]ttls{}, lowest: map[netip.Addr]lowestTTL{}}
-}
+func newPlaces(p *Path) places { return places{path: p} }
 
-// reset begins with another Path. It keeps its memory.
+// reset begins with another Path. It keeps its memory, but for what only a few
+// Paths need that much of.
 func (l *places) reset(p *Path) {
-	clear(l.exceeded)
-	clear(l.lowest)
-	*l = places{path: p, exceeded: l.exceeded, first: l.first[:0], others: l.others[:0], lowest: l.lowest}
+	const usual = 64
+	kept := newPlaces(p)
+	kept.first = l.first[:0]
+	if len(l.others) <= usual {
+		clear(l.exceeded)
+		clear(l.lowest)
+		kept.exceeded, kept.lowest, kept.others = l.exceeded, l.lowest, l.others[:0]
+	}
+	*l = kept
 }
 
 func (l *places) at(at ref) (*Reply, *Probe) {
@@ -122,6 +127,9 @@ func (l *places) learnExceeded(from netip.Addr, ttl uint8) bool {
 			return false
 		}
 		known.add(ttl)
+		if l.exceeded == nil {
+			l.exceeded = map[netip.Addr]ttls{}
+		}
 		l.exceeded[from] = known
 	}
 	switch most, next := &l.farthest[0], &l.farthest[1]; {
@@ -156,8 +164,14 @@ func (l *places) learnLowest(r *Reply, ttl uint8) bool {
 	if r.MatchedBy != matcher.Ambiguous {
 		now.sure = lowest(old.sure, ttl)
 	}
+	if now == old {
+		return false
+	}
+	if l.lowest == nil {
+		l.lowest = map[netip.Addr]lowestTTL{}
+	}
 	l.lowest[r.From] = now
-	return now != old
+	return true
 }
 
 // placeAll places all replies but time-exceeded anew.

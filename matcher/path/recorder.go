@@ -45,11 +45,10 @@ type Recorder struct {
 	path    *Path
 	table   matcher.Table
 	places  places
-	room    []Probe               // that the Path's probes grow in, if it is Reuse's
+	room    room
 	open    []int                 // probes that are outstanding, in the order of sending, and some that no longer are
 	due     int                   // or, if nobody is told of events, the first that may be: nothing is open
 	moved   map[int]time.Duration // of these: what steps of the clock did to their deadline
-	replies []Reply               // room for those to come
 	pace    *progress             // nil if nobody is told of events
 	emit    func(Event)
 }
@@ -74,29 +73,26 @@ func NewRecorder(p *Path, emit func(Event)) *Recorder {
 	return r
 }
 
-// Reuse is NewRecorder in the memory of a Recorder that is done with, without
-// events. Nothing of the Path of that one is used again, if it is finished;
-// else that Path is lost.
-func (r *Recorder) Reuse(p *Path) {
-	if r.path.Ended.IsZero() {
-		r.settle(nil)
-	}
+// Release says that the Path, and what it points to, is not used any more: its
+// memory serves for the one that Reuse begins with.
+func (r *Recorder) Release() {
+	r.room.probes = r.path.Probes[:0]
+	clear(r.path.Probes) // of what they point to
+	r.room.replies.clear()
 	r.table.Reset()
-	r.places.reset(p)
-	r.path, r.open, r.due, r.moved, r.pace, r.emit = p, nil, 0, nil, nil, func(Event) {}
-	p.Probes = r.room
+	r.places.reset(nil)
+	r.path, r.open, r.due, r.moved, r.pace = nil, r.open[:0], 0, nil, nil
 }
 
-// settle gives the Path its probes for good, in place of the room that they have
-// grown in, which serves again.
-func (r *Recorder) settle(probes []Probe) {
-	grown := r.path.Probes
-	r.path.Probes = probes
-	clear(grown) // of what they point to
-	r.room = grown[:0]
+// Reuse is NewRecorder in the memory of a Recorder that was released, without
+// events.
+func (r *Recorder) Reuse(p *Path) {
+	p.Probes = r.room.probes
+	r.path, r.places.path, r.emit = p, p, func(Event) {}
 }
 
-// Path returns what is known so far. It belongs to the Recorder until Finish.
+// Path returns what is known so far. It belongs to the Recorder until Finish, and
+// is valid until Release.
 func (r *Recorder) Path() *Path { return r.path }
 
 // Start begins the trace.
@@ -156,7 +152,8 @@ func (r *Recorder) Orphan(m *matcher.Message) {
 	}
 	p.Number = r.table.Sent(m.Of, 0, m.Time)
 	r.table.Withdraw(p.Number)
-	p.Reply = &Reply{Reply: m.Reply}
+	p.Reply = r.room.replies.next()
+	*p.Reply = Reply{Reply: m.Reply}
 	r.path.Probes = append(r.path.Probes, p)
 	r.path.Counters.Received++
 }
@@ -216,7 +213,6 @@ func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
 func (r *Recorder) Finish(at time.Time) {
 	r.path.Ended = at
 	if r.pace == nil {
-		r.settle(slices.Clone(r.path.Probes))
 		return
 	}
 	for _, h := range r.path.Hops() {
@@ -269,40 +265,31 @@ func (r *Recorder) copied(probe int, m *matcher.Message) {
 // replied notes a reply.
 func (r *Recorder) replied(m *matcher.Match) {
 	p := &r.path.Probes[m.Probe]
-	reply := r.newReply(m)
 	took := m.Reply.Received.Sub(p.Sent) - r.moved[m.Probe]
-	// A capture's stamps may be in disorder; then there is no telling.
-	if m.Reply.MatchedBy != matcher.Ambiguous && (took >= 0 || !r.path.Clock.Captured) {
-		reply.RTT, reply.HasRTT = took, true
-	}
 	if p.Reply != nil {
-		reply.Late = took > r.wait(p.TTL)
-		r.repeated(p, reply)
+		r.repeated(p, m.Reply, took)
 		return
 	}
-	if reply.Late = p.Status == Timeout; reply.Late {
+	p.Reply = r.room.replies.next()
+	r.read(p.Reply, m.Reply, took)
+	if p.Reply.Late = p.Status == Timeout; p.Reply.Late {
 		p.Status = Late
 		r.path.Counters.Late++
 	} else {
 		p.Status = Replied
 		r.path.Counters.Received++
 	}
-	p.Reply = reply
 	r.places.add(ref{m.Probe, firstReply})
 	r.answered(p)
 }
 
-// newReply returns the Reply of a match: from an array of several, the more the
-// more there were.
-func (r *Recorder) newReply(m *matcher.Match) *Reply {
-	const most = 32
-	if len(r.replies) == 0 {
-		r.replies = make([]Reply, min(max(1, r.path.Counters.Received), most))
+// read makes reply what came so long after its probe.
+func (r *Recorder) read(reply *Reply, came *matcher.Reply, took time.Duration) {
+	*reply = Reply{Reply: *came}
+	// A capture's stamps may be in disorder; then there is no telling.
+	if came.MatchedBy != matcher.Ambiguous && (took >= 0 || !r.path.Clock.Captured) {
+		reply.RTT, reply.HasRTT = took, true
 	}
-	reply := &r.replies[0]
-	r.replies = r.replies[1:]
-	reply.Reply = *m.Reply
-	return reply
 }
 
 // answered tells of the first reply to a probe.
@@ -326,12 +313,15 @@ func (r *Recorder) answered(p *Probe) {
 }
 
 // repeated notes a further reply to a probe. It tells nothing about others.
-func (r *Recorder) repeated(p *Probe, reply *Reply) {
+func (r *Recorder) repeated(p *Probe, came *matcher.Reply, took time.Duration) {
 	r.path.Counters.Duplicate++
 	if len(p.Extra) == MaxExtra {
 		return
 	}
-	p.Extra = append(p.Extra, *reply)
+	p.Extra = append(p.Extra, Reply{})
+	again := &p.Extra[len(p.Extra)-1]
+	r.read(again, came, took)
+	again.Late = took > r.wait(p.TTL)
 	r.places.add(ref{p.Number, len(p.Extra) - 1})
 	if r.pace != nil {
 		told := p.clone()

@@ -95,7 +95,7 @@ func TestFinderCountsWhatItForgets(t *testing.T) {
 		var recorded tape
 		recorded.trace(5, probe)
 		var got *path.Path
-		finder := session.NewFinder(func(p *path.Path) { got = p })
+		finder := session.NewFinder(func(p *path.Path) { got = p.Clone() })
 		for i := range recorded.frames {
 			finder.Observe(&recorded.frames[i])
 		}

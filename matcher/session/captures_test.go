@@ -60,7 +60,7 @@ func framesOf(t testing.TB, file string) (frames []frame.Frame) {
 
 // find is the traces in frames.
 func find(frames []frame.Frame) (traces []*path.Path) {
-	finder := session.NewFinder(func(p *path.Path) { traces = append(traces, p) })
+	finder := session.NewFinder(func(p *path.Path) { traces = append(traces, p.Clone()) })
 	for i := range frames {
 		finder.Observe(&frames[i])
 	}

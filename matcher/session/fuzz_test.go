@@ -22,7 +22,7 @@ func FuzzFinder(f *testing.F) {
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		frames := unpackCapture(packed)
 		var traces []*path.Path
-		finder := session.NewFinder(func(p *path.Path) { traces = append(traces, p) })
+		finder := session.NewFinder(func(p *path.Path) { traces = append(traces, p.Clone()) })
 		stamps, steady := map[int64]int{}, true
 		for i := range frames {
 			stamps[frames[i].Time.UnixNano()]++

@@ -20,9 +20,11 @@ func (o *order) drop(r *run) {
 	}
 }
 
-// over notes that a run is over, and tells of the traces whose turn it is.
-func (o *order) over(r *run, emit func(*path.Path)) {
-	r.over = true
+// isNext reports whether it is the turn of a run.
+func (o *order) isNext(r *run) bool { return r.place == 0 }
+
+// tell tells of the traces whose turn it is.
+func (o *order) tell(emit func(*path.Path)) {
 	for len(o.runs) > 0 && o.runs[0].over {
 		emit(heap.Pop(&o.runs).(*run).path)
 	}

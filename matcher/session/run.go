@@ -155,7 +155,7 @@ func (r *run) judge() {
 		return
 	}
 	r.dull = true
-	r.path, r.syns = nil, nil
+	r.syns = nil
 }
 
 // expects reports whether a packet with a TTL that is not low goes on where the

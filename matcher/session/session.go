@@ -43,7 +43,7 @@ const (
 
 	// maxSpare is how many Recorders of runs that are over are kept for runs to
 	// come, or were taken up by them: they hold room for maxSpared packets each,
-	// 30 kB, however short the run.
+	// 60 kB, however short the run.
 	maxSpare  = 512
 	maxSpared = 128
 )
@@ -53,8 +53,8 @@ const (
 //
 // What it remembers of packets that may turn out to be probes is bounded by
 // Idle and to 64 MB. Of the runs that are no trace so far it keeps at most
-// maxRuns, and of all these at most maxHeld packets. Besides that it holds the traces that are not
-// over yet, and those that wait for their turn to be told.
+// maxRuns, and of all these at most maxHeld packets. Besides that it holds the
+// traces that are not over yet, and those that wait for their turn to be told.
 type Finder struct {
 	emit    func(*path.Path)
 	message matcher.Message
@@ -72,9 +72,10 @@ type Finder struct {
 }
 
 // NewFinder returns a Finder that calls emit for each trace, in the order in
-// which they began, when it is over. The Path is the callee's. Of a capture
-// whose clock was set back, or that has so many runs at once that one is over
-// for lack of memory, the order may be another.
+// which they began, when it is over. The Path is valid until emit returns: who
+// keeps it makes a Clone. Of a capture whose clock was set back, or that has so
+// many runs at once that one is over for lack of memory, the order may be
+// another.
 func NewFinder(emit func(*path.Path)) *Finder {
 	return &Finder{emit: emit, window: newWindow(), groups: newGroups()}
 }
@@ -230,9 +231,10 @@ func (s *Finder) release(r *run) {
 		s.lent--
 	}
 	if r.climb.n+r.orphans <= maxSpared && s.lent+len(s.spare) < maxSpare {
+		r.recorder.Release()
 		s.spare = append(s.spare, r.recorder)
 	}
-	r.recorder = nil
+	r.recorder, r.path = nil, nil
 }
 
 // evict closes a run of which something may still come.
@@ -251,11 +253,19 @@ func (s *Finder) close(r *run) {
 	s.groups.tidy(r.group)
 	if !r.isTrace() {
 		s.order.drop(r)
-	} else {
-		r.finish(s.Evicted())
+		s.release(r)
+		s.order.tell(s.emit)
+		return
 	}
+	r.finish(s.Evicted())
+	if r.over = true; s.order.isNext(r) {
+		s.order.tell(s.emit)
+		s.release(r)
+		return
+	}
+	waits := r.path.Clone() // in no more memory than it needs
 	s.release(r)
-	s.order.over(r, s.emit)
+	r.path = waits
 }
 
 // quoted takes an ICMP error. One that is not a time-exceeded makes no packet a
