@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/internal/window"
 	"github.com/tracewire/tracewire/capture/pcapng"
 )
 
@@ -27,27 +28,30 @@ const (
 
 // pcapFile decodes a pcap file.
 type pcapFile struct {
-	in      *bufio.Reader
+	in      window.Window
 	of      [1]pcapng.Interface
 	swapped bool   // the file is big-endian
-	tick    uint32 // of the fraction of a stamp, in nanoseconds
+	tick    int64  // of the fraction of a stamp, in nanoseconds
+	ticks   uint32 // in a second
 
 	offset int64 // where in the file the record begins that next reads
 	frames int   // how many records were begun
-	held   int   // how many bytes at the front of in are done with when next is called
+	held   int   // how many bytes ahead are done with when next is called
 }
 
 // newPcapFile reads the file header: magic number, version (2 × 2), reserved
 // (8), snapshot length, link type.
 func newPcapFile(in *bufio.Reader) (*pcapFile, error) {
-	head, err := in.Peek(fileHeader)
+	f := &pcapFile{in: window.New(in)}
+	err := f.in.Need(fileHeader)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	f := &pcapFile{in: in}
+	head := f.in.Ahead[:min(fileHeader, len(f.in.Ahead))]
 	if f.swapped, f.tick, err = readMagic(head); err != nil {
 		return nil, err
 	}
+	f.ticks = uint32(int64(time.Second) / f.tick)
 	if len(head) < fileHeader {
 		return nil, fmt.Errorf("truncated at byte %d in the file header: %w", len(head), io.ErrUnexpectedEOF)
 	}
@@ -64,7 +68,7 @@ func newPcapFile(in *bufio.Reader) (*pcapFile, error) {
 }
 
 // readMagic tells byte order and precision of a pcap file by how it begins.
-func readMagic(head []byte) (swapped bool, tick uint32, err error) {
+func readMagic(head []byte) (swapped bool, tick int64, err error) {
 	if len(head) == 0 {
 		return false, 0, errors.New("empty file")
 	}
@@ -95,45 +99,49 @@ func readMagic(head []byte) (swapped bool, tick uint32, err error) {
 // next reads one record: seconds, fraction, captured length, length on the
 // wire, and the captured bytes.
 func (f *pcapFile) next(to *frame.Frame) error {
-	if _, err := f.in.Discard(f.held); err != nil {
-		return err
-	}
-	head, err := f.in.Peek(recordHeader)
+	f.in.Drop(f.held)
+	f.held = 0
+	err := f.in.Need(recordHeader)
+	head := f.in.Ahead
 	if len(head) == 0 && err == io.EOF {
 		*to = frame.End()
 		return io.EOF
 	}
 	f.frames++
 	if err != nil {
-		return f.cut(len(head), err)
+		return f.cut(err)
 	}
 	sec, fraction := f.uint32(head), f.uint32(head[4:])
 	captured, length := f.uint32(head[8:]), f.uint32(head[12:])
-	if captured > maxCaptured {
-		return fmt.Errorf("frame %d at byte %d: captured length %d is more than %d",
-			f.frames, f.offset, captured, maxCaptured)
+	if captured > maxCaptured || fraction >= f.ticks {
+		return f.broken(captured, fraction)
 	}
-	if fraction >= uint32(time.Second)/f.tick {
-		return fmt.Errorf("frame %d at byte %d: %d in the stamp is a second or more",
-			f.frames, f.offset, fraction)
+	size := recordHeader + int(captured)
+	if err := f.in.Need(size); err != nil {
+		return f.cut(err)
 	}
-	record, err := f.in.Peek(recordHeader + int(captured))
-	if err != nil {
-		return f.cut(len(record), err)
-	}
-	f.held = len(record)
-	f.offset += int64(len(record))
+	f.held = size
+	f.offset += int64(size)
 	// The other fields are as File left them: zero, or what it sets itself.
-	to.Time = time.Unix(int64(sec), int64(fraction*f.tick)).UTC()
-	to.Data = record[recordHeader:len(record):len(record)]
+	to.Time = time.Unix(int64(sec), int64(fraction)*f.tick).UTC()
+	to.Data = f.in.Ahead[recordHeader:size:size]
 	to.Length = int(min(max(captured, length), math.MaxInt32)) // an int may have 32 bits
 	to.Link = f.of[0].Link
 	return nil
 }
 
-// cut says why a record could not be read beyond its first n bytes.
-func (f *pcapFile) cut(n int, err error) error {
-	at := f.offset + int64(n)
+// broken says which of two fields of a record can't be.
+func (f *pcapFile) broken(captured, fraction uint32) error {
+	if captured > maxCaptured {
+		return fmt.Errorf("frame %d at byte %d: captured length %d is more than %d",
+			f.frames, f.offset, captured, maxCaptured)
+	}
+	return fmt.Errorf("frame %d at byte %d: %d in the stamp is a second or more", f.frames, f.offset, fraction)
+}
+
+// cut says why a record could not be read beyond what is ahead of it.
+func (f *pcapFile) cut(err error) error {
+	at := f.offset + int64(len(f.in.Ahead))
 	if err == io.EOF {
 		return fmt.Errorf("truncated at byte %d in frame %d: %w", at, f.frames, io.ErrUnexpectedEOF)
 	}

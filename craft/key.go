@@ -265,49 +265,45 @@ const (
 	Views = iota // how many there are
 )
 
-// The fields that a view compares, beside those that all have.
+// words are the fields by which views tell keys apart, besides the destination
+// and the cookie.
+func (k *Key) words() (w [2]uint64) {
+	w[0] = uint64(k.Token)<<32 | uint64(k.SrcPort)<<16 | uint64(k.ID)
+	w[1] = uint64(k.Query)<<32 | uint64(k.DstPort)<<16 | uint64(k.Protocol)
+	return w
+}
+
+// Where in the words the fields are, and which of them a view compares.
 const (
-	hasPort = 1 << iota
-	hasID
-	hasToken
-	hasQuery
+	inToken   = 0xffffffff << 32
+	inSrcPort = 0xffff << 16
+	inID      = 0xffff
+	inQuery   = 0xffff << 32
+	inOthers  = 0xffff<<16 | 0xff
 )
 
-var viewFields = [Views]uint8{
-	PortToken: hasPort | hasToken, PortID: hasPort | hasID, IDToken: hasID | hasToken,
-	PortQuery: hasPort | hasQuery, Flow: hasPort,
+var viewFields = [Views][2]uint64{
+	PortToken: {inToken | inSrcPort, inOthers},
+	PortID:    {inSrcPort | inID, inOthers},
+	IDToken:   {inToken | inID, inOthers},
+	PortQuery: {inSrcPort, inQuery | inOthers},
+	Flow:      {inSrcPort, inOthers},
 }
 
 // Hash is equal for keys that are the Same in a view. It is no secret: what is
-// made for it can make many keys hash alike.
+// made for it can make many keys hash alike. So do keys of different
+// destinations, which seldom meet.
 func (k *Key) Hash(v View) uint64 {
-	const odd = 0x9e3779b97f4a7c15
 	if v == Cookie {
-		return mix(k.Cookie ^ odd)
+		return mix(k.Cookie, uint64(v))
 	}
-	fields := viewFields[v]
-	word := uint64(k.DstPort)<<48 | uint64(k.Protocol)<<40 | uint64(v)<<32
-	if fields&hasToken != 0 {
-		word |= uint64(k.Token)
-	}
-	var low uint64
-	if fields&hasPort != 0 {
-		low = uint64(k.SrcPort) << 16
-	}
-	if fields&hasID != 0 {
-		low |= uint64(k.ID)
-	}
-	if fields&hasQuery != 0 {
-		low |= uint64(k.Query) << 32
-	}
-	dst := k.Dst.As16()
-	h := mix(word ^ odd ^ binary.LittleEndian.Uint64(dst[:])*odd)
-	return mix(h ^ low ^ binary.LittleEndian.Uint64(dst[8:]))
+	w, of := k.words(), &viewFields[v]
+	return mix(w[0]&of[0], w[1]&of[1]|uint64(v)<<56)
 }
 
-// mix spreads every bit of x over all.
-func mix(x uint64) uint64 {
-	high, low := bits.Mul64(x^0xd6e8feb86659fd93, 0xa0761d6478bd642f)
+// mix spreads every bit of x and y over all.
+func mix(x, y uint64) uint64 {
+	high, low := bits.Mul64(x^0xd6e8feb86659fd93, y^0xa0761d6478bd642f)
 	return high ^ low
 }
 
@@ -316,13 +312,8 @@ func (k *Key) Same(v View, o *Key) bool {
 	if v == Cookie {
 		return k.HasCookie && o.HasCookie && k.Cookie == o.Cookie && k.Protocol == o.Protocol
 	}
-	fields := viewFields[v]
-	return k.DstPort == o.DstPort && k.Protocol == o.Protocol &&
-		(fields&hasPort == 0 || k.SrcPort == o.SrcPort) &&
-		(fields&hasID == 0 || k.ID == o.ID) &&
-		(fields&hasToken == 0 || k.Token == o.Token) &&
-		(fields&hasQuery == 0 || k.Query == o.Query) &&
-		k.Dst == o.Dst
+	w, other, of := k.words(), o.words(), &viewFields[v]
+	return (w[0]^other[0])&of[0]|(w[1]^other[1])&of[1] == 0 && k.Dst == o.Dst
 }
 
 // Sought yields the views under which the probe of a quote is sought, the

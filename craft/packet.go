@@ -217,6 +217,9 @@ func (p *Packet) pseudoSum(length int) uint64 {
 	if p.Is6() {
 		return sum + onesSum(p.Header[8:40])
 	}
+	if len(p.Header) == ipv4Header {
+		return sum + onesSum(p.Header[12:20])
+	}
 	dst := p.final().As4()
 	return sum + onesSum(p.Header[12:16]) + onesSum(dst[:])
 }

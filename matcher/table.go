@@ -167,9 +167,7 @@ func (t *Table) answered(m *Message, at int64) (int32, Rule) {
 func (t *Table) find(quote *craft.Key, at int64) (int32, Rule) {
 	best := candidate{probe: none}
 	for view, part := range quote.Sought {
-		for i := range t.index.filed(t.entries, view, part) {
-			t.consider(&best, i, quote, at)
-		}
+		t.seek(&best, view, part, quote, at)
 		if best.agreement == 3 {
 			break // whoever agrees in all is under every view
 		}
@@ -207,6 +205,15 @@ type candidate struct {
 	agreement int
 	alike     bool // several probes are the same in all that identifies them
 	doubtful  bool // different probes fit equally well
+}
+
+// seek considers the probes that are the same as a part of the quote in a view.
+func (t *Table) seek(best *candidate, view craft.View, part, quote *craft.Key, at int64) {
+	i := t.index.head(t.entries, view, part)
+	for n := 0; i != none && n < maxChain; n++ {
+		t.consider(best, i, quote, at)
+		i = t.index.before(t.entries, view, i)
+	}
 }
 
 func (t *Table) consider(best *candidate, i int32, quote *craft.Key, at int64) {

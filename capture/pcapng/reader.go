@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/internal/window"
 )
 
 // Reader reads the frames of a pcapng file, in the order of the file: of any
@@ -26,7 +27,7 @@ import (
 // Errors say where in the file they are, but not in which. One goroutine may
 // use a Reader.
 type Reader struct {
-	in      window
+	in      window.Window
 	swapped bool // the section is big-endian
 
 	kind   uint32 // of the block that was begun
@@ -63,7 +64,7 @@ type source struct {
 // returns.
 func NewReader(src io.Reader) (*Reader, error) {
 	r := &Reader{
-		in:   window{in: bufio.NewReaderSize(src, readAhead)},
+		in:   window.New(bufio.NewReaderSize(src, readAhead)),
 		text: maxText,
 	}
 	if err := r.begin(); err == io.EOF {
@@ -151,8 +152,8 @@ func (r *Reader) Statistics(n int) Statistics {
 // at the end of the file.
 func (r *Reader) begin() error {
 	r.kind, r.length, r.hidden = 0, 0, 0
-	err := r.in.need(8)
-	head := r.in.ahead
+	err := r.in.Need(8)
+	head := r.in.Ahead
 	if len(head) == 0 && err == io.EOF {
 		return io.EOF
 	}
@@ -163,13 +164,13 @@ func (r *Reader) begin() error {
 	case enhancedPacketBlock, simplePacketBlock, obsoletePacketBlock:
 		r.frames++
 	case sectionHeaderBlock:
-		err = r.in.need(12)
+		err = r.in.Need(12)
 	}
 	if err != nil {
-		return r.cut(len(r.in.ahead), err)
+		return r.cut(len(r.in.Ahead), err)
 	}
 	if r.kind == sectionHeaderBlock {
-		if err := r.byteOrder(r.in.ahead[8:]); err != nil {
+		if err := r.byteOrder(r.in.Ahead[8:]); err != nil {
 			return err
 		}
 	}
@@ -178,21 +179,21 @@ func (r *Reader) begin() error {
 
 // look reads the block whose type and length are ahead.
 func (r *Reader) look() error {
-	length := r.uint32(r.in.ahead[4:])
+	length := r.uint32(r.in.Ahead[4:])
 	if length < blockOverhead || length > maxBlock || length%4 != 0 {
 		return r.bad("block length %d is not a multiple of 4 from %d to %d", length, blockOverhead, maxBlock)
 	}
 	hidden := max(0, int(length)-readAhead)
-	if err := r.in.need(int(length) - hidden); err != nil {
-		return r.cut(len(r.in.ahead), err)
+	if err := r.in.Need(int(length) - hidden); err != nil {
+		return r.cut(len(r.in.Ahead), err)
 	}
 	r.length, r.hidden = int(length), hidden
 	if hidden > 0 {
-		r.body = r.in.ahead[8:readAhead:readAhead]
+		r.body = r.in.Ahead[8:readAhead:readAhead]
 		return nil
 	}
-	r.body = r.in.ahead[8 : length-4 : length-4]
-	if end := r.uint32(r.in.ahead[length-4:]); end != length {
+	r.body = r.in.Ahead[8 : length-4 : length-4]
+	if end := r.uint32(r.in.Ahead[length-4:]); end != length {
 		return r.differs(end)
 	}
 	return nil
@@ -222,24 +223,24 @@ func (r *Reader) finish() error {
 	if r.hidden > 0 {
 		return r.skipHidden()
 	}
-	r.in.drop(r.length)
+	r.in.Drop(r.length)
 	r.offset += int64(r.length)
 	r.length = 0
 	return nil
 }
 
 func (r *Reader) skipHidden() error {
-	skipped, err := r.in.skip(r.length - 4)
+	skipped, err := r.in.Skip(r.length - 4)
 	if err != nil {
 		return r.cut(skipped, err)
 	}
-	if err := r.in.need(4); err != nil {
-		return r.cut(skipped+len(r.in.ahead), err)
+	if err := r.in.Need(4); err != nil {
+		return r.cut(skipped+len(r.in.Ahead), err)
 	}
-	if end := r.uint32(r.in.ahead); end != uint32(r.length) {
+	if end := r.uint32(r.in.Ahead); end != uint32(r.length) {
 		return r.differs(end)
 	}
-	r.in.drop(4)
+	r.in.Drop(4)
 	r.offset += int64(r.length)
 	r.length, r.hidden = 0, 0
 	return nil
