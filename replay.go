@@ -1,6 +1,7 @@
 package tracewire
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -56,17 +57,9 @@ func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit fun
 	r := &replay{all: o.All, paths: o.Paths, emit: emit, flows: map[flow]bool{}, turns: turns{emit: emit}}
 	r.finder = session.NewFinder(r.found)
 	r.file, _ = from.(described)
-	for f, err := range from.Frames(ctx) {
-		if err == nil {
-			err = r.observe(&f)
-		}
-		if err != nil {
-			r.end()
-			return err
-		}
-	}
+	err := capture.Each(ctx, from, r.observe)
 	r.end()
-	return context.Cause(ctx)
+	return cmp.Or(err, context.Cause(ctx))
 }
 
 // replay is one run of Replay.

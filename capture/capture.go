@@ -29,6 +29,26 @@ type Source interface {
 	Frames(ctx context.Context) iter.Seq2[frame.Frame, error]
 }
 
+// Each calls observe for each frame that a source yields, until that fails. It
+// returns the error of either. What it hands to observe is valid until that
+// returns.
+//
+// It is what ranging over Frames is, and spares a File's frames being moved.
+func Each(ctx context.Context, from Source, observe func(*frame.Frame) error) error {
+	if file, ok := from.(*File); ok {
+		return file.each(ctx, observe)
+	}
+	for f, err := range from.Frames(ctx) {
+		if err == nil {
+			err = observe(&f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Injector puts complete frames, link header included, on the wire.
 //
 // Inject does not keep the slice. Any goroutine may call it; an error means

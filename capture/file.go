@@ -20,6 +20,10 @@ import (
 // nothing.
 const readAhead = 2 * maxCaptured
 
+// readAtOnce is how much is read in one go: no more than stays in a processor's
+// cache until the frames in it are looked at.
+const readAtOnce = 128 << 10
+
 // File is a capture file: a Source that ends.
 //
 // It is a pcap file, of either byte order, with stamps in microseconds or
@@ -132,25 +136,39 @@ func (f *File) Close() error {
 // waits ends when ctx is done; else ctx is heeded from frame to frame.
 func (f *File) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 	return func(yield func(frame.Frame, error) bool) {
-		defer f.stopReading(ctx)()
-		var next frame.Frame
-		for number := 1; ctx.Err() == nil; number++ {
-			switch err := f.decoder.next(&next); {
-			case err == io.EOF:
-				yield(next, nil)
-				return
-			case err != nil:
-				if ctx.Err() == nil {
-					yield(frame.Frame{}, fmt.Errorf("capture: %s: %w", f.name, err))
-				}
-				return
+		err := f.each(ctx, func(next *frame.Frame) error {
+			if !yield(*next, nil) {
+				return errStopped
 			}
-			next.Number = number
-			if !yield(next, nil) {
-				return
-			}
+			return nil
+		})
+		if err != nil && err != errStopped {
+			yield(frame.Frame{}, err)
 		}
 	}
+}
+
+var errStopped = errors.New("capture: nobody wants the next frame")
+
+// each is Each for the frames of the file.
+func (f *File) each(ctx context.Context, observe func(*frame.Frame) error) error {
+	defer f.stopReading(ctx)()
+	var next frame.Frame
+	for number := 1; ctx.Err() == nil; number++ {
+		switch err := f.decoder.next(&next); {
+		case err == io.EOF:
+			return observe(&next)
+		case err != nil && ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("capture: %s: %w", f.name, err)
+		}
+		next.Number = number
+		if err := observe(&next); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Interfaces are those that the file has described so far, all that the frames
@@ -179,7 +197,7 @@ func (f *File) Progress() (read, total int64) { return f.read.Load(), f.total }
 type counted struct{ *File }
 
 func (c counted) Read(b []byte) (int, error) {
-	n, err := c.src.Read(b)
+	n, err := c.src.Read(b[:min(len(b), readAtOnce)])
 	c.read.Add(int64(n))
 	return n, err
 }

@@ -91,7 +91,8 @@ func (p *Packet) ReadKey(k *Key) error {
 	if p.Fragment {
 		return ErrNotProbe
 	}
-	*k = Key{Dst: p.final(), ID: p.ID, Protocol: p.Protocol}
+	*k = Key{}
+	k.Dst, k.ID, k.Protocol = p.final(), p.ID, p.Protocol
 	if p.Is6() {
 		k.ID = uint16(p.Length - ipv6Header)
 	}
@@ -105,8 +106,9 @@ func (p *Packet) ReadKey(k *Key) error {
 		k.DstPort = binary.BigEndian.Uint16(b[2:])
 		sum, _ := p.WireChecksum()
 		k.Token = uint32(sum)
-		k.setCookie(udpPayload(p))
-		k.setQuery(udpPayload(p))
+		payload := udpPayload(p)
+		k.setCookie(payload)
+		k.setQuery(payload)
 	case layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
 		if b[0] != p.echo().request {
 			return ErrNotProbe
@@ -184,32 +186,42 @@ const (
 // PortQuery for an answer from port 53; and the cookie if the answer echoes the
 // payload. It fails with ErrNotProbe for what is no such answer.
 func (p *Packet) Answer() (a Answer, of Key, has View, err error) {
-	if p.Fragment || len(p.Payload) < promised {
-		return 0, Key{}, 0, ErrNotProbe
+	if a, has, err = p.ReadAnswer(&of); err != nil {
+		return 0, Key{}, 0, err
 	}
-	of = Key{Dst: p.Src, Protocol: p.Protocol}
+	return a, of, has, nil
+}
+
+// ReadAnswer is Answer into a Key that is there already. After an error that
+// means nothing.
+func (p *Packet) ReadAnswer(of *Key) (a Answer, has View, err error) {
+	if p.Fragment || len(p.Payload) < promised {
+		return 0, 0, ErrNotProbe
+	}
+	*of = Key{}
+	of.Dst, of.Protocol = p.Src, p.Protocol
 	b := p.Payload
 	switch p.Protocol {
 	case layers.IPProtocolUDP:
-		a, has = Datagram, p.udpAnswer(&of)
+		a, has = Datagram, p.udpAnswer(of)
 	case layers.IPProtocolTCP:
-		if a, has = p.tcpAnswer(&of); a == 0 {
-			return 0, Key{}, 0, ErrNotProbe
+		if a, has = p.tcpAnswer(of); a == 0 {
+			return 0, 0, ErrNotProbe
 		}
 	case layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
 		if b[0] != p.echo().reply {
-			return 0, Key{}, 0, ErrNotProbe
+			return 0, 0, ErrNotProbe
 		}
 		of.SrcPort = binary.BigEndian.Uint16(b[4:])
 		of.Token = uint32(binary.BigEndian.Uint16(b[6:]))
 		of.setCookie(b[echoHeader:])
-		return EchoReply, of, PortToken, nil
+		return EchoReply, PortToken, nil
 	default:
-		return 0, Key{}, 0, ErrNotProbe
+		return 0, 0, ErrNotProbe
 	}
 	of.DstPort = binary.BigEndian.Uint16(b)
 	of.SrcPort = binary.BigEndian.Uint16(b[2:])
-	return a, of, has, nil
+	return a, has, nil
 }
 
 // udpAnswer reads what a datagram repeats of the one that it answers.

@@ -68,17 +68,22 @@ func icmpError(outer, quote *craft.Packet, r *Reply, cut bool) error {
 	if quote.Parse(b[icmpHeader:]) != nil || quote.Is6() != outer.Is6() {
 		return ErrMalformed
 	}
-	r.Quoted = Quote{
-		Src: quote.Src, Dst: quote.Dst, TTL: quote.TTL, TOS: quote.TOS, DF: quote.DF, ID: quote.ID,
-		FlowLabel: quote.FlowLabel, Length: quote.Length,
-	}
-	r.Quoted.Checksum, r.Quoted.HasChecksum = quote.Checksum()
+	r.Quoted.quote(quote)
 	// What is wrong with an extension doesn't make the error less of a reply.
 	if found, _ := ParseExtensions(outer.Protocol, b, cut); !found.IsZero() {
 		extensions := found // so that only what is found is on the heap
 		r.Extensions = &extensions
 	}
 	return nil
+}
+
+// quote takes from a packet all but its ports. (It sets the fields one by one
+// because a whole Quote would be built elsewhere and moved.)
+func (q *Quote) quote(p *craft.Packet) {
+	q.Src, q.Dst = p.Src, p.Dst
+	q.TTL, q.TOS, q.DF, q.ID = p.TTL, p.TOS, p.DF, p.ID
+	q.FlowLabel, q.Length = p.FlowLabel, p.Length
+	q.Checksum, q.HasChecksum = p.Checksum()
 }
 
 // nextMTU is the MTU that a router states, in the lower 16 bits of the header's

@@ -57,7 +57,7 @@ func (r *run) send(p craft.Probe) int {
 	n := len(r.packets)
 	r.packets = append(r.packets, append([]byte(nil), ip...))
 	r.keys = append(r.keys, key)
-	if got := r.table.Sent(key, p.TTL, start.Add(time.Duration(n)*time.Millisecond)); got != n {
+	if got := r.table.Sent(&key, p.TTL, start.Add(time.Duration(n)*time.Millisecond)); got != n {
 		r.t.Fatalf("probe %d has number %d", n, got)
 	}
 	return n

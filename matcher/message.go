@@ -31,6 +31,8 @@ type Message struct {
 	Quote   craft.Packet
 	Of      craft.Key
 	Has     craft.View
+
+	carried frame.Packet
 }
 
 // Read reads a frame that is no watermark. It fails with ErrForeign for an ICMP
@@ -38,14 +40,10 @@ type Message struct {
 // ErrUnrelated.
 func (m *Message) Read(f *frame.Frame) error {
 	m.Time, m.Frame, m.IsProbe, m.IsReply = f.Time, f.Number, false, false
-	carried, err := frame.Decode(f)
-	if err != nil {
+	if m.carried.Decode(f) != nil || m.Packet.Parse(m.carried.IP) != nil {
 		return ErrUnrelated
 	}
-	if err := m.Packet.Parse(carried.IP); err != nil {
-		return ErrUnrelated
-	}
-	m.Direction = carried.Direction
+	m.Direction = m.carried.Direction
 	p := &m.Packet
 	if m.Direction != frame.In && maybeProbe(p) {
 		m.IsProbe = p.ReadKey(&m.Key) == nil && !m.Key.Short
@@ -55,13 +53,13 @@ func (m *Message) Read(f *frame.Frame) error {
 	}
 	r := &m.Reply
 	r.From, r.TTL, r.Frame, r.Received, r.Read = p.Src, p.TTL, f.Number, f.Time, f.Read
-	r.ICMPType, r.ICMPCode, r.MTU, r.MatchedBy, r.Quoted, r.Extensions = 0, 0, 0, 0, Quote{}, nil
+	r.ICMPType, r.ICMPCode, r.MTU, r.MatchedBy, r.Extensions = 0, 0, 0, 0, nil
+	r.Quoted = Quote{}
 	if isICMP(p) && !m.IsProbe && !isEchoReply(p) {
 		return m.readError(len(f.Data) < f.Length)
 	}
-	var answer craft.Answer
-	if answer, m.Of, m.Has, err = p.Answer(); err == nil {
-		r.Kind, m.IsReply = answers[answer], true
+	if answer, has, err := p.ReadAnswer(&m.Of); err == nil {
+		r.Kind, m.Has, m.IsReply = answers[answer], has, true
 	}
 	return m.verdict()
 }

@@ -59,16 +59,18 @@ type Match struct {
 // Sent adds a probe that is about to be sent with a TTL, and returns its number,
 // counted from 0 in the order of sending. The time is the program's until
 // Match sees the captured copy.
-func (t *Table) Sent(key craft.Key, ttl uint8, at time.Time) int {
-	n := len(t.entries)
-	e := entry{key: key, ttl: ttl, sent: at.UnixNano()}
+func (t *Table) Sent(key *craft.Key, ttl uint8, at time.Time) int {
+	shared := false
 	if key.HasCookie {
-		for i := range t.index.filed(t.entries, craft.Cookie, &key) {
-			e.shared, t.entries[i].shared = true, true
+		for i := range t.index.filed(t.entries, craft.Cookie, key) {
+			shared, t.entries[i].shared = true, true
 			break // the others know
 		}
 	}
-	t.entries = append(t.entries, e)
+	n := len(t.entries)
+	t.entries = append(t.entries, entry{})
+	e := &t.entries[n]
+	e.key, e.ttl, e.sent, e.shared = *key, ttl, at.UnixNano(), shared
 	return n
 }
 

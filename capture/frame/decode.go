@@ -82,12 +82,19 @@ type Packet struct {
 // gopacket's DecodingLayerParser is not used: it lacks SLL2, PPP, MPLS, PPPoE,
 // SNAP and raw IP, and its SLL layer trusts a length from the frame, so that
 // only Ethernet, two kinds of VLAN tag and loopback would be left to it.
-func Decode(f *Frame) (Packet, error) {
-	p := Packet{Direction: f.Direction}
-	if err := p.link(f.Link, f.Data); err != nil {
+func Decode(f *Frame) (p Packet, err error) {
+	if err := p.Decode(f); err != nil {
 		return Packet{}, err
 	}
 	return p, nil
+}
+
+// Decode is the function Decode into a Packet that is there already. After an
+// error its fields mean nothing.
+func (p *Packet) Decode(f *Frame) error {
+	*p = Packet{}
+	p.Direction = f.Direction
+	return p.link(f.Link, f.Data)
 }
 
 // The values of DLT_RAW on most systems and on OpenBSD, which some programs
@@ -126,7 +133,8 @@ func (p *Packet) ethernet(b []byte) error {
 	if len(b) < 14 {
 		return ErrTruncated
 	}
-	p.Dst, p.Src = MAC(b[:6]), MAC(b[6:12])
+	copy(p.Dst[:], b)
+	copy(p.Src[:], b[6:])
 	return p.typed(binary.BigEndian.Uint16(b[12:]), b[14:])
 }
 

@@ -20,7 +20,7 @@ func capturedProbe() (rec *path.Recorder, key craft.Key, noon time.Time) {
 		Target: path.Target{Addr: key.Dst}, Protocol: key.Protocol, Clock: path.Clock{Captured: true},
 		Parameters: path.Parameters{Wait: path.Wait{Max: time.Second}},
 	}, nil)
-	rec.Found(&path.Probe{TTL: 1, Sent: noon, SentClock: path.Capture}, &key)
+	rec.Found(&key, 1, noon).SentClock = path.Capture
 	return rec, key, noon
 }
 

@@ -108,7 +108,7 @@ func (r *Recorder) Start(at time.Time) {
 // Send records a probe that is about to be handed to the system: its Called
 // time and all before it in Probe are set, but for Number. It returns the number.
 func (r *Recorder) Send(p Probe, key craft.Key) int {
-	p.Number = r.table.Sent(key, p.TTL, p.Called)
+	p.Number = r.table.Sent(&key, p.TTL, p.Called)
 	p.Sent, p.SentClock = p.Called, User
 	r.path.Probes = append(r.path.Probes, p)
 	r.path.Counters.Sent++
@@ -123,21 +123,23 @@ func (r *Recorder) opened(probe int) {
 	}
 }
 
-// Found records a probe that was captured, and that no Send announced: all but
-// Number and Status of p is set. It returns the number.
+// Found records a probe that was captured, and that no Send announced. It returns
+// the Probe, with Number, TTL and Sent: what else is known of it is for the
+// caller to set, at once.
 //
 // That the same flow is probed again after a while says that whoever sends it
 // has given the probe before up.
-func (r *Recorder) Found(p *Probe, key *craft.Key) int {
-	n := r.table.Sent(*key, p.TTL, p.Sent)
-	if n > 0 && p.Sent.UnixNano()-r.path.Probes[n-1].Sent.UnixNano() >= int64(MinWait) {
+func (r *Recorder) Found(key *craft.Key, ttl uint8, sent time.Time) *Probe {
+	n := r.table.Sent(key, ttl, sent)
+	if n > 0 && sent.UnixNano()-r.path.Probes[n-1].Sent.UnixNano() >= int64(MinWait) {
 		r.table.Expire(n - 1)
 	}
-	r.path.Probes = append(r.path.Probes, *p)
-	r.path.Probes[n].Number = n
+	r.path.Probes = append(r.path.Probes, Probe{})
 	r.path.Counters.Sent++
 	r.opened(n)
-	return n
+	p := &r.path.Probes[n]
+	p.Number, p.TTL, p.Sent = n, ttl, sent
+	return p
 }
 
 // Orphan records a reply to a probe that was not captured. What it quotes is all
@@ -150,7 +152,7 @@ func (r *Recorder) Orphan(m *matcher.Message) {
 	if m.Of.Protocol != layers.IPProtocolUDP {
 		p.Sequence = m.Of.Token
 	}
-	p.Number = r.table.Sent(m.Of, 0, m.Time)
+	p.Number = r.table.Sent(&m.Of, 0, m.Time)
 	r.table.Withdraw(p.Number)
 	p.Reply = r.room.replies.next()
 	*p.Reply = Reply{Reply: m.Reply}
@@ -285,7 +287,8 @@ func (r *Recorder) replied(m *matcher.Match) {
 
 // read makes reply what came so long after its probe.
 func (r *Recorder) read(reply *Reply, came *matcher.Reply, took time.Duration) {
-	*reply = Reply{Reply: *came}
+	*reply = Reply{}
+	reply.Reply = *came
 	// A capture's stamps may be in disorder; then there is no telling.
 	if came.MatchedBy != matcher.Ambiguous && (took >= 0 || !r.path.Clock.Captured) {
 		reply.RTT, reply.HasRTT = took, true

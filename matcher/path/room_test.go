@@ -61,7 +61,7 @@ func recordProbe(rec *path.Recorder, n, replies int) {
 	key.ID, key.Token = uint16(100+n), uint32(100+n)
 	sent := noon.Add(time.Duration(n) * time.Millisecond)
 	ttl := uint8(1 + n/2)
-	rec.Found(&path.Probe{TTL: ttl, Sent: sent, SentClock: path.Capture, ID: key.ID}, &key)
+	rec.Found(&key, ttl, sent).ID = key.ID
 	for i := range replies {
 		from := netip.AddrFrom4([4]byte{10, 0, ttl, byte(i)})
 		reply := matcher.Reply{From: from, Received: sent.Add(time.Millisecond), Kind: matcher.TimeExceeded}

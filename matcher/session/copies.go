@@ -45,7 +45,7 @@ const (
 func (c *copies) probe(s *sighting) bool {
 	h := mix(uint64(s.sport)<<48|uint64(s.dport)<<32|uint64(s.id)<<16|uint64(s.length),
 		uint64(s.token)<<8^uint64(s.protocol)^s.payload)
-	here := sight{hashAddrs(&s.src, &s.dst, h), s.at, s.link, s.ttl, !s.is6 && s.id != 0}
+	here := sight{s.dst.hash(s.src.hash(h)), s.at, s.link, s.ttl, !s.is6 && s.id != 0}
 	again, sameWay := c.again(here, copyMirrored)
 	switch {
 	case !again:
@@ -60,8 +60,8 @@ func (c *copies) probe(s *sighting) bool {
 func (c *copies) reply(f *frame.Frame, m *matcher.Message) bool {
 	const enough = 64
 	p := &m.Packet
-	src, dst := p.Src.As16(), p.Dst.As16()
-	h := hashBytes(p.Payload[:min(len(p.Payload), enough)], hashAddrs(&src, &dst, uint64(p.ID)))
+	h := addrOf(p.Dst).hash(addrOf(p.Src).hash(uint64(p.ID)))
+	h = hashBytes(p.Payload[:min(len(p.Payload), enough)], h)
 	atOnce := copyAtOnce
 	if 2*c.mirrored >= c.probes {
 		atOnce = copyMirrored

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 
@@ -12,23 +11,26 @@ import (
 
 // groupKey is what all probes of a run have in common.
 type groupKey struct {
-	src, dst [16]byte // as netip.Addr.As16 has them
-	protocol uint8    // tells IPv4 from IPv6 in ICMP; in the others the addresses do
+	src, dst addr
+	protocol uint8 // tells IPv4 from IPv6 in ICMP; in the others the addresses do
 }
 
 func keyOf(p *craft.Packet) groupKey {
-	return groupKey{p.Src.As16(), p.Dst.As16(), uint8(p.Protocol)}
+	return groupKey{addrOf(p.Src), addrOf(p.Dst), uint8(p.Protocol)}
 }
 
-// keyOfAnswered is the key of what a packet may be the answer to.
-func keyOfAnswered(p *craft.Packet) groupKey {
-	return groupKey{p.Dst.As16(), p.Src.As16(), uint8(p.Protocol)}
+// back is the key of what goes the other way.
+func (k groupKey) back() groupKey { return groupKey{k.dst, k.src, k.protocol} }
+
+// is is ==, which the compiler does not inline.
+func (k *groupKey) is(o *groupKey) bool {
+	return k.dst == o.dst && k.src == o.src && k.protocol == o.protocol
 }
 
 // target is the part of the key that even a quote shows whose source was
 // translated.
 func (k groupKey) target() groupKey {
-	k.src = [16]byte{}
+	k.src = addr{}
 	return k
 }
 
@@ -72,7 +74,7 @@ func (g *group) fitting(s *sighting) (best *run) {
 		if fit >= surely {
 			return r
 		}
-		if fit > most || fit == most && best != nil && r.replied.After(best.replied) {
+		if fit > most || fit == most && best != nil && r.replied > best.replied {
 			best, most = r, fit
 		}
 	}
@@ -84,7 +86,7 @@ func (g *group) fitting(s *sighting) (best *run) {
 func (g *group) dispensable() *run {
 	least := g.runs[0]
 	for _, r := range g.runs[:len(g.runs)-1] {
-		if is, was := r.isTrace(), least.isTrace(); was && !is || is == was && r.last.Before(least.last) {
+		if is, was := r.isTrace(), least.isTrace(); was && !is || is == was && r.last < least.last {
 			least = r
 		}
 	}
@@ -96,7 +98,7 @@ func (g *group) dispensable() *run {
 type groups struct {
 	heads   []*group // of the chains, by the hash of the key
 	n       int
-	seed    uint64 // so that nobody can make chains long by choosing the addresses
+	seed    addr // so that nobody can make chains long by choosing the addresses
 	targets map[groupKey][]*group
 }
 
@@ -105,22 +107,22 @@ type groups struct {
 const maxTranslated = 16
 
 func newGroups() groups {
-	return groups{heads: make([]*group, 16), seed: rand.Uint64(), targets: map[groupKey][]*group{}}
+	return groups{heads: make([]*group, 16), seed: addr{rand.Uint64(), rand.Uint64()}, targets: map[groupKey][]*group{}}
 }
 
-// chain is where the chain begins in which the group with a key is.
-func (g *groups) chain(key *groupKey) **group {
-	h := mix(binary.LittleEndian.Uint64(key.src[:])^uint64(key.protocol), g.seed)
-	h = mix(h^binary.LittleEndian.Uint64(key.src[8:]), g.seed)
-	h = mix(h^binary.LittleEndian.Uint64(key.dst[:]), g.seed)
-	h = mix(h^binary.LittleEndian.Uint64(key.dst[8:]), g.seed)
-	return &g.heads[h&uint64(len(g.heads)-1)]
+// hash is the same for what goes one way and what goes back.
+func (g *groups) hash(key *groupKey) uint64 {
+	return mix(key.src.high^g.seed.high, key.src.low^g.seed.low) +
+		mix(key.dst.high^g.seed.high, key.dst.low^g.seed.low) + uint64(key.protocol)
 }
 
-// find returns the group with a key, or nil.
-func (g *groups) find(key groupKey) *group {
-	found := *g.chain(&key)
-	for found != nil && found.key != key {
+// chain is where the chain begins in which the groups of a hash are.
+func (g *groups) chain(hash uint64) **group { return &g.heads[hash&uint64(len(g.heads)-1)] }
+
+// find returns the group with a key of that hash, or nil.
+func (g *groups) find(key *groupKey, hash uint64) *group {
+	found := *g.chain(hash)
+	for found != nil && !found.key.is(key) {
 		found = found.next
 	}
 	return found
@@ -132,7 +134,7 @@ func (g *groups) to(key groupKey) []*group { return g.targets[key.target()] }
 // make returns the group with a key. A new one has no runs, and is to be tidied
 // up if that stays so.
 func (g *groups) make(key groupKey) *group {
-	if found := g.find(key); found != nil {
+	if found := g.find(&key, g.hash(&key)); found != nil {
 		return found
 	}
 	made := &group{key: key}
@@ -147,7 +149,7 @@ func (g *groups) make(key groupKey) *group {
 }
 
 func (g *groups) put(one *group) {
-	head := g.chain(&one.key)
+	head := g.chain(g.hash(&one.key))
 	one.next, *head = *head, one
 }
 
@@ -169,7 +171,7 @@ func (g *groups) tidy(one *group) {
 	if len(one.runs) > 0 {
 		return
 	}
-	at := g.chain(&one.key)
+	at := g.chain(g.hash(&one.key))
 	for *at != nil && *at != one {
 		at = &(*at).next
 	}

@@ -18,9 +18,9 @@ type run struct {
 	style    style
 	climb    climb
 
-	first, latest sighting  // probes
-	last, replied time.Time // when anything came, and when a reply did
-	dull          bool      // it became too long for something that is no trace: nothing more is kept
+	first, latest sighting // probes
+	last, replied int64    // when anything came, and when a reply did, in nanoseconds since 1970
+	dull          bool     // it became too long for something that is no trace: nothing more is kept
 	over          bool
 	number        int  // of the runs of the capture, in the order in which they were found
 	place         int  // in order; -1 if it is not there
@@ -46,12 +46,11 @@ const (
 // newRun begins the run of a probe, or of what a reply quotes of one, which is
 // not added yet. It uses a Recorder that is done with, if there is one.
 func newRun(g *group, s *sighting, spare *path.Recorder) *run {
-	at := s.time()
-	src, dst := s.addr(s.src), s.addr(s.dst)
+	src, dst := s.src.netip(s.is6), s.dst.netip(s.is6)
 	p := &path.Path{
 		Target:   path.Target{Host: dst.String(), Addr: dst},
 		Source:   path.Source{Addr: src},
-		Protocol: layers.IPProtocol(s.protocol), Clock: path.Clock{Captured: true}, Started: at,
+		Protocol: layers.IPProtocol(s.protocol), Clock: path.Clock{Captured: true}, Started: s.time(),
 	}
 	p.Parameters = path.Parameters{
 		Wait: path.Wait{Max: Wait}, SrcPort: s.sport, DstPort: s.dport,
@@ -60,7 +59,7 @@ func newRun(g *group, s *sighting, spare *path.Recorder) *run {
 	if !s.is6 {
 		p.Parameters.ID = s.id
 	}
-	r := &run{group: g, recorder: spare, path: p, first: *s, last: at, lent: spare != nil}
+	r := &run{group: g, recorder: spare, path: p, first: *s, last: s.at, lent: spare != nil}
 	if r.lent {
 		spare.Reuse(p)
 	} else {
@@ -71,7 +70,7 @@ func newRun(g *group, s *sighting, spare *path.Recorder) *run {
 
 // add adds a probe.
 func (r *run) add(s *sighting) {
-	if r.touch(s.time()); r.resent(s) {
+	if r.touch(s.at); r.resent(s) {
 		r.climb.again(s.ttl)
 	} else {
 		r.style.add(s)
@@ -81,8 +80,10 @@ func (r *run) add(s *sighting) {
 	if r.dull {
 		return
 	}
-	probe, key := s.probe(r.climb.sent[s.ttl]), s.key()
-	r.recorder.Found(&probe, &key)
+	key := s.key()
+	probe := r.recorder.Found(&key, s.ttl, s.time())
+	s.describe(probe)
+	probe.Round = r.climb.sent[s.ttl]
 	if s.flags&flagSYN != 0 {
 		if r.syns == nil {
 			r.syns = map[uint32]struct{}{}
@@ -104,11 +105,7 @@ func (r *run) resent(s *sighting) bool {
 	return r.asked(s) && r.style.sport.up+r.style.sport.jump > 0 && r.climb.has(s.ttl)
 }
 
-func (r *run) touch(at time.Time) {
-	if at.After(r.last) {
-		r.last = at
-	}
-}
+func (r *run) touch(at int64) { r.last = max(r.last, at) }
 
 // take offers a reply to the run.
 func (r *run) take(m *matcher.Message) bool {
@@ -123,15 +120,15 @@ func (r *run) heard(m *matcher.Message) {
 	if m.Reply.Kind == matcher.TimeExceeded {
 		r.exceeded++
 	}
-	r.replied = m.Time
-	r.touch(m.Time)
+	r.replied = m.Time.UnixNano()
+	r.touch(r.replied)
 }
 
 // orphan adds a reply to a probe that is not in the capture.
 func (r *run) orphan(m *matcher.Message, s *sighting) {
 	r.style.add(s)
 	r.latest = *s
-	r.touch(m.Time)
+	r.touch(s.at)
 	if r.dull {
 		return
 	}
@@ -198,7 +195,7 @@ const maxAlone = 3
 // finish concludes the run.
 func (r *run) finish(evicted int) {
 	p := r.path
-	p.Ended = r.last
+	p.Ended = time.Unix(0, r.last).UTC()
 	p.Tool = r.tool()
 	p.Counters.Evicted = evicted - r.evicted
 	q := &p.Parameters

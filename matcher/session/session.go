@@ -58,6 +58,7 @@ const (
 type Finder struct {
 	emit    func(*path.Path)
 	message matcher.Message
+	seen    sighting // of the packet that is looked at
 	window  window
 	copies  copies
 	groups  groups
@@ -91,14 +92,15 @@ func (s *Finder) Observe(f *frame.Frame) bool {
 	if m.Read(f) != nil {
 		return false
 	}
-	switch {
-	case !m.IsReply:
-	case m.Reply.IsQuoted():
+	if m.IsReply && m.Reply.IsQuoted() {
 		return s.quoted(f, m)
-	case s.answered(f, m):
+	}
+	key := keyOf(&m.Packet)
+	hash := s.groups.hash(&key)
+	if m.IsReply && s.answered(f, m, key.back(), hash) {
 		return true
 	}
-	return m.IsProbe && m.Packet.TTL > 0 && likeProbe(&m.Packet) && s.probe(f, m)
+	return m.IsProbe && m.Packet.TTL > 0 && likeProbe(&m.Packet) && s.probe(f, m, s.groups.find(&key, hash))
 }
 
 // Close ends the capture: the traces that are not over are told.
@@ -119,7 +121,7 @@ func (s *Finder) pass(at int64) {
 		return
 	}
 	s.now = at
-	for r := s.idle.longest(); r != nil && isOld(r.last.UnixNano(), at); r = s.idle.longest() {
+	for r := s.idle.longest(); r != nil && isOld(r.last, at); r = s.idle.longest() {
 		s.close(r)
 	}
 }
@@ -127,22 +129,22 @@ func (s *Finder) pass(at int64) {
 // isOld reports whether a time is Idle or more from now.
 func isOld(at, now int64) bool { return max(at-now, now-at) >= int64(Idle) }
 
-// probe takes a packet that may be a probe.
-func (s *Finder) probe(f *frame.Frame, m *matcher.Message) bool {
-	seen := newSighting(f, m)
-	g := s.groups.find(seen.group())
-	if s.copies.probe(&seen) {
+// probe takes a packet that may be a probe of a group, if that is not nil.
+func (s *Finder) probe(f *frame.Frame, m *matcher.Message, g *group) bool {
+	seen := &s.seen
+	seen.see(f, m)
+	if s.copies.probe(seen) {
 		return g != nil && seen.ttl <= lowTTL
 	}
-	if g != nil && (seen.ttl <= lowTTL || g.expects(&seen)) {
-		s.add(g, &seen)
+	if g != nil && (seen.ttl <= lowTTL || g.expects(seen)) {
+		s.add(g, seen)
 		return true
 	}
-	s.window.add(&seen, s.now)
-	if seen.ttl > lowTTL || !s.window.climbs(&seen, s.now) {
+	s.window.add(seen, s.now)
+	if seen.ttl > lowTTL || !s.window.climbs(seen, s.now) {
 		return false
 	}
-	s.promote(&seen)
+	s.promote(seen)
 	return true
 }
 
@@ -274,12 +276,13 @@ func (s *Finder) quoted(f *frame.Frame, m *matcher.Message) bool {
 	if s.copies.reply(f, m) {
 		return true
 	}
-	g := s.groups.find(keyOf(&m.Quote))
+	key := keyOf(&m.Quote)
+	g := s.groups.find(&key, s.groups.hash(&key))
 	if s.take(g, m) {
 		return true
 	}
 	seen, known := s.window.find(m, s.now)
-	if known && seen.group() == keyOf(&m.Quote) {
+	if known && seen.group() == key {
 		return s.discovered(g, &seen, m)
 	}
 	if s.takeTranslated(g, m) || s.takeEarly(g, m) {
@@ -340,25 +343,26 @@ func (s *Finder) takeTranslated(but *group, m *matcher.Message) bool {
 // orphan takes an ICMP error about a packet that is not in the capture.
 func (s *Finder) orphan(g *group, m *matcher.Message) bool {
 	exceeded := m.Reply.Kind == matcher.TimeExceeded && m.Quote.TTL <= lowTTL
-	seen := quotedSighting(m)
+	seen := &s.seen
+	seen.seeQuoted(m)
 	var r *run
 	if g != nil {
-		r = g.fitting(&seen)
+		r = g.fitting(seen)
 	}
 	switch {
 	case r == nil && !exceeded:
 		return false
 	case r == nil:
-		r = s.begin(s.groups.make(seen.group()), &seen)
+		r = s.begin(s.groups.make(seen.group()), seen)
 	}
-	r.orphan(m, &seen)
+	r.orphan(m, seen)
 	s.active(r)
 	return true
 }
 
-// answered takes what may be the target's own answer.
-func (s *Finder) answered(f *frame.Frame, m *matcher.Message) bool {
-	g := s.groups.find(keyOfAnswered(&m.Packet))
+// answered takes what may be the target's own answer to the packets with a key.
+func (s *Finder) answered(f *frame.Frame, m *matcher.Message, to groupKey, hash uint64) bool {
+	g := s.groups.find(&to, hash)
 	if g == nil || refusesNone(m) && !g.acknowledges() {
 		return false
 	}

@@ -1,8 +1,6 @@
 package session
 
 import (
-	"encoding/binary"
-	"math/bits"
 	"net/netip"
 	"time"
 
@@ -17,7 +15,7 @@ import (
 // sighting is what is kept of a packet that is, or may turn out to be, a probe:
 // 80 bytes without a pointer.
 type sighting struct {
-	src, dst      [16]byte
+	src, dst      addr
 	at            int64  // nanoseconds since 1970
 	payload       uint64 // bytes 2 to 10 of the payload, 0 if it has none
 	token         uint32 // see craft.Key, as are sport, dport and id
@@ -32,31 +30,29 @@ type sighting struct {
 	is6, df, used bool  // used: it was taken out of the window
 }
 
-func newSighting(f *frame.Frame, m *matcher.Message) sighting {
-	s := sightingOf(&m.Packet, &m.Key)
+// see makes s what a frame shows of a packet. (It and read set the fields one by
+// one because a whole sighting would be built elsewhere and moved.)
+func (s *sighting) see(f *frame.Frame, m *matcher.Message) {
+	s.read(&m.Packet, &m.Key)
 	s.at = f.Time.UnixNano()
 	s.link = linkOf(f, &m.Packet)
 	s.frame = uint32(f.Number)
-	return s
 }
 
-// quotedSighting is what an ICMP error shows of a packet. Its TTL tells nothing.
-func quotedSighting(m *matcher.Message) sighting {
-	s := sightingOf(&m.Quote, &m.Of)
+// seeQuoted makes s what an ICMP error shows of a packet. Its TTL tells nothing.
+func (s *sighting) seeQuoted(m *matcher.Message) {
+	s.read(&m.Quote, &m.Of)
 	s.at, s.ttl = m.Time.UnixNano(), 0
-	return s
 }
 
-func sightingOf(p *craft.Packet, key *craft.Key) sighting {
-	s := sighting{
-		src: p.Src.As16(), dst: p.Dst.As16(), payload: key.Cookie, token: key.Token,
-		sport: key.SrcPort, dport: key.DstPort, id: key.ID, length: uint16(p.Length),
-		ttl: p.TTL, tos: p.TOS, protocol: uint8(p.Protocol), is6: p.Is6(), df: p.DF,
-	}
+func (s *sighting) read(p *craft.Packet, key *craft.Key) {
+	*s = sighting{}
+	s.src, s.dst, s.payload, s.token = addrOf(p.Src), addrOf(p.Dst), key.Cookie, key.Token
+	s.sport, s.dport, s.id, s.length = key.SrcPort, key.DstPort, key.ID, uint16(p.Length)
+	s.ttl, s.tos, s.protocol, s.is6, s.df = p.TTL, p.TOS, uint8(p.Protocol), p.Is6(), p.DF
 	if p.Protocol == layers.IPProtocolTCP && len(p.Payload) > tcpFlags {
 		s.flags = p.Payload[tcpFlags]
 	}
-	return s
 }
 
 // Where TCP's flags are, and those that matter (RFC 9293, section 3.1).
@@ -66,13 +62,6 @@ const (
 	flagRST  = 0x04
 	flagACK  = 0x10
 )
-
-func (s *sighting) addr(a [16]byte) netip.Addr {
-	if s.is6 {
-		return netip.AddrFrom16(a)
-	}
-	return netip.AddrFrom16(a).Unmap()
-}
 
 func (s *sighting) time() time.Time { return time.Unix(0, s.at).UTC() }
 
@@ -89,17 +78,14 @@ func (s *sighting) isEcho() bool {
 // nobody's cookie.
 func (s *sighting) key() craft.Key {
 	return craft.Key{
-		Dst: s.addr(s.dst), Token: s.token, SrcPort: s.sport, DstPort: s.dport, ID: s.id,
+		Dst: s.dst.netip(s.is6), Token: s.token, SrcPort: s.sport, DstPort: s.dport, ID: s.id,
 		Protocol: layers.IPProtocol(s.protocol),
 	}
 }
 
-// probe is the sighting as a probe of a path.
-func (s *sighting) probe(round int) path.Probe {
-	p := path.Probe{
-		TTL: s.ttl, Round: round, SrcPort: s.sport, DstPort: s.dport,
-		Sent: s.time(), SentClock: path.Capture,
-	}
+// describe sets what the packet shows of a probe that was found.
+func (s *sighting) describe(p *path.Probe) {
+	p.SrcPort, p.DstPort, p.SentClock = s.sport, s.dport, path.Capture
 	if !s.is6 {
 		p.ID = s.id
 	}
@@ -109,7 +95,6 @@ func (s *sighting) probe(round int) path.Probe {
 	} else {
 		p.Sequence = s.token
 	}
-	return p
 }
 
 // linkOf is a hash of where a frame was captured: the interface, and all that
@@ -120,28 +105,6 @@ func linkOf(f *frame.Frame, p *craft.Packet) uint32 {
 		return 0
 	}
 	return uint32(hashBytes(header, uint64(f.Interface)))
-}
-
-// hashBytes is not secret, and good enough to tell a few neighbours apart.
-func hashBytes(b []byte, h uint64) uint64 {
-	for ; len(b) >= 16; b = b[16:] {
-		h = mix(h^binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]))
-	}
-	var rest [16]byte
-	n := copy(rest[:], b)
-	return mix(h^binary.LittleEndian.Uint64(rest[:])^uint64(n)<<56, binary.LittleEndian.Uint64(rest[8:]))
-}
-
-// hashAddrs is hashBytes of two addresses.
-func hashAddrs(src, dst *[16]byte, h uint64) uint64 {
-	h = mix(h^binary.LittleEndian.Uint64(src[:]), binary.LittleEndian.Uint64(src[8:]))
-	return mix(h^binary.LittleEndian.Uint64(dst[:]), binary.LittleEndian.Uint64(dst[8:]))
-}
-
-// mix spreads every bit of x and y over all.
-func mix(x, y uint64) uint64 {
-	high, low := bits.Mul64(x^0xe7037ed1a0b428db, y^0x8ebc6af09c88c6e3)
-	return high ^ low
 }
 
 // likeProbe is false of what no tracer sends.

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
@@ -17,7 +16,7 @@ type window struct {
 	heads   []uint32 // by the hash of the target: one more than the place of the latest; 0 for none
 	next    int      // the place of the packet to come
 	full    bool     // it takes the place of another
-	seed    uint64   // so that nobody can make chains long by choosing the targets
+	seed    addr     // so that nobody can make chains long by choosing the targets
 	evicted int
 }
 
@@ -33,7 +32,7 @@ const (
 	maxOthers = 64
 )
 
-func newWindow() window { return window{seed: rand.Uint64()} }
+func newWindow() window { return window{seed: addr{rand.Uint64(), rand.Uint64()}} }
 
 func (w *window) at(place int) *sighting { return &w.blocks[place/windowBlock][place%windowBlock] }
 
@@ -59,15 +58,14 @@ func (w *window) add(s *sighting, now int64) {
 }
 
 // bucket is the place in heads for a target.
-func (w *window) bucket(dst [16]byte, protocol uint8) uint64 {
-	h := mix(binary.LittleEndian.Uint64(dst[:])^uint64(protocol), w.seed)
-	return mix(h^binary.LittleEndian.Uint64(dst[8:]), w.seed) >> (64 - windowBits)
+func (w *window) bucket(dst addr, protocol uint8) uint64 {
+	return mix(dst.high^w.seed.high^uint64(protocol), dst.low^w.seed.low) >> (64 - windowBits)
 }
 
 // walk yields the packets to a target, the latest first, those that were taken
 // out too. A packet that took the place of an older one ends the chain that led
 // there: it is of another, or not older than the one before it.
-func (w *window) walk(dst [16]byte, protocol uint8, now int64, yield func(*sighting) bool) {
+func (w *window) walk(dst addr, protocol uint8, now int64, yield func(*sighting) bool) {
 	if w.heads == nil {
 		return
 	}
@@ -116,7 +114,7 @@ func (w *window) climbs(like *sighting, now int64) bool {
 // find returns the packet that an ICMP error is about: of several the one that
 // agrees in most, and of these the earliest.
 func (w *window) find(m *matcher.Message, now int64) (found sighting, ok bool) {
-	src, dst := m.Quote.Src.As16(), m.Quote.Dst.As16()
+	src, dst := addrOf(m.Quote.Src), addrOf(m.Quote.Dst)
 	most, by := 4, m.Time.Add(disorder).UnixNano()
 	w.walk(dst, uint8(m.Of.Protocol), now, func(s *sighting) bool {
 		if s.used || s.at > by || s.dport != m.Of.DstPort {
