@@ -153,7 +153,7 @@ func (f *explainFlags) find(ctx context.Context, name, shown string) (found []*p
 	}
 	defer file.Close()
 	var all []string
-	frames := counter{Source: file}
+	frames := counter{File: file}
 	o := &tracewire.ReplayOptions{All: f.all, Paths: true}
 	err = tracewire.Replay(ctx, &frames, o, func(e tracewire.Event) {
 		if e.Kind != path.Ended {
@@ -177,16 +177,16 @@ func (f *explainFlags) find(ctx context.Context, name, shown string) (found []*p
 	return found, file.Names(), err
 }
 
-// counter counts the frames of a source.
+// counter counts the frames of a file.
 type counter struct {
-	capture.Source
+	*capture.File
 	n int
 }
 
 // Frames implements capture.Source.
 func (c *counter) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 	return func(yield func(frame.Frame, error) bool) {
-		for f, err := range c.Source.Frames(ctx) {
+		for f, err := range c.File.Frames(ctx) {
 			if err == nil && !f.IsWatermark() {
 				c.n++
 			}

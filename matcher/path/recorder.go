@@ -42,15 +42,15 @@ type Event struct {
 // the stamps of frames and watermarks, so that the same frames always make
 // the same Path. It belongs to one goroutine at a time.
 type Recorder struct {
-	path    *Path
-	table   matcher.Table
-	places  places
-	room    room
-	open    []int                 // probes that are outstanding, in the order of sending, and some that no longer are
-	due     int                   // or, if nobody is told of events, the first that may be: nothing is open
-	moved   map[int]time.Duration // of these: what steps of the clock did to their deadline
-	pace    *progress             // nil if nobody is told of events
-	emit    func(Event)
+	path   *Path
+	table  matcher.Table
+	places places
+	room   room
+	open   []int                 // probes that are outstanding, in the order of sending, and some that no longer are
+	due    int                   // or, if nobody is told of events, the first that may be: nothing is open
+	moved  map[int]time.Duration // of these: what steps of the clock did to their deadline
+	pace   *progress             // nil if nobody is told of events
+	emit   func(Event)
 }
 
 // progress is how far a trace is that somebody watches.
