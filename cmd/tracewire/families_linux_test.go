@@ -89,17 +89,21 @@ func withHops(lines string, hops []netip.Addr) string {
 func besideTraceroute(t *testing.T, want string, args []string) {
 	var wait sync.WaitGroup
 	defer wait.Wait()
-	wait.Go(func() {
-		peer, err := exec.Command("traceroute", args...).Output()
-		if err != nil {
-			t.Errorf("traceroute %v: %v", args, err)
-		}
-		if d := cmp.Diff(want, withoutTimes(string(peer))); d != "" {
-			t.Errorf("traceroute %v: -want +got\n%s", args, d)
-		}
-	})
+	wait.Go(func() { tracerouteShows(t, want, args) })
 	if d := cmp.Diff(want, withoutTimes(traced(t, args...))); d != "" {
 		t.Errorf("tracewire %v: -want +got\n%s", args, d)
+	}
+}
+
+// tracerouteShows checks what traceroute prints with these arguments. Any goroutine
+// may call it.
+func tracerouteShows(t *testing.T, want string, args []string) {
+	out, err := exec.Command("traceroute", args...).Output()
+	if err != nil {
+		t.Errorf("traceroute %v: %v", args, err)
+	}
+	if d := cmp.Diff(want, withoutTimes(string(out))); d != "" {
+		t.Errorf("traceroute %v: -want +got\n%s", args, d)
 	}
 }
 
