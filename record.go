@@ -89,12 +89,12 @@ func (r *Recording) on(name string, link frame.LinkType) (*interfaceCount, error
 	if known := r.interfaces[key]; known != nil {
 		return known, nil
 	}
-	if len(r.interfaces) == 0 {
-		if err := r.file.ReserveNames(nameRoom); err != nil {
-			return nil, err
-		}
-	}
 	number, err := r.file.AddInterface(pcapng.Interface{Name: name, Link: link})
+	if err == nil && len(r.interfaces) == 0 {
+		// Behind the interface: what copies pcapng files, editcap and mergecap among
+		// others, takes the link type from a description that comes first.
+		err = r.file.ReserveNames(nameRoom)
+	}
 	if err != nil {
 		return nil, err
 	}

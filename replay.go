@@ -39,8 +39,9 @@ type ReplayOptions struct {
 // Paths are the same. Traces that ran at the same time come in the order of their
 // numbers (see Target). A trace whose end is missing, since the program was killed
 // or the file is cut, is Interrupted, and ends with the last frame. A Recording
-// whose beginning was filtered out is a capture like any other; one whose notes
-// are damaged ends with an error that wraps journal.ErrNote. Where the Source
+// from which the beginning of a trace was filtered out is told of with all that
+// is found in it; one whose notes are damaged ends with an error that wraps
+// journal.ErrNote. Where the Source
 // knows its interfaces, as capture.File does, a trace is shown only the frames of
 // its own.
 //
@@ -49,7 +50,8 @@ type ReplayOptions struct {
 // their Paths, and what only their program knows is zero.
 //
 // It returns the error that ended the capture, or ctx's cause, after the traces
-// that were found by then. nil options are the defaults.
+// that were found by then; or one that wraps frame.ErrLinkType, after all, if there
+// were frames that it could not read. nil options are the defaults.
 func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit func(Event)) error {
 	if o == nil {
 		o = &ReplayOptions{}
@@ -59,7 +61,7 @@ func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit fun
 	r.file, _ = from.(described)
 	err := capture.Each(ctx, from, r.observe)
 	r.end()
-	return cmp.Or(err, context.Cause(ctx))
+	return cmp.Or(err, context.Cause(ctx), r.unread)
 }
 
 // replay is one run of Replay.
@@ -72,6 +74,7 @@ type replay struct {
 	message  matcher.Message
 	flows    map[flow]bool // of the recording's probes
 	recorded bool          // it is a recording
+	lost     bool          // and has traces whose beginnings are not in it
 	running  []*replayed   // traces of the recording
 	file     described     // nil if it is not
 	observer path.Observer
@@ -79,6 +82,8 @@ type replay struct {
 	turns    turns
 	waiting  []*path.Path // that were found, until it's their turn
 	last     time.Time    // the stamp of the latest frame
+	link     frame.LinkType
+	unread   error // of the first frame whose link type is not known
 }
 
 // described is a Source that knows the interfaces which its frames come from.
@@ -100,9 +105,9 @@ type replayed struct {
 }
 
 // found takes a trace that the finder found. It waits while one of the recording
-// is told.
+// is told, and until it is known whether it is to be told.
 func (r *replay) found(p *path.Path) {
-	if len(r.running) > 0 || !r.turns.isThrough() {
+	if r.recorded && !r.all && !r.lost || len(r.running) > 0 || !r.turns.isThrough() {
 		r.waiting = append(r.waiting, p.Clone())
 		return
 	}
@@ -135,11 +140,22 @@ func (r *replay) observe(f *frame.Frame) error {
 		return nil
 	}
 	r.last = f.Time
+	if f.Link != r.link {
+		r.look(f)
+	}
 	ours := len(r.running) > 0 && r.observer.Observe(f, r.recordersOn(f.Interface)...)
-	if !ours && (!r.recorded || r.all && !r.looksOurs(f)) {
+	if !ours && (!r.recorded || !r.looksOurs(f)) {
 		r.finder.Observe(f)
 	}
 	return nil
+}
+
+// look looks whether frames of a link type can be read: one that can't be hides
+// what may be traces.
+func (r *replay) look(f *frame.Frame) {
+	if r.link = f.Link; r.unread == nil && !f.Link.IsKnown() {
+		r.unread = fmt.Errorf("tracewire: frame %d: %w %d", f.Number, frame.ErrLinkType, f.Link)
+	}
 }
 
 // recordersOn are those of the traces that captured on an interface. They are
@@ -192,10 +208,9 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 		}
 		r.begin(n)
 		return nil
-	case at < 0 && !r.recorded: // its beginning was filtered out: it is a capture like any other
+	case at < 0: // its beginning was filtered out: it is found as any other's are
+		r.lost = true
 		return nil
-	case at < 0:
-		return fmt.Errorf("%w: trace %d has not begun", journal.ErrNote, n.Trace)
 	}
 	to := r.running[at].recorder
 	switch probes := to.Path().Probes; {
@@ -238,7 +253,12 @@ func (r *replay) finish(at int, end journal.End) {
 	}
 }
 
+// tellWaiting tells of what was found, if it is asked for: what others traced while
+// a recording was made is not.
 func (r *replay) tellWaiting() {
+	if r.recorded && !r.all && !r.lost {
+		return
+	}
 	for _, p := range r.waiting {
 		r.tell(p)
 	}
@@ -265,8 +285,10 @@ func (r *replay) endRecording() {
 
 // end ends the capture.
 func (r *replay) end() {
-	r.endRecording()
-	if r.all || !r.recorded {
-		r.finder.Close()
+	for len(r.running) > 0 {
+		r.interrupt(0)
 	}
+	r.turns.end()
+	r.finder.Close()
+	r.tellWaiting()
 }

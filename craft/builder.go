@@ -199,3 +199,6 @@ func (s Secret) hash(p *Probe) (one, other uint64) {
 // to UDP (RFC 768), nor 0xffff, which is what a computed 0 is sent as: who
 // updates a checksum on the way may confuse the two (RFC 1624, section 3).
 func plainChecksum(hash uint64) uint16 { return uint16(1 + hash%0xfffe) }
+
+// isPlain reports whether plainChecksum makes such.
+func isPlain(checksum uint16) bool { return checksum != 0 && checksum != 0xffff }

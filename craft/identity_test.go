@@ -170,12 +170,18 @@ func TestTCPAnswersFindTheirProbes(t *testing.T) {
 }
 
 // A UDP checksum of 0 means none, and one of 0xffff may be meant as 0 (RFC 768).
-func TestUDPChecksumIsNeitherZero(t *testing.T) {
+// Payloads that begin with the bits 10 are taken for RTCP's (RFC 3550).
+func TestUDPChecksumIsNeitherZeroNorMakesRTCP(t *testing.T) {
+	const payload = 14 + 40 + 8 // behind the headers
 	b, p := newBuilder(t, link), probe6(0)
 	for i := range 1 << 18 {
 		p.ID, p.TTL = uint16(i), uint8(i>>16)
-		if _, key, err := b.Frame(&p); err != nil || key.Token == 0 || key.Token >= 0xffff {
+		frame, key, err := b.Frame(&p)
+		if err != nil || key.Token == 0 || key.Token >= 0xffff {
 			t.Fatalf("probe %d: checksum %#x, error %v", i, key.Token, err)
+		}
+		if frame[payload]>>6 == 2 {
+			t.Fatalf("probe %d: payload % x", i, frame[payload:])
 		}
 	}
 }

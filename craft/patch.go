@@ -46,14 +46,18 @@ func (t *template) patch(key *Key) {
 	switch key.Protocol {
 	case layers.IPProtocolUDP:
 		putPorts(h, key)
-		t.tune(key, sum, uint16(key.Token))
+		sum += t.putCookie(key)
+		sent := unlikeRTP(sum, uint16(key.Token))
+		key.Token = uint32(sent)
+		t.tune(key, sum, sent)
 	case layers.IPProtocolTCP:
 		putPorts(h, key)
 		t.patchTCP(key, sum)
 	default:
 		binary.BigEndian.PutUint16(h[4:], key.SrcPort)
 		binary.BigEndian.PutUint16(h[6:], uint16(key.Token))
-		t.tune(key, sum+uint64(key.Token), t.constant.checksum)
+		sum += uint64(key.Token) + t.putCookie(key)
+		t.tune(key, sum, t.constant.checksum)
 	}
 }
 
@@ -76,19 +80,42 @@ func (t *template) patchTCP(key *Key, sum uint64) {
 	binary.BigEndian.PutUint16(h[checksumOffset(key.Protocol):], ^fold(sum))
 }
 
-// tune writes the cookie, the checksum that is wanted, and the word of the
-// payload that makes it right. UDP and ICMP echo have headers of the same
-// length.
-func (t *template) tune(key *Key, sum uint64, checksum uint16) {
-	payload := t.transport[udpHeader:]
-	if t.cookie {
-		binary.BigEndian.PutUint64(payload[tuneLength:], key.Cookie)
-		sum += words(key.Cookie)
+// putCookie writes the cookie, if there is one, and returns what it adds to the
+// sum. UDP and ICMP echo have headers of the same length.
+func (t *template) putCookie(key *Key) uint64 {
+	if !t.cookie {
+		return 0
 	}
-	tuned := fold(uint64(^checksum) + uint64(^fold(sum)))
-	binary.BigEndian.PutUint16(payload, tuned)
+	binary.BigEndian.PutUint64(t.transport[udpHeader+tuneLength:], key.Cookie)
+	return words(key.Cookie)
+}
+
+// tune writes the checksum that is wanted, and the word of the payload that makes
+// it right where all else comes to sum.
+func (t *template) tune(key *Key, sum uint64, checksum uint16) {
+	word := tuned(sum, checksum)
+	binary.BigEndian.PutUint16(t.transport[udpHeader:], word)
 	binary.BigEndian.PutUint16(t.transport[checksumOffset(key.Protocol):], checksum)
 	if t.query && key.DstPort == dnsPort {
-		key.Query = tuned
+		key.Query = word
 	}
+}
+
+// tuned is the word that makes a checksum of a sum.
+func tuned(sum uint64, checksum uint16) uint16 {
+	return fold(uint64(^checksum) + uint64(^fold(sum)))
+}
+
+// unlikeRTP is a checksum, or one beside it whose word of the payload doesn't begin
+// with the bits that RTP and RTCP begin with (RFC 3550, section 5.1): Wireshark
+// takes what begins so for RTCP, on any port, and then calls it malformed.
+func unlikeRTP(sum uint64, checksum uint16) uint16 {
+	const version, two, low = 0xc000, 0x8000, 0x4000
+	if tuned(sum, checksum)&version != two {
+		return checksum
+	}
+	if beside := checksum ^ low; isPlain(beside) {
+		return beside
+	}
+	return checksum ^ low ^ 1
 }

@@ -28,7 +28,7 @@ var tsharkWant = []string{
 	"ip.dst=198.51.100.7 ip.checksum.status=1 udp.checksum.status=1 ip.ttl=5",
 	"udp.checksum.status=1 ipv6.hlim=5 ipv6.tclass=0x000000b9 ipv6.flow=0x0abcde",
 	"ip.dst=198.51.100.7 ip.checksum.status=1 udp.checksum.status=1 ip.ttl=5 dns.id=0x7cb5 dns.qry.type=2",
-	"udp.checksum.status=1 ipv6.hlim=5 ipv6.tclass=0x000000b9 ipv6.flow=0x0abcde dns.id=0xb957 dns.qry.type=2",
+	"udp.checksum.status=1 ipv6.hlim=5 ipv6.tclass=0x000000b9 ipv6.flow=0x0abcde dns.id=0xf957 dns.qry.type=2",
 	"ip.dst=198.51.100.7 ip.checksum.status=1 icmp.checksum.status=1 ip.ttl=5 icmp.ident=40000",
 	"icmpv6.checksum.status=1 ipv6.hlim=5 ipv6.tclass=0x000000b9 ipv6.flow=0x0abcde icmpv6.echo.identifier=0x9c40",
 	"ip.dst=198.51.100.7 ip.checksum.status=1 tcp.checksum.status=1 ip.ttl=5 tcp.flags=0x0002 tcp.len=0",

@@ -104,6 +104,12 @@ const (
 	rawDLTOpenBSD LinkType = 14
 )
 
+// IsKnown reports whether Decode understands frames of the type.
+func (t LinkType) IsKnown() bool {
+	var p Packet
+	return !errors.Is(p.link(t, nil), ErrLinkType)
+}
+
 // link reads b from the link header on.
 func (p *Packet) link(t LinkType, b []byte) error {
 	switch t {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/matcher/journal"
 )
 
@@ -86,7 +87,7 @@ func checkInputs(names []string) error {
 
 // within says which capture an error is of, where the error doesn't.
 func within(name string, err error) error {
-	if errors.Is(err, journal.ErrNote) {
+	if errors.Is(err, journal.ErrNote) || errors.Is(err, frame.ErrLinkType) {
 		return captureError{called(name), err}
 	}
 	return err

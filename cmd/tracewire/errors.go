@@ -88,7 +88,7 @@ func plain(err error) (texts []string) {
 		return []string{"interrupted"}
 	}
 	for text := range strings.SplitSeq(err.Error(), "\n") {
-		for _, prefix := range []string{"tracewire: ", "capture: ", "route: ", "craft: "} {
+		for _, prefix := range []string{"tracewire: ", "capture: ", "frame: ", "route: ", "craft: "} {
 			text = strings.TrimPrefix(text, prefix)
 			text = strings.ReplaceAll(text, ": "+prefix, ": ")
 		}
