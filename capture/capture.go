@@ -38,9 +38,10 @@ func Each(ctx context.Context, from Source, observe func(*frame.Frame) error) er
 	if file, ok := from.(*File); ok {
 		return file.each(ctx, observe)
 	}
+	var next frame.Frame // one for all: each would be allocated
 	for f, err := range from.Frames(ctx) {
-		if err == nil {
-			err = observe(&f)
+		if next = f; err == nil {
+			err = observe(&next)
 		}
 		if err != nil {
 			return err

@@ -74,14 +74,16 @@ func NewRecorder(p *Path, emit func(Event)) *Recorder {
 }
 
 // Release says that the Path, and what it points to, is not used any more: its
-// memory serves for the one that Reuse begins with.
-func (r *Recorder) Release() {
+// memory serves for the one that Reuse begins with. It returns how many probes
+// there is room for.
+func (r *Recorder) Release() (room int) {
 	r.room.probes = r.path.Probes[:0]
 	clear(r.path.Probes) // of what they point to
 	r.room.replies.clear()
 	r.table.Reset()
 	r.places.reset(nil)
 	r.path, r.open, r.due, r.moved, r.pace = nil, r.open[:0], 0, nil, nil
+	return cap(r.room.probes)
 }
 
 // Reuse is NewRecorder in the memory of a Recorder that was released, without

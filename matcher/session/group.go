@@ -100,6 +100,7 @@ type groups struct {
 	n       int
 	seed    addr // so that nobody can make chains long by choosing the addresses
 	targets map[groupKey][]*group
+	spare   *group // a chain of those that were tidied up, to become others
 }
 
 // maxTranslated is how many groups to the same target are tried for a reply
@@ -137,7 +138,12 @@ func (g *groups) make(key groupKey) *group {
 	if found := g.find(&key, g.hash(&key)); found != nil {
 		return found
 	}
-	made := &group{key: key}
+	made := g.spare
+	if made == nil {
+		made = new(group)
+	}
+	g.spare = made.next
+	*made = group{key: key, runs: made.runs}
 	if g.n++; g.n > len(g.heads) {
 		g.grow()
 	}
@@ -179,6 +185,7 @@ func (g *groups) tidy(one *group) {
 		return // it is forgotten already
 	}
 	*at = one.next
+	one.next, g.spare = g.spare, one
 	g.n--
 	to := one.key.target()
 	if g.targets[to] = without(g.targets[to], one); len(g.targets[to]) == 0 {

@@ -1,10 +1,6 @@
 package session
 
-import (
-	"container/heap"
-
-	"github.com/tracewire/tracewire/matcher/path"
-)
+import "container/heap"
 
 // order puts runs in the order in which they began: traces that are over wait
 // for the runs that began before them and may still become one.
@@ -23,11 +19,12 @@ func (o *order) drop(r *run) {
 // isNext reports whether it is the turn of a run.
 func (o *order) isNext(r *run) bool { return r.place == 0 }
 
-// tell tells of the traces whose turn it is.
-func (o *order) tell(emit func(*path.Path)) {
-	for len(o.runs) > 0 && o.runs[0].over {
-		emit(heap.Pop(&o.runs).(*run).path)
+// next takes out the trace whose turn it is, if there is one.
+func (o *order) next() *run {
+	if len(o.runs) == 0 || !o.runs[0].over {
+		return nil
 	}
+	return heap.Pop(&o.runs).(*run)
 }
 
 // byStart is a heap (container/heap) of runs, the earliest on top: of those

@@ -13,8 +13,9 @@ import (
 // run is what one program sent to a target, as far as can be told.
 type run struct {
 	group    *group
-	recorder *path.Recorder
+	recorder recorder
 	path     *path.Path
+	own      path.Path // what path points to, unless the run waits to be told
 	style    style
 	climb    climb
 
@@ -27,7 +28,6 @@ type run struct {
 	before, after *run // in idle
 	evicted       int  // from the window, when it began
 	held          int  // packets, while it is no trace
-	lent          bool // the recorder was another run's
 
 	syns     map[uint32]struct{} // of TCP: the ports that a SYN was sent from and to
 	exceeded int                 // replies that are a router's time-exceeded
@@ -43,29 +43,28 @@ const (
 	maxOrphans = 64  // replies without a probe, all from one router
 )
 
-// newRun begins the run of a probe, or of what a reply quotes of one, which is
-// not added yet. It uses a Recorder that is done with, if there is one.
-func newRun(g *group, s *sighting, spare *path.Recorder) *run {
+// begin begins the run of a probe, or of what a reply quotes of one, which is not
+// added yet.
+func (r *run) begin(g *group, s *sighting) {
 	src, dst := s.src.netip(s.is6), s.dst.netip(s.is6)
-	p := &path.Path{
-		Target:   path.Target{Host: dst.String(), Addr: dst},
-		Source:   path.Source{Addr: src},
+	r.own = path.Path{
+		Target: path.Target{Addr: dst}, // whose name is told when it is a trace
+		Source: path.Source{Addr: src},
+		Parameters: path.Parameters{
+			Wait: path.Wait{Max: Wait}, SrcPort: s.sport, DstPort: s.dport,
+			Length: int(s.length), TOS: s.tos, DF: s.df,
+		},
 		Protocol: layers.IPProtocol(s.protocol), Clock: path.Clock{Captured: true}, Started: s.time(),
 	}
-	p.Parameters = path.Parameters{
-		Wait: path.Wait{Max: Wait}, SrcPort: s.sport, DstPort: s.dport,
-		Length: int(s.length), TOS: s.tos, DF: s.df,
-	}
 	if !s.is6 {
-		p.Parameters.ID = s.id
+		r.own.Parameters.ID = s.id
 	}
-	r := &run{group: g, recorder: spare, path: p, first: *s, last: s.at, lent: spare != nil}
-	if r.lent {
-		spare.Reuse(p)
+	r.group, r.path, r.first, r.last = g, &r.own, *s, s.at
+	if r.recorder.Recorder == nil {
+		r.recorder.Recorder = path.NewRecorder(r.path, nil)
 	} else {
-		r.recorder = path.NewRecorder(p, nil)
+		r.recorder.Reuse(r.path)
 	}
-	return r
 }
 
 // add adds a probe.
@@ -196,6 +195,7 @@ const maxAlone = 3
 func (r *run) finish(evicted int) {
 	p := r.path
 	p.Ended = time.Unix(0, r.last).UTC()
+	p.Target.Host = p.Target.Addr.String()
 	p.Tool = r.tool()
 	p.Counters.Evicted = evicted - r.evicted
 	q := &p.Parameters

@@ -39,20 +39,23 @@ const (
 
 	// maxHeld is how many packets of runs are kept that are no trace so far: of
 	// more, those runs are over of which nothing came for longest.
-	maxHeld = 1 << 15
+	maxHeld = 1 << 13
 
-	// maxSpare is how many Recorders of runs that are over are kept for runs to
-	// come, or were taken up by them: they hold room for maxSpared packets each,
-	// 60 kB, however short the run.
-	maxSpare  = 512
-	maxSpared = 128
+	// maxSpare is for how many packets there may be room in the Recorders that
+	// are kept for runs to come, or were taken up by them: 27 MB.
+	maxSpare = 1 << 16
+	// maxSpared is for how many there is in one at most: however short a run
+	// is, it has all the room of its Recorder.
+	maxSpared = 160
+	// maxRetired is how many runs that are over are kept to become others.
+	maxRetired = 1 << 11
 )
 
 // Finder finds the traces in the frames of a capture. It belongs to one
 // goroutine.
 //
 // What it remembers of packets that may turn out to be probes is bounded by
-// Idle and to 64 MB. Of the runs that are no trace so far it keeps at most
+// Idle and to 51 MB. Of the runs that are no trace so far it keeps at most
 // maxRuns, and of all these at most maxHeld packets. Besides that it holds the
 // traces that are not over yet, and those that wait for their turn to be told.
 type Finder struct {
@@ -64,12 +67,12 @@ type Finder struct {
 	groups  groups
 	idle    idle
 	order   order
-	spare   []*path.Recorder
-	lent    int   // that were spare, to open runs
-	held    int   // packets of runs that are no trace so far
-	now     int64 // the latest stamp, in nanoseconds since 1970
-	begun   int   // runs
-	evicted int   // packets of runs that were over for lack of memory
+	spare   spare
+	taken   []sighting // from the window last
+	held    int        // packets of runs that are no trace so far
+	now     int64      // the latest stamp, in nanoseconds since 1970
+	begun   int        // runs
+	evicted int        // packets of runs that were over for lack of memory
 }
 
 // NewFinder returns a Finder that calls emit for each trace, in the order in
@@ -152,8 +155,9 @@ func (s *Finder) probe(f *frame.Frame, m *matcher.Message, g *group) bool {
 // it.
 func (s *Finder) promote(seen *sighting) *group {
 	g := s.groups.make(seen.group())
-	for _, found := range s.window.take(seen, s.now) {
-		s.add(g, &found)
+	s.taken = s.window.take(seen, s.now, s.taken[:0])
+	for i := range s.taken {
+		s.add(g, &s.taken[i])
 	}
 	s.groups.tidy(g)
 	return g
@@ -174,7 +178,8 @@ func (s *Finder) add(g *group, seen *sighting) {
 
 // begin takes a run up, for its first packet to be added.
 func (s *Finder) begin(g *group, seen *sighting) *run {
-	r := newRun(g, seen, s.reuse())
+	r := s.spare.run()
+	r.begin(g, seen)
 	r.number, r.evicted = s.begun, s.Evicted()
 	s.begun++
 	g.runs = append(g.runs, r)
@@ -194,7 +199,7 @@ func (s *Finder) active(r *run) {
 	s.idle.touch(r)
 	if r.dull {
 		s.order.drop(r)
-		s.release(r)
+		s.spare.release(r)
 	}
 	was := r.held
 	r.held = r.aimless()
@@ -215,30 +220,6 @@ func (s *Finder) relieve(but *run) {
 	}
 }
 
-// reuse returns a Recorder that is done with, or nil.
-func (s *Finder) reuse() (spare *path.Recorder) {
-	if last := len(s.spare) - 1; last >= 0 {
-		spare, s.spare = s.spare[last], s.spare[:last]
-		s.lent++
-	}
-	return spare
-}
-
-// release keeps the Recorder of a run that is done with it for another.
-func (s *Finder) release(r *run) {
-	if r.recorder == nil {
-		return
-	}
-	if r.lent {
-		s.lent--
-	}
-	if r.climb.n+r.orphans <= maxSpared && s.lent+len(s.spare) < maxSpare {
-		r.recorder.Release()
-		s.spare = append(s.spare, r.recorder)
-	}
-	r.recorder, r.path = nil, nil
-}
-
 // evict closes a run of which something may still come.
 func (s *Finder) evict(r *run) {
 	if !r.isTrace() {
@@ -255,19 +236,24 @@ func (s *Finder) close(r *run) {
 	s.groups.tidy(r.group)
 	if !r.isTrace() {
 		s.order.drop(r)
-		s.release(r)
-		s.order.tell(s.emit)
+		s.spare.retire(r)
+		s.tell()
 		return
 	}
 	r.finish(s.Evicted())
-	if r.over = true; s.order.isNext(r) {
-		s.order.tell(s.emit)
-		s.release(r)
-		return
+	if r.over = true; !s.order.isNext(r) {
+		r.path = r.path.Clone() // to wait in no more memory than it needs
+		s.spare.release(r)
 	}
-	waits := r.path.Clone() // in no more memory than it needs
-	s.release(r)
-	r.path = waits
+	s.tell()
+}
+
+// tell tells of the traces whose turn it is.
+func (s *Finder) tell() {
+	for r := s.order.next(); r != nil; r = s.order.next() {
+		s.emit(r.path)
+		s.spare.retire(r)
+	}
 }
 
 // quoted takes an ICMP error. One that is not a time-exceeded makes no packet a

@@ -12,22 +12,20 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// sighting is what is kept of a packet that is, or may turn out to be, a probe:
-// 80 bytes without a pointer.
+// sighting is what is kept of a packet that is, or may turn out to be, a probe.
 type sighting struct {
-	src, dst      addr
-	at            int64  // nanoseconds since 1970
-	payload       uint64 // bytes 2 to 10 of the payload, 0 if it has none
-	token         uint32 // see craft.Key, as are sport, dport and id
-	link          uint32 // a hash of the interface and the link header
-	frame         uint32 // its number in the capture, 0 if not known
-	earlier       uint32 // in the window: one more than the place of the packet before it in its chain
-	sport, dport  uint16
-	id, length    uint16 // length: of the IP packet
-	ttl, tos      uint8
-	protocol      uint8
-	flags         uint8 // of TCP, where they are visible
-	is6, df, used bool  // used: it was taken out of the window
+	src, dst     addr
+	at           int64  // nanoseconds since 1970
+	payload      uint64 // bytes 2 to 10 of the payload, 0 if it has none
+	token        uint32 // see craft.Key, as are sport, dport and id
+	link         uint32 // a hash of the interface and the link header
+	frame        uint32 // its number in the capture, 0 if not known
+	sport, dport uint16
+	id, length   uint16 // length: of the IP packet
+	ttl, tos     uint8
+	protocol     uint8
+	flags        uint8 // of TCP, where they are visible
+	is6, df      bool
 }
 
 // see makes s what a frame shows of a packet. (It and read set the fields one by

@@ -22,9 +22,8 @@ func (y *style) add(s *sighting) {
 
 // series is how a field goes from probe to probe.
 type series struct {
-	n              int
-	first, last    uint64
-	same, up, jump int // how often it stayed, rose by up to maxStep, did anything else
+	first, last       uint64
+	n, same, up, jump int32 // values; and how often it stayed, rose by up to maxStep, did anything else
 }
 
 // maxStep is how far a field that counts may rise from one captured probe to
