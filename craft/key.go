@@ -277,15 +277,18 @@ const (
 	Views = iota // how many there are
 )
 
-// words are the fields by which views tell keys apart, besides the destination
+// parts are the fields by which views tell keys apart, besides the destination
 // and the cookie.
-func (k *Key) words() (w [2]uint64) {
-	w[0] = uint64(k.Token)<<32 | uint64(k.SrcPort)<<16 | uint64(k.ID)
-	w[1] = uint64(k.Query)<<32 | uint64(k.DstPort)<<16 | uint64(k.Protocol)
-	return w
+type parts struct{ changing, steady uint64 }
+
+func (k *Key) parts() parts {
+	return parts{
+		uint64(k.Token)<<32 | uint64(k.SrcPort)<<16 | uint64(k.ID),
+		uint64(k.Query)<<32 | uint64(k.DstPort)<<16 | uint64(k.Protocol),
+	}
 }
 
-// Where in the words the fields are, and which of them a view compares.
+// Where in the parts the fields are, and which of them a view compares.
 const (
 	inToken   = 0xffffffff << 32
 	inSrcPort = 0xffff << 16
@@ -294,7 +297,7 @@ const (
 	inOthers  = 0xffff<<16 | 0xff
 )
 
-var viewFields = [Views][2]uint64{
+var viewFields = [Views]parts{
 	PortToken: {inToken | inSrcPort, inOthers},
 	PortID:    {inSrcPort | inID, inOthers},
 	IDToken:   {inToken | inID, inOthers},
@@ -309,8 +312,8 @@ func (k *Key) Hash(v View) uint64 {
 	if v == Cookie {
 		return mix(k.Cookie, uint64(v))
 	}
-	w, of := k.words(), &viewFields[v]
-	return mix(w[0]&of[0], w[1]&of[1]|uint64(v)<<56)
+	w, of := k.parts(), &viewFields[v]
+	return mix(w.changing&of.changing, w.steady&of.steady|uint64(v)<<56)
 }
 
 // mix spreads every bit of x and y over all.
@@ -324,8 +327,8 @@ func (k *Key) Same(v View, o *Key) bool {
 	if v == Cookie {
 		return k.HasCookie && o.HasCookie && k.Cookie == o.Cookie && k.Protocol == o.Protocol
 	}
-	w, other, of := k.words(), o.words(), &viewFields[v]
-	return (w[0]^other[0])&of[0]|(w[1]^other[1])&of[1] == 0 && k.Dst == o.Dst
+	w, other, of := k.parts(), o.parts(), &viewFields[v]
+	return (w.changing^other.changing)&of.changing == 0 && (w.steady^other.steady)&of.steady == 0 && k.Dst == o.Dst
 }
 
 // Sought yields the views under which the probe of a quote is sought, the

@@ -68,12 +68,12 @@ func icmpError(outer, quote *craft.Packet, r *Reply, cut bool) error {
 	if quote.Parse(b[icmpHeader:]) != nil || quote.Is6() != outer.Is6() {
 		return ErrMalformed
 	}
-	r.Quoted.quote(quote)
 	// What is wrong with an extension doesn't make the error less of a reply.
 	if found, _ := ParseExtensions(outer.Protocol, b, cut); !found.IsZero() {
 		extensions := found // so that only what is found is on the heap
 		r.Extensions = &extensions
 	}
+	r.Quoted.quote(quote)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -195,6 +196,7 @@ func (e writeError) Unwrap() error { return e.error }
 type shower struct {
 	replayer *replayer
 	out      render.Renderer
+	lines    *bufio.Writer // that out writes to
 	list     *render.List
 	chosen   bool // the trace that is being told
 	number   int
@@ -216,7 +218,8 @@ func (r *replayer) shower(name string, file *capture.File, bar *progress) (*show
 		}
 		s.list, err = render.NewList(r.flags.format, out)
 	} else {
-		s.out, err = r.flags.shown.renderer(r.flags.format, out, bar.beside(r.err), names)
+		s.lines = bufio.NewWriter(out)
+		s.out, err = r.flags.shown.renderer(r.flags.format, s.lines, bar.beside(r.err), names)
 	}
 	return s, err
 }
@@ -265,17 +268,25 @@ func (s *shower) show(e path.Event) error {
 	return nil
 }
 
-// render renders an event: at the end of a trace that was found and whose hops
-// were not told, also those.
+// render renders an event. Of a trace that was found text is written of its Path:
+// all hops at once, and not before its end.
 func (s *shower) render(e path.Event) error {
-	if e.Kind == path.Ended && e.Path.Clock.Captured && s.replayer.flags.format == "text" {
+	hopless := e.Path != nil && e.Path.Clock.Captured && s.replayer.flags.format == "text"
+	if hopless && e.Kind == path.Ended {
 		for _, h := range e.Path.Hops() {
 			if err := s.out.Event(path.Event{Kind: path.Decided, Hop: h}); err != nil {
 				return err
 			}
 		}
+		if err := s.lines.Flush(); err != nil { // before notes
+			return err
+		}
 	}
-	return s.out.Event(e)
+	err := s.out.Event(e)
+	if hopless && e.Kind == path.Started {
+		return err
+	}
+	return cmp.Or(err, s.lines.Flush())
 }
 
 // choose reports whether a trace is asked for.

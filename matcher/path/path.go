@@ -317,9 +317,18 @@ func (p *Path) Hops() []Hop {
 	for i := range hops {
 		hops[i].TTL = first + uint8(i)
 	}
+	room := make([]int, len(hops)) // by hop: for how many probes
+	for i := range p.Probes {
+		if at := p.Probes[i].stands(end); at != 0 {
+			room[at-first]++
+		}
+	}
 	for i := range p.Probes {
 		if at := p.Probes[i].stands(end); at != 0 {
 			h := &hops[at-first]
+			if h.Probes == nil {
+				h.Probes = make([]Probe, 0, room[at-first])
+			}
 			h.Probes = append(h.Probes, p.Probes[i])
 		}
 	}

@@ -370,12 +370,21 @@ func (r *Recorder) expireInOrder(watermark time.Time) {
 		if p.Status != Outstanding {
 			continue
 		}
-		if !watermark.After(r.deadline(p)) {
+		if !r.isPast(p, watermark) {
 			return
 		}
 		p.Status = Timeout
 		r.table.Expire(p.Number)
 	}
+}
+
+// isPast reports whether a probe's deadline is past. Of most it isn't by seconds.
+func (r *Recorder) isPast(p *Probe, now time.Time) bool {
+	seconds := now.Unix() - p.Sent.Unix() + 1
+	if r.moved == nil && seconds < int64(r.path.Parameters.Wait.Max/time.Second) {
+		return false
+	}
+	return now.After(r.deadline(p))
 }
 
 // deadline is until when a reply to a probe is waited for.

@@ -15,12 +15,13 @@ type groupKey struct {
 	protocol uint8 // tells IPv4 from IPv6 in ICMP; in the others the addresses do
 }
 
-func keyOf(p *craft.Packet) groupKey {
-	return groupKey{addrOf(p.Src), addrOf(p.Dst), uint8(p.Protocol)}
+// read makes k the key of a packet.
+func (k *groupKey) read(p *craft.Packet) {
+	k.src, k.dst, k.protocol = addrOf(p.Src), addrOf(p.Dst), uint8(p.Protocol)
 }
 
-// back is the key of what goes the other way.
-func (k groupKey) back() groupKey { return groupKey{k.dst, k.src, k.protocol} }
+// turn makes k the key of what goes the other way.
+func (k *groupKey) turn() { k.src, k.dst = k.dst, k.src }
 
 // is is ==, which the compiler does not inline.
 func (k *groupKey) is(o *groupKey) bool {
@@ -130,7 +131,7 @@ func (g *groups) find(key *groupKey, hash uint64) *group {
 }
 
 // to returns groups to the target of a key, from wherever.
-func (g *groups) to(key groupKey) []*group { return g.targets[key.target()] }
+func (g *groups) to(key *groupKey) []*group { return g.targets[key.target()] }
 
 // make returns the group with a key. A new one has no runs, and is to be tidied
 // up if that stays so.

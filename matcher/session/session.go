@@ -61,7 +61,8 @@ const (
 type Finder struct {
 	emit    func(*path.Path)
 	message matcher.Message
-	seen    sighting // of the packet that is looked at
+	seen    sighting // the packet that is looked at
+	key     groupKey // of it, or of the one that it quotes or may answer
 	window  window
 	copies  copies
 	groups  groups
@@ -98,12 +99,16 @@ func (s *Finder) Observe(f *frame.Frame) bool {
 	if m.IsReply && m.Reply.IsQuoted() {
 		return s.quoted(f, m)
 	}
-	key := keyOf(&m.Packet)
-	hash := s.groups.hash(&key)
-	if m.IsReply && s.answered(f, m, key.back(), hash) {
-		return true
+	s.key.read(&m.Packet)
+	hash := s.groups.hash(&s.key)
+	if m.IsReply {
+		s.key.turn()
+		if s.answered(f, m, s.groups.find(&s.key, hash)) {
+			return true
+		}
+		s.key.turn()
 	}
-	return m.IsProbe && m.Packet.TTL > 0 && likeProbe(&m.Packet) && s.probe(f, m, s.groups.find(&key, hash))
+	return m.IsProbe && m.Packet.TTL > 0 && likeProbe(&m.Packet) && s.probe(f, m, s.groups.find(&s.key, hash))
 }
 
 // Close ends the capture: the traces that are not over are told.
@@ -262,13 +267,13 @@ func (s *Finder) quoted(f *frame.Frame, m *matcher.Message) bool {
 	if s.copies.reply(f, m) {
 		return true
 	}
-	key := keyOf(&m.Quote)
-	g := s.groups.find(&key, s.groups.hash(&key))
+	s.key.read(&m.Quote)
+	g := s.groups.find(&s.key, s.groups.hash(&s.key))
 	if s.take(g, m) {
 		return true
 	}
 	seen, known := s.window.find(m, s.now)
-	if known && seen.group() == key {
+	if known && seen.group() == s.key {
 		return s.discovered(g, &seen, m)
 	}
 	if s.takeTranslated(g, m) || s.takeEarly(g, m) {
@@ -318,7 +323,7 @@ func (s *Finder) take(g *group, m *matcher.Message) bool {
 // takeTranslated offers an ICMP error to the groups to the same target: the
 // source may have been translated before it was quoted.
 func (s *Finder) takeTranslated(but *group, m *matcher.Message) bool {
-	for _, g := range s.groups.to(keyOf(&m.Quote)) {
+	for _, g := range s.groups.to(&s.key) {
 		if g != but && s.take(g, m) {
 			return true
 		}
@@ -346,9 +351,9 @@ func (s *Finder) orphan(g *group, m *matcher.Message) bool {
 	return true
 }
 
-// answered takes what may be the target's own answer to the packets with a key.
-func (s *Finder) answered(f *frame.Frame, m *matcher.Message, to groupKey, hash uint64) bool {
-	g := s.groups.find(&to, hash)
+// answered takes what may be the target's own answer to the packets of a group, if
+// that is not nil.
+func (s *Finder) answered(f *frame.Frame, m *matcher.Message, g *group) bool {
 	if g == nil || refusesNone(m) && !g.acknowledges() {
 		return false
 	}

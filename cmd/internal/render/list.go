@@ -113,7 +113,7 @@ func (e *entry) line() string {
 		reached = "reached"
 	}
 	started := time.Time(e.Started).UTC().Format("2006-01-02T15:04:05.000000Z")
-	pair := fmt.Sprintf("%v -> %v", e.Source, e.Target)
+	pair := e.Source.String() + " -> " + e.Target.String()
 	return fmt.Sprintf("%5d  %s  %-*s  %-6s  %-13s  %3s hops  %s\n",
 		e.Trace, started, pairWidth(e.Target), pair, e.Protocol, tool, hops, reached)
 }
