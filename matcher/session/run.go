@@ -14,6 +14,7 @@ import (
 type run struct {
 	group    *group
 	recorder recorder
+	inUse    int // packets in it, see spare
 	path     *path.Path
 	own      path.Path // what path points to, unless the run waits to be told
 	style    style

@@ -41,9 +41,10 @@ const (
 	// more, those runs are over of which nothing came for longest.
 	maxHeld = 1 << 13
 
-	// maxSpare is for how many packets there may be room in the Recorders that
-	// are kept for runs to come, or were taken up by them: 27 MB.
-	maxSpare = 1 << 16
+	// maxSpare is for how many packets more than there were at some time there may
+	// be room in the Recorders that are kept for runs to come, or were taken up by
+	// them: 14 MB.
+	maxSpare = 1 << 15
 	// maxSpared is for how many there is in one at most: however short a run
 	// is, it has all the room of its Recorder.
 	maxSpared = 160
@@ -205,6 +206,8 @@ func (s *Finder) active(r *run) {
 	if r.dull {
 		s.order.drop(r)
 		s.spare.release(r)
+	} else {
+		s.spare.uses(r, r.climb.n+r.orphans)
 	}
 	was := r.held
 	r.held = r.aimless()

@@ -8,6 +8,8 @@ type spare struct {
 	runs      []*run
 	recorders []recorder
 	room      int // of the Recorders that are here or were here and are a run's now
+	inUse     int // packets in Recorders
+	most      int // of them so far
 }
 
 // recorder is a Recorder and for how many packets it has room.
@@ -29,6 +31,13 @@ func (s *spare) run() (r *run) {
 	return r
 }
 
+// uses notes how many packets are in the Recorder of a run.
+func (s *spare) uses(r *run, packets int) {
+	s.inUse += packets - r.inUse
+	s.most = max(s.most, s.inUse)
+	r.inUse = packets
+}
+
 // release takes the Recorder of a run that is done with it, if it has one. One
 // that had much more room than the run needed is not kept: it might go from one
 // short run to the next, and nobody would have the use of its room.
@@ -37,11 +46,12 @@ func (s *spare) release(r *run) {
 	if done.Recorder == nil {
 		return
 	}
+	needed := r.inUse
+	s.uses(r, 0)
 	s.room -= done.room
 	done.room = done.Release()
 	const few = 8
-	needed := r.climb.n + r.orphans
-	if done.room <= min(max(few, 2*needed), maxSpared) && s.room+done.room <= maxSpare {
+	if done.room <= min(max(few, 2*needed), maxSpared) && s.room+done.room <= s.most+maxSpare {
 		s.room += done.room
 		s.recorders = append(s.recorders, done)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type text struct {
 	notes    io.Writer
 	names    Namer
 	more     TextOptions
+	line     bytes.Buffer // that is being made
 	queries  int
 	captured bool           // the probes are those of a capture: no field stands for one that was never sent
 	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
@@ -49,20 +51,21 @@ func NewText(w, notes io.Writer, n Namer, o TextOptions) Renderer {
 
 // Event implements Renderer.
 func (t *text) Event(e path.Event) error {
-	var b bytes.Buffer
+	b := &t.line
+	b.Reset()
 	switch e.Kind {
 	case path.Started:
 		p := e.Path
 		t.queries, t.captured, t.written = p.Parameters.Queries, p.Clock.Captured, map[uint8]bool{}
 		t.seeksMTU, t.mtu = p.Parameters.MTU, p.Parameters.Length
-		header(&b, p)
+		header(b, p)
 	case path.Answer:
 		t.names.Want(e.Reply.From)
 	case path.Decided:
 		if e.Hop.TTL == 0 {
-			t.stranger(&b, &e.Hop)
+			t.stranger(b, &e.Hop)
 		} else {
-			t.hop(&b, &e.Hop)
+			t.hop(b, &e.Hop)
 		}
 	case path.Ended:
 		if t.more.Findings {
@@ -139,7 +142,9 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 			b.WriteString(" *")
 			continue
 		}
-		fmt.Fprintf(b, "  %.3f ms", float64(r.RTT)/float64(time.Millisecond))
+		b.WriteString("  ")
+		b.Write(strconv.AppendFloat(b.AvailableBuffer(), float64(r.RTT)/float64(time.Millisecond), 'f', 3, 64))
+		b.WriteString(" ms")
 		b.WriteString(drop)
 		drop = ""
 		if mark := errorMark(r); mark != "" {
