@@ -75,7 +75,7 @@ func TestFinderHoldsLittleOfAFlood(t *testing.T) {
 				finder.Observe(&frame.Frame{Time: epoch.Add(time.Duration(n) * 10 * time.Microsecond), Data: c.ip, Length: len(c.ip), Link: frame.Raw})
 			}
 			took := time.Since(began)
-			took /= time.Duration(c.frames/part)
+			took /= time.Duration(c.frames / part)
 			used := allocated() - before
 			if t.Logf("%d MB, %v a frame", used>>20, took); used > memory {
 				t.Errorf("%d MB allocated", used>>20)
