@@ -71,7 +71,7 @@ func (r *run) match(ip []byte, d frame.Direction) (matcher.Match, error) {
 }
 
 func (r *run) matchFrame(f *frame.Frame) (matcher.Match, error) {
-	if err := r.message.Read(f); err != nil {
+	if err := r.message.ReadOwn(f); err != nil {
 		return matcher.Match{}, err
 	}
 	return r.table.Match(&r.message)

@@ -38,18 +38,24 @@ type Message struct {
 // Read reads a frame that is no watermark. It fails with ErrForeign for an ICMP
 // error about what can be nobody's probe, with ErrMalformed, or with
 // ErrUnrelated.
-func (m *Message) Read(f *frame.Frame) error {
+func (m *Message) Read(f *frame.Frame) error { return m.read(f, false) }
+
+// ReadOwn is Read on the host that sends the probes: what comes in is none, and
+// what this host says is no reply.
+func (m *Message) ReadOwn(f *frame.Frame) error { return m.read(f, true) }
+
+func (m *Message) read(f *frame.Frame, own bool) error {
 	m.Time, m.Frame, m.IsProbe, m.IsReply = f.Time, f.Number, false, false
 	if m.carried.Decode(f) != nil || m.Packet.Parse(m.carried.IP) != nil {
 		return ErrUnrelated
 	}
 	m.Direction = m.carried.Direction
 	p := &m.Packet
-	if m.Direction != frame.In && maybeProbe(p) {
+	if !(own && m.Direction == frame.In) && maybeProbe(p) {
 		m.IsProbe = p.ReadKey(&m.Key) == nil && !m.Key.Short
 	}
-	if m.Direction == frame.Out {
-		return m.verdict() // what this host says is no reply
+	if own && m.Direction == frame.Out {
+		return m.verdict()
 	}
 	r := &m.Reply
 	r.From, r.TTL, r.Frame, r.Received, r.Read = p.Src, p.TTL, f.Number, f.Time, f.Read

@@ -8,7 +8,7 @@ import (
 )
 
 // Observer shows the frames of one capture to the Recorders of the traces that
-// run meanwhile. It reads each frame once. The zero Observer is ready for use; it
+// run meanwhile, on the host that captures. It reads each frame once. The zero Observer is ready for use; it
 // belongs to one goroutine at a time.
 type Observer struct {
 	message matcher.Message
@@ -25,7 +25,7 @@ func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 		}
 		return false
 	}
-	unread := o.message.Read(f)
+	unread := o.message.ReadOwn(f)
 	o.errs = o.errs[:0]
 	ours := false
 	for _, r := range to {

@@ -102,7 +102,11 @@ func replies(p *path.Probe) (all []*path.Reply) {
 }
 
 func (g *gatherer) observe(f *frame.Frame) {
-	err := g.message.Read(f)
+	read := g.message.ReadOwn
+	if g.path.Clock.Captured { // anywhere
+		read = g.message.Read
+	}
+	err := read(f)
 	if probe, is := g.probeAt(f); is {
 		g.keep(f)
 		g.probes[probe] = f.Number
