@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"regexp"
 	"slices"
 	"strconv"
@@ -99,19 +100,12 @@ func TestSourceRoutesOnTheWire(t *testing.T) {
 // routed is what an IPv4 header says of the way, in hexadecimal.
 type routed struct{ Destination, Options string }
 
-// routedBy reads the header of the first packet that tcpdump -x shows.
+// routedBy reads the header of the packet that tcpdump -x shows.
 func routedBy(t *testing.T, shown string) routed {
 	t.Helper()
-	var text strings.Builder
-	for _, line := range regexp.MustCompile(`0x[0-9a-f]{4}:  (.*)`).FindAllStringSubmatch(shown, -1) {
-		text.WriteString(strings.ReplaceAll(line[1], " ", ""))
-	}
-	header := text.String()
-	if len(header) < 2*60 {
-		t.Fatalf("no packet with options in %q", shown)
-	}
-	words := int(header[1] - '0')
-	return routed{Destination: header[2*16 : 2*20], Options: header[2*20 : 2*4*words]}
+	packet := shownBytes(t, shown)
+	header := packet[:4*int(packet[0]&0xf)]
+	return routed{Destination: hex.EncodeToString(header[16:20]), Options: hex.EncodeToString(header[20:])}
 }
 
 // sourceRouted builds a network whose routers take source routes:
