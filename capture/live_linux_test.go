@@ -242,25 +242,32 @@ func TestLiveFilterHoldsFromTheFirstFrame(t *testing.T) {
 	send := l.sender(t)
 	other, last := udpFrame(&l.peer, 7, "other port"), udpFrame(&l.peer, 9, "last")
 	for range 10 {
-		opened := make(chan struct{})
+		opened, read := make(chan struct{}), make(chan struct{})
 		var wait sync.WaitGroup
 		wait.Go(func() {
-			for {
+			for next := other; ; {
 				select {
-				case <-opened:
-					send(last)
+				case <-read:
 					return
+				case <-opened:
+					// A buffer that is full of others would drop a single one.
+					next = last
 				default:
-					send(other)
 				}
+				send(next)
 			}
 		})
+		stop := sync.OnceFunc(func() {
+			close(read)
+			wait.Wait()
+		})
+		t.Cleanup(stop)
 		live := l.open(t, LiveOptions{Filter: "udp port 9"})
 		close(opened)
 		if got := texts(t, live); len(got) > 0 {
 			t.Errorf("%d frames that the filter excludes: %s, …", len(got), got[0])
 		}
-		wait.Wait()
+		stop()
 		live.Close()
 	}
 }
