@@ -81,6 +81,7 @@ func (c *copies) again(here sight, atOnce time.Duration) (again, sameWay bool) {
 		before.moves = true
 		return true, false
 	case here.ttl < before.ttl && (before.moves || here.link == 0 && later <= copyUnlinked):
+		before.at, before.ttl = here.at, here.ttl // a loop may go on for longer
 		return true, false
 	case here.ttl == before.ttl && later <= atOnce:
 		return true, true

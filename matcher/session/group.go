@@ -82,6 +82,17 @@ func (g *group) fitting(s *sighting) (best *run) {
 	return best
 }
 
+// lacking is the latest run that a probe may be missing from, of which only the
+// reply was captured; or nil.
+func (g *group) lacking(s *sighting) *run {
+	for i := len(g.runs) - 1; i >= 0; i-- {
+		if r := g.runs[i]; r.lacks(s) && s.at-r.last < int64(Wait) {
+			return r
+		}
+	}
+	return nil
+}
+
 // dispensable is the run to do without: one that is no trace, if there is one
 // besides the latest, and of these the one of which nothing came for longest.
 func (g *group) dispensable() *run {

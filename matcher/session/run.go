@@ -30,11 +30,12 @@ type run struct {
 	evicted       int  // from the window, when it began
 	held          int  // packets, while it is no trace
 
-	syns     map[uint32]struct{} // of TCP: the ports that a SYN was sent from and to
-	exceeded int                 // replies that are a router's time-exceeded
-	orphans  int                 // replies to probes that are not in the capture
-	router   netip.Addr          // who sent the first of these,
-	routers  bool                // and whether others did too
+	syns     map[uint32]uint32 // of TCP: the sequence number of the latest SYN from and to two ports
+	passed   int               // probes that are the one before, but that a router has passed on: it is in a loop
+	exceeded int               // replies that are a router's time-exceeded
+	orphans  int               // replies to probes that are not in the capture
+	router   netip.Addr        // who sent the first of these,
+	routers  bool              // and whether others did too
 }
 
 // What is kept of a run that is no trace so far.
@@ -73,6 +74,9 @@ func (r *run) add(s *sighting) {
 	if r.touch(s.at); r.resent(s) {
 		r.climb.again(s.ttl)
 	} else {
+		if r.climb.n > 0 && s.isPassedOn(&r.latest) {
+			r.passed++
+		}
 		r.style.add(s)
 		r.climb.add(s.ttl)
 		r.latest = *s
@@ -86,9 +90,9 @@ func (r *run) add(s *sighting) {
 	probe.Round = r.climb.sent[s.ttl]
 	if s.flags&flagSYN != 0 {
 		if r.syns == nil {
-			r.syns = map[uint32]struct{}{}
+			r.syns = map[uint32]uint32{}
 		}
-		r.syns[s.ports()] = struct{}{}
+		r.syns[s.ports()] = s.token
 	}
 	r.judge()
 }
@@ -99,10 +103,16 @@ func (r *run) asked(s *sighting) bool {
 	return asked
 }
 
+// asks reports whether a SYN goes again, which the run has sent.
+func (r *run) asks(s *sighting) bool {
+	sequence, asked := r.syns[s.ports()]
+	return asked && sequence == s.token
+}
+
 // resent reports whether a SYN goes again, of a program that sends each probe
 // from a port of its own: its system does that.
 func (r *run) resent(s *sighting) bool {
-	return r.asked(s) && r.style.sport.up+r.style.sport.jump > 0 && r.climb.has(s.ttl)
+	return r.asks(s) && r.style.sport.up+r.style.sport.jump > 0 && r.climb.has(s.ttl)
 }
 
 func (r *run) touch(at int64) { r.last = max(r.last, at) }
@@ -124,10 +134,13 @@ func (r *run) heard(m *matcher.Message) {
 	r.touch(r.replied)
 }
 
-// orphan adds a reply to a probe that is not in the capture.
+// orphan adds a reply to a probe that is not in the capture. What it quotes tells
+// how the probes differ if there are no others.
 func (r *run) orphan(m *matcher.Message, s *sighting) {
-	r.style.add(s)
-	r.latest = *s
+	if r.climb.n == 0 {
+		r.style.add(s)
+		r.latest = *s
+	}
 	r.touch(s.at)
 	if r.dull {
 		return
@@ -167,7 +180,7 @@ func (r *run) expects(s *sighting) bool {
 func (r *run) isTrace() bool {
 	c := &r.climb
 	switch {
-	case r.dull:
+	case r.dull || r.passed > c.n/2:
 		return false
 	case c.levels == 0:
 		return r.routers || r.orphans <= maxAlone && r.first.likeTracers()

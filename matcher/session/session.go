@@ -341,7 +341,9 @@ func (s *Finder) orphan(g *group, m *matcher.Message) bool {
 	seen.seeQuoted(m)
 	var r *run
 	if g != nil {
-		r = g.fitting(seen)
+		if r = g.fitting(seen); r == nil {
+			r = g.lacking(seen)
+		}
 	}
 	switch {
 	case r == nil && !exceeded:

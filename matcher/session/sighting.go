@@ -105,6 +105,13 @@ func linkOf(f *frame.Frame, p *craft.Packet) uint32 {
 	return uint32(hashBytes(header, uint64(f.Interface)))
 }
 
+// isPassedOn reports whether a packet is the one before, which a router has passed
+// on: all is the same but for the TTL, which is lower.
+func (s *sighting) isPassedOn(before *sighting) bool {
+	return s.ttl < before.ttl && s.id == before.id && s.token == before.token && s.ports() == before.ports() &&
+		s.length == before.length && s.payload == before.payload
+}
+
 // likeProbe is false of what no tracer sends.
 func likeProbe(p *craft.Packet) bool {
 	if p.Dst.IsMulticast() || p.Dst.IsUnspecified() || p.Dst == broadcast {

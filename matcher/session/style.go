@@ -1,17 +1,42 @@
 package session
 
+import (
+	"slices"
+
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
 // style is how a run's probes differ from each other.
 type style struct {
 	sport, dport, sequence, id, length, payload series
+	sports, dports, ids                         span
 	tos                                         uint8
 	df                                          bool
 	n                                           int
+}
+
+// span is the least and the greatest value of a field.
+type span struct{ least, most uint16 }
+
+func (p *span) add(v uint16, first bool) {
+	if first {
+		p.least = v
+	}
+	p.least, p.most = min(p.least, v), max(p.most, v)
+}
+
+// reach reports whether a value is in the span, or not farther beyond it than some.
+func (p *span) reach(v uint16, some int) bool {
+	return int(v) >= int(p.least)-some && int(v) <= int(p.most)+some
 }
 
 func (y *style) add(s *sighting) {
 	if y.n++; y.n == 1 {
 		y.tos, y.df = s.tos, s.df
 	}
+	y.sports.add(s.sport, y.n == 1)
+	y.dports.add(s.dport, y.n == 1)
+	y.ids.add(s.id, y.n == 1)
 	y.sport.add(uint64(s.sport))
 	y.dport.add(uint64(s.dport))
 	y.sequence.add(uint64(s.token))
@@ -86,9 +111,11 @@ func (r *run) fit(s *sighting) int {
 			return unfit
 		}
 		return strong + r.looks(s)
-	case r.asked(s):
+	case r.climb.n == 0 && r.lacks(s):
+		return strong + r.looks(s) // of a run that is known by replies, in whatever order
+	case r.asks(s):
 		return strong + r.looks(s) // a SYN goes again that nothing answered
-	case !y.dport.goesOn(uint64(s.dport)):
+	case !y.dport.goesOn(uint64(s.dport)) && !r.leaps(s):
 		return unfit
 	case y.sport.goesOn(uint64(s.sport)):
 		return strong + r.looks(s)
@@ -96,6 +123,37 @@ func (r *run) fit(s *sighting) int {
 		return unfit
 	}
 	return weak + r.looks(s)
+}
+
+// lacks reports whether a probe that is not in the capture, or out of order, may be
+// one of the run's: its ports are those of the others, between them, or like them
+// in that they are all over the place.
+func (r *run) lacks(s *sighting) bool {
+	y := &r.style
+	if s.isEcho() {
+		return uint64(s.sport) == y.sport.last
+	}
+	return y.dport.mayHave(s.dport, &y.dports) && (y.n == 1 || y.sport.mayHave(s.sport, &y.sports))
+}
+
+// mayHave reports whether a value may be one of the series', whose span is known.
+func (r *series) mayHave(v uint16, within *span) bool {
+	switch {
+	case r.isConstant():
+		return uint64(v) == r.last
+	case r.jump > r.up:
+		return true
+	}
+	return within.reach(v, maxStep)
+}
+
+// leaps reports whether the destination port rises by more than from one probe to
+// the next, of a program that counts on round by round from one source port.
+func (r *run) leaps(s *sighting) bool {
+	const most = 255
+	to, sport := &r.style.dport, &r.style.sport
+	return sport.isConstant() && uint64(s.sport) == sport.last && to.up > 0 && to.up >= to.same &&
+		uint64(s.dport) > to.last && uint64(s.dport)-to.last <= most
 }
 
 // alike reports whether a probe has the looks of the run's.
@@ -129,12 +187,32 @@ func (r *run) beginsAgain(s *sighting) bool {
 	if r.climb.n == 0 || s.ttl == 0 || s.ttl > r.first.ttl {
 		return false
 	}
-	sequence, id := &r.style.sequence, &r.style.id
+	y := &r.style
 	switch {
-	case s.isEcho() && sequence.counts() && uint64(s.token) <= sequence.first,
-		sequence.counts() && uint64(s.token) == sequence.first,
-		!s.is6 && id.counts() && uint64(s.id) == id.first:
+	case s.isEcho() && y.sequence.counts() && uint64(s.token) <= y.sequence.first,
+		y.sequence.counts() && uint64(s.token) == y.sequence.first,
+		y.sport.counts() && uint64(s.sport) == y.sport.first,
+		!s.is6 && y.id.counts() && uint64(s.id) == y.id.first:
 		return true
 	}
-	return r.climb.isDone(s.ttl)
+	return r.climb.isDone(s.ttl) || r.isAskedAnew(s) || !s.is6 && r.isElsewhere(s)
+}
+
+// isAskedAnew reports whether a program that takes unrelated ports for its probes
+// asks a hop that has answered: it has no reason to, if it asks each once.
+func (r *run) isAskedAnew(s *sighting) bool {
+	y := &r.style
+	if s.isEcho() || y.sport.jump == 0 || y.dport.counts() || s.ttl == r.latest.ttl || !r.climb.has(s.ttl) || r.climb.burst {
+		return false
+	}
+	return slices.ContainsFunc(r.path.Probes, func(p path.Probe) bool { return p.TTL == s.ttl && p.Reply != nil })
+}
+
+// isElsewhere reports whether the IP ID is far from all of a run whose IDs are near
+// each other: of a program that begins with one at random, over one flow.
+func (r *run) isElsewhere(s *sighting) bool {
+	const enough, far = 4, 4096
+	y := &r.style
+	oneFlow := y.n >= enough && y.sport.isConstant() && y.dport.isConstant()
+	return oneFlow && !y.id.isConstant() && y.ids.most-y.ids.least < far && !y.ids.reach(s.id, far)
 }
