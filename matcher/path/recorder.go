@@ -157,7 +157,7 @@ func (r *Recorder) Orphan(m *matcher.Message) {
 	p.Number = r.table.Sent(&m.Of, 0, m.Time)
 	r.table.Withdraw(p.Number)
 	p.Reply = r.room.replies.next()
-	*p.Reply = Reply{Reply: m.Reply}
+	p.Reply.Reply = m.Reply
 	r.path.Probes = append(r.path.Probes, p)
 	r.path.Counters.Received++
 }
@@ -287,9 +287,8 @@ func (r *Recorder) replied(m *matcher.Match) {
 	r.answered(p)
 }
 
-// read makes reply what came so long after its probe.
+// read makes a zero reply what came so long after its probe.
 func (r *Recorder) read(reply *Reply, came *matcher.Reply, took time.Duration) {
-	*reply = Reply{}
 	reply.Reply = *came
 	// A capture's stamps may be in disorder; then there is no telling.
 	if came.MatchedBy != matcher.Ambiguous && (took >= 0 || !r.path.Clock.Captured) {

@@ -15,7 +15,7 @@ type replies struct {
 	used   int // of that block
 }
 
-// next is where the next Reply goes, whatever was there.
+// next is where the next Reply goes: a zero one.
 func (s *replies) next() *Reply {
 	const most = 32
 	if s.block == len(s.blocks) {

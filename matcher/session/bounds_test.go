@@ -57,7 +57,7 @@ func TestFinderHoldsLittleOfAFlood(t *testing.T) {
 		{"SYNs from all ports", syn.bytes(), func(b []byte, n int) { put16(b[ports:], n); put16(b[id:], n); b[ttl] = byte(1 + n*7%32) }, false, flood},
 		{"streams between all ports", stream.bytes(), func(b []byte, n int) { put32(b[ports:], n*7919); b[ttl] = byte(1 + n*7%32) }, false, flood},
 		{"streams to everywhere", stream.bytes(), func(b []byte, n int) { put32(b[dst:], n/3); b[ttl] = byte(20 + n%3) }, false, flood},
-		{"long streams to everywhere", stream.bytes(), func(b []byte, n int) { put16(b[id:], n); put32(b[dst:], n%8000); b[ttl] = byte(20 + n/8000%3) }, false, 10 * flood},
+		{"long streams to everywhere", stream.bytes(), func(b []byte, n int) { put16(b[id:], n); put32(b[dst:], n%8000); b[ttl] = byte(20 + n/8000%3) }, false, 8 * flood},
 		{"streams from everywhere", stream.bytes(), func(b []byte, n int) { put32(b[src:], n/3); b[ttl] = byte(20 + n%3) }, false, flood},
 		{"ordinary packets to everywhere", stream.bytes(), func(b []byte, n int) { put32(b[dst:], n); b[ttl] = 64 }, false, fillWindow},
 		{"errors about TCP to everywhere", about(router(1), exceeded, syn), func(b []byte, n int) { put32(b[quoted+dst:], n) }, false, flood},
