@@ -31,11 +31,11 @@ const benchFrames = 2_000_000
 // many frames that is in a second of processor time, and how many times as long
 // as tcpdump, which only copies the frames, it takes.
 //
-// On a 2-core AMD EPYC VM, in million frames a second and in tcpdumps: traces 4.0
-// and 2.8 from pcap, 3.6 and 2.8 from pcapng; to a thousand targets at once, more
-// than the caches hold, 1.8 and 6.3; ordinary traffic 13.7 and 0.9. The program
-// 'tracewire replay --list', which writes a line for each trace, takes 3.2
-// tcpdumps for the first of these, and 5.4 to write the traces as text.
+// On a 2-core AMD EPYC VM, in million frames a second and in tcpdumps: traces 4.2
+// and 2.7 from pcap, 3.8 and 2.7 from pcapng; to a thousand targets at once, more
+// than the caches hold, 1.9 and 6.0; ordinary traffic 14 and 0.8. The program
+// 'tracewire replay --list', which starts anew and writes a line for each trace,
+// takes 3.3 tcpdumps for the first of these, and 5.5 to write the traces as text.
 func BenchmarkReplay(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the collector has no other core either
 	for _, test := range []struct {
