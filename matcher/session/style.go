@@ -117,9 +117,11 @@ func (r *run) fit(s *sighting) int {
 		return strong + r.looks(s) // a SYN goes again that nothing answered
 	case !y.dport.goesOn(uint64(s.dport)) && !r.leaps(s):
 		return unfit
-	case y.sport.goesOn(uint64(s.sport)):
+	case y.sport.goesOn(uint64(s.sport)), y.isBlock() && y.sports.reach(s.sport, block):
 		return strong + r.looks(s)
-	case y.sport.isConstant() || y.sport.counts() && y.sport.n > 2 || !r.alike(s):
+	case y.isBlock():
+		return unfit
+	case y.sport.isConstant() || y.sport.counts() && y.sport.n > 2 && !y.sports.reach(s.sport, block) || !r.alike(s):
 		return unfit
 	}
 	return weak + r.looks(s)
@@ -147,13 +149,23 @@ func (r *series) mayHave(v uint16, within *span) bool {
 	return within.reach(v, maxStep)
 }
 
-// leaps reports whether the destination port rises by more than from one probe to
-// the next, of a program that counts on round by round from one source port.
+// leaps reports whether the destination port is ahead of the first by more than
+// probes are of each other, of a program that counts round by round from one
+// source port.
 func (r *run) leaps(s *sighting) bool {
 	const most = 255
 	to, sport := &r.style.dport, &r.style.sport
-	return sport.isConstant() && uint64(s.sport) == sport.last && to.up > 0 && to.up >= to.same &&
-		uint64(s.dport) > to.last && uint64(s.dport)-to.last <= most
+	return sport.isConstant() && uint64(s.sport) == sport.last && to.up > 0 && to.up+to.jump >= to.same &&
+		s.dport > r.style.dports.least && int(s.dport) <= int(r.style.dports.most)+most
+}
+
+// block is how far the ports of a program may be from each other that takes them
+// from a block at random, as nmap does: a base, of which a count turns bits.
+const block = 64
+
+// isBlock reports whether the source ports are from a block, in no order.
+func (y *style) isBlock() bool {
+	return y.n >= 3 && y.sport.jump > 0 && y.sports.most-y.sports.least < block
 }
 
 // alike reports whether a probe has the looks of the run's.
