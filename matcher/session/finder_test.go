@@ -27,6 +27,14 @@ func TestFinderFindsTracesInOddCaptures(t *testing.T) {
 			c.trace(5, probe)
 			c.frames = onPath(c.frames)
 		}, []string{whole}},
+		{"on the host that probes, with directions", func(c *tape) {
+			c.trace(5, probe)
+			directed(c.frames, frame.Out, frame.In)
+		}, []string{whole}},
+		{"at the target, with directions", func(c *tape) {
+			c.trace(5, probe)
+			directed(c.frames, frame.In, frame.Out)
+		}, []string{whole}},
 		{"mirrored in both directions", func(c *tape) {
 			c.trace(5, probe)
 			c.frames = again(c.frames, 5*time.Microsecond)
@@ -198,6 +206,15 @@ func offloaded(src, dst netip.Addr, id uint16) func(int, uint8) packet {
 		return packet{
 			src: src, dst: dst, protocol: layers.IPProtocolUDP, ttl: ttl, id: id, sport: 4321, dport: 9999,
 			payload: []byte{0, byte(n), 19: 0}, offload: true,
+		}
+	}
+}
+
+// directed gives the probes and the replies of a tape directions.
+func directed(frames []frame.Frame, probes, replies frame.Direction) {
+	for i := range frames {
+		if frames[i].Direction = replies; i%2 == 0 {
+			frames[i].Direction = probes
 		}
 	}
 }

@@ -3,6 +3,8 @@ package session
 import (
 	"slices"
 
+	"github.com/google/gopacket/layers"
+
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -104,7 +106,7 @@ func (r *run) fit(s *sighting) int {
 	switch {
 	case y.n == 0:
 		return weak
-	case r.beginsAgain(s):
+	case r.beginsAgain(s) || r.isOther(s):
 		return unfit
 	case s.isEcho():
 		if uint64(s.sport) != y.sport.last {
@@ -125,6 +127,12 @@ func (r *run) fit(s *sighting) int {
 		return unfit
 	}
 	return weak + r.looks(s)
+}
+
+// isOther reports whether a captured segment is no SYN, and the run's probes are, or
+// the other way round: it is one of a connection whose SYN is not in the capture.
+func (r *run) isOther(s *sighting) bool {
+	return s.protocol == uint8(layers.IPProtocolTCP) && s.ttl != 0 && r.climb.n > 0 && (s.flags^r.first.flags)&flagSYN != 0
 }
 
 // lacks reports whether a probe that is not in the capture, or out of order, may be
