@@ -70,7 +70,7 @@ func TestRunsInARow(t *testing.T) {
 		"over the same flow, with IDs from elsewhere": {
 			func(c *tape, nth int) {
 				for round := range 2 {
-					c.trace(5, func(n int, ttl uint8) packet { return oneFlow(uint16(1000 + nth*20000))(5*round+n, ttl) })
+					c.trace(5, func(n int, ttl uint8) packet { return oneFlow(uint16(1000+nth*20000))(5*round+n, ttl) })
 				}
 			},
 			"UDP 192.0.2.10 -> 198.51.100.80: TTL 1-5, 10 sent, 10 received, reached at 5",
