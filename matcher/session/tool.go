@@ -75,7 +75,8 @@ var tools = []tool{
 	{name: "mtr", protocol: udp, sport: counts, dport: same, df: off, further: inRounds},
 	{name: "mtr", protocol: echo, sport: same, sequence: counts, df: off, further: inRounds},
 	{name: "mtr", protocol: tcp, sport: counts, dport: same, sequence: varies, df: on, length4: 60, length6: 80, further: inRounds},
-	{name: "tracewire", protocol: udp, sport: same, dport: same, df: off, further: hasCookies},
+	{name: "tracewire", protocol: udp, sport: same, dport: same, further: hasCookies},
+	{name: "tracewire", protocol: echo, sport: same, further: hasCookies},
 	{name: "traceroute", protocol: udp, sport: same, dport: counts, df: off, further: to(33434, 33435)}, // BSD's
 }
 
