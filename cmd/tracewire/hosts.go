@@ -190,17 +190,17 @@ func resolve(ctx context.Context, host, network string) (netip.Addr, error) {
 		return netip.Addr{}, usagef("%q is not a host", host)
 	}
 	found, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
-	if err != nil {
-		if unknown, ok := errors.AsType[*net.DNSError](err); ok && unknown.IsNotFound {
-			return netip.Addr{}, usagef("unknown host %q: no %saddress is known for it", render.Printable(host), familyNames[network])
-		}
-		if ctx.Err() != nil {
-			return netip.Addr{}, errEarly
-		}
-		return netip.Addr{}, usagef("no name server can be asked for %q: %w", render.Printable(host), err)
-	}
-	if len(found) == 0 {
+	unknown, asked := errors.AsType[*net.DNSError](err)
+	_, others := errors.AsType[*net.AddrError](err) // in /etc/hosts
+	switch {
+	case asked && unknown.IsNotFound:
+		return netip.Addr{}, usagef("unknown host %q: no %saddress is known for it", render.Printable(host), familyNames[network])
+	case err != nil && ctx.Err() != nil:
+		return netip.Addr{}, errEarly
+	case others, err == nil && len(found) == 0:
 		return netip.Addr{}, usagef("%q has no %saddress", render.Printable(host), familyNames[network])
+	case err != nil:
+		return netip.Addr{}, usagef("no name server can be asked for %q: %w", render.Printable(host), err)
 	}
 	for _, a := range found {
 		if a = a.Unmap(); a.Is4() {
