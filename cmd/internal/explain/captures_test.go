@@ -120,6 +120,7 @@ func TestReasons(t *testing.T) {
 		want   string
 	}{
 		"refused":     {path.Probe{TTL: 1, Status: path.Unsent}, nil, "it never left: the system refused to send it"},
+		"cut short":   {path.Probe{TTL: 1, Status: path.Outstanding, SentClock: path.User, Sent: start}, nil, "it was handed to the system, and the trace was over before"},
 		"not seen":    {path.Probe{TTL: 1, Status: path.Timeout, SentClock: path.User, Sent: start}, nil, "it was never seen leaving"},
 		"nothing":     {path.Probe{TTL: 1, Status: path.Timeout, Sent: start}, nil, "it left, and nothing came back within 5.000 s"},
 		"interrupted": {path.Probe{TTL: 1, Sent: start}, func(p *path.Path) { p.Interrupted = true }, "it left, and the trace was over before a reply came"},

@@ -209,6 +209,8 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("its reply came %s after it, %s too late: the wait was %s",
 			duration(p.Reply.Received.Sub(p.Sent)), duration(late), duration(waited)))
 		return reasons
+	case p.SentClock == path.User && p.Status == path.Outstanding:
+		reasons = append(reasons, "it was handed to the system, and the trace was over before a copy of it was captured, or a reply")
 	case p.SentClock == path.User:
 		reasons = append(reasons, "it was never seen leaving: it was handed to the system, but no copy of it was captured")
 	case len(e.suspects[p.Number]) > 0:
