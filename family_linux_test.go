@@ -3,6 +3,7 @@ package tracewire_test
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -100,5 +101,22 @@ func TestKernelThisHost(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A neighbour's link-local address has a zone: by every kind of probe, it is one hop
+// away.
+func TestKernelLinkLocal(t *testing.T) {
+	c := kernelnet.NewChain(t, 1, &kernelnet.ChainOptions{Families: []kernelnet.Family{kernelnet.IPv6}})
+	fields := strings.Fields(c.Routers[0].Run("ip", "-6", "-o", "addr", "show", "dev", c.Links[0].B.Interface, "scope", "link"))
+	at := slices.Index(fields, "inet6") + 1
+	neighbour := netip.MustParsePrefix(fields[at]).Addr()
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			p := mustTraceTo(t, neighbour.WithZone(c.Links[0].A.Interface), kind.o)
+			if !p.Reached() || p.End() != 1 || len(p.Hops()) != 1 || !p.Source.Addr.IsLinkLocalUnicast() {
+				t.Errorf("from %v: %v", p.Source.Addr, addrs(p))
+			}
+		})
 	}
 }

@@ -2,8 +2,8 @@ package tracewire
 
 import (
 	"io"
-	"net"
 	"net/netip"
+	"strconv"
 
 	"github.com/google/gopacket/layers"
 	"golang.org/x/sys/unix"
@@ -41,8 +41,8 @@ func sockaddr(at netip.AddrPort) unix.Sockaddr {
 		return &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
 	}
 	a := &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
-	if i, err := net.InterfaceByName(at.Addr().Zone()); err == nil {
-		a.ZoneId = uint32(i.Index)
+	if index, err := strconv.ParseUint(at.Addr().Zone(), 10, 32); err == nil { // see route.Route.Scoped
+		a.ZoneId = uint32(index)
 	}
 	return a
 }

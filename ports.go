@@ -16,10 +16,7 @@ import (
 
 // ports are the source ports that the traces of a Tracer hold, of which they
 // share those that they can.
-type ports struct {
-	latest uint16 // that was held; 0 before the first
-	held   map[netip.AddrPort]*heldPort
-}
+type ports map[netip.AddrPort]*heldPort
 
 // heldPort is a port of an address, held by a socket that is never read, nor
 // listened on: it keeps others off the port, and of UDP the kernel from answering
@@ -30,12 +27,13 @@ type heldPort struct {
 }
 
 // holdPort takes the port that probes from an address are to come from: the one
-// that the Options name, or the one that other traces have, or else the first that
-// is free. The caller is to close held when the trace has ended.
+// that the Options name, or the first that is free, or that other traces from
+// there have. So traces from one address all have the same, whichever is first. The
+// caller is to close held when the trace has ended; it is nil if it need not be.
 func (t *Tracer) holdPort(source netip.Addr) (held io.Closer, port uint16, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for port = range t.portsToTry {
+	for port = range portsToTry(&t.options, t.options.Seed) {
 		if t.options.protocol() == layers.IPProtocolICMPv4 {
 			return nil, port, nil // an identifier is nobody's
 		}
@@ -48,18 +46,6 @@ func (t *Tracer) holdPort(source netip.Addr) (held io.Closer, port uint16, err e
 		}
 	}
 	return nil, 0, err
-}
-
-// portsToTry yields the ports for a trace, the best first.
-func (t *Tracer) portsToTry(yield func(uint16) bool) {
-	if t.ports.latest != 0 && !yield(t.ports.latest) {
-		return
-	}
-	for port := range portsToTry(&t.options, t.options.Seed) {
-		if !yield(port) {
-			return
-		}
-	}
 }
 
 // portsToTry yields the source port that Options name, or some that follow from a
@@ -80,8 +66,8 @@ func portsToTry(o *Options, seed uint64) iter.Seq[uint16] {
 }
 
 // hold binds a socket to a port, unless a trace has done so.
-func (p *ports) hold(protocol layers.IPProtocol, at netip.AddrPort) error {
-	if known := p.held[at]; known != nil {
+func (p ports) hold(protocol layers.IPProtocol, at netip.AddrPort) error {
+	if known := p[at]; known != nil {
 		known.users++
 		return nil
 	}
@@ -89,10 +75,7 @@ func (p *ports) hold(protocol layers.IPProtocol, at netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	if p.held == nil {
-		p.held = map[netip.AddrPort]*heldPort{}
-	}
-	p.held[at], p.latest = &heldPort{socket: socket, users: 1}, at.Port()
+	p[at] = &heldPort{socket: socket, users: 1}
 	return nil
 }
 
@@ -100,11 +83,11 @@ func (p *ports) hold(protocol layers.IPProtocol, at netip.AddrPort) error {
 func (t *Tracer) letGo(at netip.AddrPort) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	held := t.ports.held[at]
+	held := t.ports[at]
 	if held.users--; held.users > 0 {
 		return nil
 	}
-	delete(t.ports.held, at)
+	delete(t.ports, at)
 	return held.socket.Close()
 }
 

@@ -1,6 +1,7 @@
 package tracewire
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -58,12 +59,15 @@ const nameRoom = 4096
 // maxName is how long a name can be (RFC 1035, section 2.3.4).
 const maxName = 255
 
+// ErrRecording: a recording can't be written.
+var ErrRecording = errors.New("tracewire: recording")
+
 // recordError says that it was the recording that failed.
 func recordError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("tracewire: recording: %w", err)
+	return fmt.Errorf("%w: %w", ErrRecording, err)
 }
 
 // Close writes the names of addresses, as far as they are known. It leaves it to

@@ -53,7 +53,7 @@ func NewTracer(o *Options) (*Tracer, error) {
 	if parameters.Seed == 0 {
 		parameters.Seed = randomSeed()
 	}
-	t := &Tracer{options: *o, parameters: parameters, traced: map[netip.Addr]<-chan struct{}{}, taps: map[any]*tap{}}
+	t := &Tracer{options: *o, parameters: parameters, traced: map[netip.Addr]<-chan struct{}{}, ports: ports{}, taps: map[any]*tap{}}
 	t.options.Seed = parameters.Seed
 	return t, nil
 }
@@ -65,7 +65,7 @@ func NewTracer(o *Options) (*Tracer, error) {
 // It ends with ctx, with ctx's cause; a trace that has started is ended with a
 // path.Ended event all the same. Everything it opened is closed, and every
 // goroutine it started has ended, when it returns, unless other traces go on with
-// it. The errors wrap ErrOptions and ErrTarget, and those of the packages
+// it. The errors wrap ErrOptions, ErrTarget and ErrRecording, and those of the packages
 // capture, capture/netns and craft/route.
 func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 	to.Addr = to.Addr.Unmap()
@@ -73,6 +73,9 @@ func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 		return err
 	}
 	to.Number = t.number(to.Number)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	over, err := t.alone(ctx, to.Addr)
 	if err != nil {
 		return err
@@ -83,7 +86,11 @@ func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 		return err
 	}
 	one, err := newTrace(w, tap, to, &t.options, t.parameters)
-	if err == nil {
+	switch {
+	case err != nil:
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	default:
 		err = one.run(ctx, emit)
 	}
 	return errors.Join(err, t.release(tap), w.Close())

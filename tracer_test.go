@@ -308,6 +308,18 @@ func TestCaptureThatFailsEndsAllTraces(t *testing.T) {
 	})
 }
 
+// A trace whose context is over before it begins sends nothing, and has no Path.
+func TestTraceThatIsOverBeforeItBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBeside(t, capturetest.Host{}, tracewire.Options{})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errTrouble)
+		if b.trace(ctx, 1, someOfMillion(1)[0]); !errors.Is(b.errs[1], errTrouble) || len(b.events[1]) > 0 {
+			t.Errorf("%v, %d events", b.errs[1], len(b.events[1]))
+		}
+	})
+}
+
 // A target that can't be traced to is no other's trouble, and leaves its number free
 // to nobody.
 func TestTargetThatCantBeTracedTo(t *testing.T) {

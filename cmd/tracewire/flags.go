@@ -24,6 +24,7 @@ type flags struct {
 	numeric       bool
 	format        string
 	write         string
+	atOnce        int // hosts
 	shown         shown
 	failUnreached bool
 	version       bool
@@ -65,6 +66,8 @@ func (f *flags) register(set *pflag.FlagSet) {
 	f.shown.register(set)
 	f.shown.registerExplain(set)
 	set.Var(&nameValue{&f.write, "file"}, "write", "also write all that is captured to this pcapng `file`, with comments:\nfor Wireshark, and for 'tracewire replay'")
+	f.atOnce = 16
+	set.Var(between(&f.atOnce, 1, 1000, "n"), "at-once", "trace to so many of several hosts at the same time (default 16); -N\nholds for each")
 	set.BoolVar(&f.failUnreached, "fail-unreached", false, "exit with 3 if the target doesn't answer")
 	set.BoolVarP(&f.version, "version", "V", false, "print the version and exit")
 	registerRefused(set)

@@ -38,9 +38,6 @@ func looksLikeLength(s string) bool {
 	return strings.Trim(s, "0123456789+-") == "" || strings.HasPrefix(s, "0x")
 }
 
-// atOnce is how many hosts are traced at the same time.
-const atOnce = 16
-
 // lane is the trace to one host: it runs while those before it are shown.
 type lane struct {
 	host string
@@ -83,7 +80,7 @@ func (l *lane) take() (events []path.Event, over bool) {
 
 // show traces to all hosts and renders the traces in the order of the hosts. The
 // traces don't wait for a slow name server or terminal; but that nobody reads
-// any more stops them.
+// any more stops them, and that the recording can't be written.
 //
 // A host that can't be traced to is told of in its place, if there are others.
 func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, stderr io.Writer) (s seen, err error) {
@@ -93,22 +90,13 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 	if err != nil {
 		return s, err
 	}
-	slots := make(chan struct{}, atOnce)
 	lanes := make([]*lane, len(hosts))
-	var running sync.WaitGroup
-	defer running.Wait()
 	for i, host := range hosts {
 		lanes[i] = &lane{host: host, news: make(chan struct{}, 1)}
 	}
-	running.Go(func() {
-		for i, l := range lanes {
-			slots <- struct{}{}
-			running.Go(func() {
-				defer func() { <-slots }()
-				l.end(l.run(ctx, tracer, f.network(), i+1))
-			})
-		}
-	})
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { f.run(ctx, cancel, tracer, lanes) })
 	s.reached = true
 	for _, l := range lanes {
 		one, failed := l.show(out)
@@ -118,13 +106,55 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 		}
 		s.traced, s.reached = s.traced || one.traced, s.reached && one.reached
 		if l.err != nil && len(lanes) > 1 && ctx.Err() == nil {
-			complain(stderr, "tracewire", l.err)
+			complain(stderr, "tracewire", l.named(l.err))
 			l.err = hostError{l.err}
 		}
 		err = cmp.Or(err, l.err)
 	}
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, tracewire.ErrRecording):
+		err = cause
+	case s.traced && errors.Is(err, errEarly):
+		err = nil // what had begun is shown
+	}
 	return s, err
 }
+
+// run traces to the hosts of lanes, so many at a time.
+func (f *flags) run(ctx context.Context, cancel context.CancelCauseFunc, tracer *tracewire.Tracer, lanes []*lane) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	slots := make(chan struct{}, f.atOnce)
+	for i, l := range lanes {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			err := l.run(ctx, tracer, f.network(), i+1)
+			if errors.Is(err, tracewire.ErrRecording) {
+				cancel(err)
+			}
+			l.end(err)
+		})
+	}
+}
+
+// named is an error that says which host it is of, if it doesn't.
+func (l *lane) named(err error) error {
+	if strings.Contains(err.Error(), l.host) {
+		return err
+	}
+	return hostNamed{l.host, err}
+}
+
+// hostNamed is an error of a host.
+type hostNamed struct {
+	host string
+	error
+}
+
+func (e hostNamed) Error() string { return e.host + ": " + strings.Join(plain(e.error), "; ") }
+
+func (e hostNamed) Unwrap() error { return e.error }
 
 // run traces to a lane's host, which has an address in a network. The trace has
 // the number of the host, for replays to show it in its place.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -32,7 +33,9 @@ PACKETLEN is the length of the IP packets in bytes (default 60).
 
 Several hosts are traced at the same time, and shown in their order. On each
 interface one pair of handles captures for all of them, and the probes to all come
-from one port, where it is free.
+from one port, where it is free. --at-once says how many at most: routers that
+limit their ICMP errors, as Linux does by default, answer more of one trace than
+of many that all begin there.
 
 --write records what was captured, as it comes, and 'tracewire replay' gives the
 same answer from that. A recording that is there is replaced, once the trace has
@@ -196,8 +199,8 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 	seen, err := record(file, &f.options, told, func() (seen, error) {
 		return f.show(ctx, hosts, out, c.ErrOrStderr())
 	})
-	if err == nil && seen.traced {
-		err = f.shown.explainRecording(ctx, file, stdout)
+	if seen.traced && (err == nil || errors.As(err, new(hostError))) { // one host's failure hides no other's trace
+		err = cmp.Or(f.shown.explainRecording(ctx, file, stdout), err)
 	}
 	if err == nil && f.failUnreached && !seen.reached {
 		return errUnreached
