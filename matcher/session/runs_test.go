@@ -75,6 +75,19 @@ func TestRunsInARow(t *testing.T) {
 			},
 			"UDP 192.0.2.10 -> 198.51.100.80: TTL 1-5, 10 sent, 10 received, reached at 5",
 		},
+		"tracewire, which goes back and forth to find the MTU": {
+			func(c *tape, nth int) {
+				asked := map[uint8]int{}
+				for n, ttl := range []uint8{1, 1, 2, 1, 2, 3, 2, 3, 3} {
+					p := oneFlow(0)(n, ttl)
+					p.id, p.payload[5] = uint16(1000+nth*20000+30*asked[ttl]+int(ttl)), byte(n)
+					asked[ttl]++
+					c.send(p)
+					c.raw(about(router(int(ttl)), exceeded, p))
+				}
+			},
+			"UDP 192.0.2.10 -> 198.51.100.80: TTL 1-3, 9 sent, 9 received, not reached",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

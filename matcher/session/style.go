@@ -106,7 +106,7 @@ func (r *run) fit(s *sighting) int {
 	switch {
 	case y.n == 0:
 		return weak
-	case r.beginsAgain(s) || r.isOther(s):
+	case r.beginsAgain(s), r.isOther(s), r.isElsewhere(s):
 		return unfit
 	case s.isEcho():
 		if uint64(s.sport) != y.sport.last {
@@ -215,7 +215,10 @@ func (r *run) beginsAgain(s *sighting) bool {
 		!s.is6 && y.id.counts() && uint64(s.id) == y.id.first:
 		return true
 	}
-	return r.climb.isDone(s.ttl) || r.isAskedAnew(s) || !s.is6 && r.isElsewhere(s)
+	if !s.is6 && r.isOneFlow() && hasCookies(r) {
+		return false // of our own, the ID tells more than how often a hop was asked
+	}
+	return r.climb.isDone(s.ttl) || r.isAskedAnew(s)
 }
 
 // isAskedAnew reports whether a program that takes unrelated ports for its probes
@@ -231,8 +234,13 @@ func (r *run) isAskedAnew(s *sighting) bool {
 // isElsewhere reports whether the IP ID is far from all of a run whose IDs are near
 // each other: of a program that begins with one at random, over one flow.
 func (r *run) isElsewhere(s *sighting) bool {
-	const enough, far = 4, 4096
+	const far = 4096
 	y := &r.style
-	oneFlow := y.n >= enough && y.sport.isConstant() && y.dport.isConstant()
-	return oneFlow && !y.id.isConstant() && y.ids.most-y.ids.least < far && !y.ids.reach(s.id, far)
+	return !s.is6 && r.isOneFlow() && !y.id.isConstant() && y.ids.most-y.ids.least < far && !y.ids.reach(s.id, far)
+}
+
+// isOneFlow reports whether the probes are known to have the same ports.
+func (r *run) isOneFlow() bool {
+	const enough = 3
+	return r.style.n >= enough && r.style.sport.isConstant() && r.style.dport.isConstant()
 }
