@@ -100,7 +100,7 @@ func listen(ctx context.Context, launcher io.Reader, told chan<- unix.Signal) {
 
 // together is within which time the launcher and process 1 notice a signal
 // that was sent to both at once.
-const together = 100 * time.Millisecond
+const together = 200 * time.Millisecond
 
 // relay passes signals on to the command so that each reaches it once, until
 // ctx is done.
