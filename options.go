@@ -81,7 +81,9 @@ type Options struct {
 
 	// Dial opens the way to a target; nil means the one that the kernel's routes
 	// name. Tests put a simulated network here. Traces whose Wires have the same
-	// Conn share what is captured on it.
+	// Conn share what is captured on it, and it serves until none of them runs any
+	// more, and then not again. In a recording Conns are told apart by the name in
+	// Source.Interface.
 	Dial func(context.Context, netip.Addr, *Options) (*Wire, error)
 }
 

@@ -157,8 +157,9 @@ func (m *meaning) isNone() bool { return len(m.caused)+len(m.notes) == 0 }
 
 // notes are what has happened in a trace since the latest frame, for a recording.
 type notes struct {
-	trace   int  // its number
-	record  bool // else nothing is kept
+	run     uint64 // its Tracer's
+	trace   int    // its number
+	record  bool   // else nothing is kept
 	pending []journal.Note
 }
 
@@ -283,8 +284,8 @@ func (t *track) end(last []journal.Note, dropped int) error {
 	}
 	on, err := t.to.on(t.device, t.link)
 	if err == nil {
-		on.Dropped += uint64(dropped - t.dropped)
-		t.dropped = dropped
+		on.Dropped += uint64(max(0, dropped-t.dropped))
+		t.dropped = max(t.dropped, dropped)
 		_, err = t.aside(comments([]meaning{{notes: last}}), 0)
 	}
 	return t.wrote(err)

@@ -74,6 +74,7 @@ type replay struct {
 	message  matcher.Message
 	flows    map[flow]bool // of the recording's probes
 	recorded bool          // it is a recording
+	run      uint64        // of the latest of its traces that began
 	lost     bool          // and has traces whose beginnings are not in it
 	running  []*replayed   // traces of the recording
 	file     described     // nil if it is not
@@ -203,9 +204,10 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 	at := slices.IndexFunc(r.running, func(t *replayed) bool { return t.number == n.Trace })
 	switch {
 	case n.Start != nil:
-		if at >= 0 || r.turns.hasBegun(n.Trace) { // another recording follows, in a file that was put together
+		if at >= 0 || r.turns.hasBegun(n.Trace) || n.Start.Run != r.run { // another recording follows, in a file that was put together
 			r.endRecording()
 		}
+		r.run = n.Start.Run
 		r.begin(n)
 		return nil
 	case at < 0: // its beginning was filtered out: it is found as any other's are

@@ -18,7 +18,8 @@ import (
 type tap struct {
 	wanted
 	track *track
-	users int // under the Tracer's mu
+	users int  // under the Tracer's mu, as is the following
+	asked bool // a trace waits for it to be closed: no further one is to use it
 
 	opened, closed chan struct{} // closed when it is
 
@@ -26,14 +27,16 @@ type tap struct {
 	conn Conn
 	stop context.CancelFunc
 
-	mu       sync.Mutex
-	changed  *sync.Cond // there are other traces, or one of them is over
-	running  []*trace
-	closing  bool
-	ended    bool // nothing more will be captured
-	err      error
-	observer path.Observer
-	frames   int // that were captured, of one that records none
+	mu        sync.Mutex
+	changed   *sync.Cond // there are other traces, or one of them is over
+	running   []*trace
+	recorders []*path.Recorder // theirs
+	closing   bool
+	ended     bool // nothing more will be captured
+	err       error
+	observer  path.Observer
+	frames    int // that were captured, of one that records none
+	lost      int // frames that the capture has lost, as far as is known
 }
 
 // wanted is what a trace wants to capture: on what, with which filter. What the
@@ -42,7 +45,6 @@ type wanted struct {
 	key    any
 	filter string
 	source *path.Source
-	open   func() (Conn, error)
 }
 
 // newTap makes the tap of its first user.
@@ -64,9 +66,9 @@ func keyOf(c Conn) any {
 }
 
 // begin opens the Conn, and begins to capture.
-func (t *tap) begin() {
+func (t *tap) begin(open func() (Conn, error)) {
 	defer close(t.opened)
-	conn, err := t.open()
+	conn, err := open()
 	if err != nil {
 		t.err = err
 		return
@@ -151,15 +153,15 @@ func (t *tap) observe(f *frame.Frame) (meanings []meaning) {
 		t.frames++
 		f.Number = t.track.number(t.frames)
 	}
-	recorders := make([]*path.Recorder, len(t.running))
-	for i, one := range t.running {
-		recorders[i], one.before = one.recorder, len(one.pending)
+	for _, one := range t.running {
+		one.before = len(one.pending)
 	}
-	t.observer.Observe(f, recorders...)
+	t.observer.Observe(f, t.recorders...)
 	for _, one := range t.running {
 		if m := one.meaning(f); !m.isNone() {
 			meanings = append(meanings, m)
 		}
+		one.seen = len(one.pending)
 		one.look(f.Time)
 	}
 	return meanings
@@ -177,10 +179,12 @@ func (t *tap) end(err error) {
 
 // join begins to show a trace what is captured.
 func (t *tap) join(one *trace) {
-	one.dropped = -t.dropped()
+	dropped := t.dropped()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.running = append(t.running, one); t.ended {
+	one.dropped = dropped
+	t.running, t.recorders = append(t.running, one), append(t.recorders, one.recorder)
+	if t.ended {
 		one.fail(t.err)
 	}
 	t.changed.Broadcast()
@@ -193,8 +197,10 @@ func (t *tap) leave(one *trace, interrupted bool) error {
 	t.track.lock()
 	defer t.track.unlock()
 	t.mu.Lock()
-	t.running = slices.DeleteFunc(t.running, func(o *trace) bool { return o == one })
+	at := slices.Index(t.running, one)
+	t.running, t.recorders = slices.Delete(t.running, at, at+1), slices.Delete(t.recorders, at, at+1)
 	one.finish(interrupted, dropped)
+	one.seen = len(one.pending)
 	last := one.notes.take()
 	t.changed.Broadcast()
 	t.mu.Unlock()
@@ -207,12 +213,14 @@ func (t *tap) leave(one *trace, interrupted bool) error {
 
 // dropped is how many frames the capture has lost.
 func (t *tap) dropped() int {
+	var now capture.Stats
 	if c, ok := t.conn.(interface {
 		Stats() (capture.Stats, error)
 	}); ok {
-		if s, err := c.Stats(); err == nil {
-			return s.Dropped
-		}
+		now, _ = c.Stats() // zero if it fails
 	}
-	return 0
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lost = max(t.lost, now.Dropped)
+	return t.lost
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,38 +17,41 @@ import (
 )
 
 // trace is one trace while it runs. The goroutine of run tells of it, one more
-// sends, and the tap's shows it what is captured. What they share is under the
-// tap's mu.
+// sends, and the tap's shows it what is captured.
 type trace struct {
 	tap     *tap
 	crafter *crafter // the sender's
 
-	plan     plan.Plan
-	recorder *path.Recorder
-	notes    notes
-	dropped  int       // frames that the capture lost meanwhile
-	until    time.Time // what was captured by then is waited for; zero for no end
-	done     bool      // nothing more is expected of the capture
-	failed   error     // why it was the capture that ended
-
-	pending []Event // that are not recorded yet
-	before  int     // of these, when the frame came that is being observed
-	told    []Event // that are to be told
-
 	over     chan struct{} // closed with done
 	news     chan struct{} // holds a token when there is something to tell
 	observed chan struct{} // holds a token when the plan has something new
+
+	// What follows is under the tap's mu, from when the trace has joined it.
+
+	plan      plan.Plan
+	recorder  *path.Recorder
+	notes     notes
+	dropped   int       // frames that the capture had lost before
+	until     time.Time // what was captured by then is waited for; zero for no end
+	done      bool      // nothing more is expected of the capture,
+	concluded bool      // since the plan was done
+	failed    error     // why it was the capture that ended
+
+	pending []Event // that are not told
+	before  int     // of these, when the frame came that is being observed
+	seen    int     // of these, when it was observed: with it they are recorded
+	told    []Event // that are to be told
 }
 
 // newTrace makes the trace of a run with a number.
-func newTrace(w *Wire, on *tap, to Target, o *Options, p path.Parameters) (*trace, error) {
-	crafter, err := newCrafter(w, to.Addr.WithZone(""), o, numbered(p, to.Number))
+func (r *Tracer) newTrace(w *Wire, on *tap, to Target) (*trace, error) {
+	crafter, err := newCrafter(w, to.Addr.WithZone(""), &r.options, numbered(r.parameters, to.Number))
 	if err != nil {
 		return nil, err
 	}
-	p = crafter.parameters
+	p := crafter.parameters
 	t := &trace{
-		tap: on, crafter: crafter, notes: notes{trace: to.Number, record: o.Recording != nil},
+		tap: on, crafter: crafter, notes: notes{run: r.run, trace: to.Number, record: r.options.Recording != nil},
 		plan: newPlan(&p, shortestOf(&crafter.probe)),
 		over: make(chan struct{}), news: make(chan struct{}, 1), observed: make(chan struct{}, 1),
 	}
@@ -86,8 +90,9 @@ func (t *trace) run(ctx context.Context, emit func(Event)) error {
 // begin tells that the trace has begun, before anything is captured for it.
 func (t *trace) begin(emit func(Event)) {
 	at := now()
-	t.notes.add(journal.Note{Start: journal.StartOf(t.recorder.Path(), at)})
+	t.notes.add(journal.Note{Start: journal.StartOf(t.recorder.Path(), t.notes.run, at)})
 	t.recorder.Start(at)
+	t.seen = len(t.pending)
 	t.release()
 	t.tellWhatIs(emit)
 }
@@ -136,7 +141,7 @@ func (t *trace) drain(emit func(Event)) {
 func (t *trace) outcome(sending context.Context) error {
 	t.tap.mu.Lock()
 	defer t.tap.mu.Unlock()
-	if t.failed != nil || t.plan.Done() {
+	if t.failed != nil || t.concluded {
 		return t.failed
 	}
 	return context.Cause(sending)
@@ -162,10 +167,11 @@ func (t *trace) fail(err error) {
 	t.end()
 }
 
-// end says that nothing more is expected of the capture.
+// end says that nothing more is expected of the capture. What is shown to the trace
+// all the same, for it has not left yet, changes nothing of that.
 func (t *trace) end() {
 	if !t.done {
-		t.done = true
+		t.done, t.concluded = true, t.plan.Done()
 		close(t.over)
 	}
 }
@@ -174,7 +180,7 @@ func (t *trace) end() {
 func (t *trace) finish(interrupted bool, dropped int) {
 	p := t.recorder.Path()
 	p.Interrupted = interrupted
-	p.Counters.Dropped = t.dropped + dropped
+	p.Counters.Dropped = dropped - t.dropped
 	ended := now()
 	t.recorder.Finish(ended)
 	t.notes.add(journal.Note{End: &journal.End{At: journal.At(ended), Interrupted: interrupted, Dropped: p.Counters.Dropped}})
@@ -216,13 +222,13 @@ func outcomeOf(e *Event) (o plan.Outcome, is bool) {
 	return o, true
 }
 
-// release lets the events be told that are recorded now.
+// release lets the events be told that are recorded.
 func (t *trace) release() {
-	if len(t.pending) == 0 {
+	if t.seen == 0 {
 		return
 	}
-	t.told = append(t.told, t.pending...)
-	t.pending = nil
+	t.told = append(t.told, t.pending[:t.seen]...)
+	t.pending, t.seen = slices.Delete(t.pending, 0, t.seen), 0
 	for _, c := range []chan struct{}{t.news, t.observed} {
 		select {
 		case c <- struct{}{}:
@@ -231,8 +237,7 @@ func (t *trace) release() {
 	}
 }
 
-// send sends the probes that the plan asks for, until ctx ends: a plan that is
-// done may still think better of it.
+// send sends the probes that the plan asks for, until ctx ends.
 func (t *trace) send(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -266,6 +271,9 @@ func (t *trace) send(ctx context.Context) error {
 func (t *trace) next() (step plan.Step, data []byte, number int, err error) {
 	t.tap.mu.Lock()
 	defer t.tap.mu.Unlock()
+	if t.done {
+		return plan.Step{Action: plan.Wait}, nil, 0, nil // whatever is thought of now, nobody waits for it
+	}
 	if step = t.plan.Next(time.Now()); step.Action != plan.Send {
 		return step, nil, 0, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 
@@ -17,7 +18,7 @@ type Target struct {
 
 	// Number says which of the Tracer's traces this is, from 1: replays of a
 	// recording tell of its traces in the order of their numbers, whichever began
-	// first. No two traces may have the same. 0 means the next that is free.
+	// first. No two traces can have the same. 0 means the next after the highest.
 	Number int
 }
 
@@ -32,12 +33,14 @@ type Target struct {
 type Tracer struct {
 	options    Options
 	parameters path.Parameters
+	run        uint64 // tells its traces from other runs' in one file
 
-	mu     sync.Mutex
-	last   int                            // the highest number of a trace
-	traced map[netip.Addr]<-chan struct{} // targets of traces that run; closed when they end
-	ports  ports
-	taps   map[any]*tap // those that are open or will be, by what they capture on
+	mu      sync.Mutex
+	numbers map[int]bool                   // that traces have
+	last    int                            // the highest of them
+	traced  map[netip.Addr]<-chan struct{} // targets of traces that run; closed when they end
+	ports   ports
+	taps    map[any]*tap // those that are open or will be, by what they capture on
 }
 
 // NewTracer returns a Tracer. Nil Options are the defaults; the errors wrap
@@ -53,7 +56,10 @@ func NewTracer(o *Options) (*Tracer, error) {
 	if parameters.Seed == 0 {
 		parameters.Seed = randomSeed()
 	}
-	t := &Tracer{options: *o, parameters: parameters, traced: map[netip.Addr]<-chan struct{}{}, ports: ports{}, taps: map[any]*tap{}}
+	t := &Tracer{
+		options: *o, parameters: parameters, run: randomSeed(),
+		numbers: map[int]bool{}, traced: map[netip.Addr]<-chan struct{}{}, ports: ports{}, taps: map[any]*tap{},
+	}
 	t.options.Seed = parameters.Seed
 	return t, nil
 }
@@ -72,11 +78,15 @@ func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 	if err := cmp.Or(validateTarget(to.Addr), t.options.checkFamily(to.Addr)); err != nil {
 		return err
 	}
-	to.Number = t.number(to.Number)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	over, err := t.alone(ctx, to.Addr)
+	number, err := t.number(to.Number)
+	if err != nil {
+		return err
+	}
+	to.Number = number
+	over, err := t.alone(ctx, to.Addr.WithZone(""))
 	if err != nil {
 		return err
 	}
@@ -85,7 +95,7 @@ func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 	if err != nil {
 		return err
 	}
-	one, err := newTrace(w, tap, to, &t.options, t.parameters)
+	one, err := t.newTrace(w, tap, to)
 	switch {
 	case err != nil:
 	case ctx.Err() != nil:
@@ -96,15 +106,19 @@ func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 	return errors.Join(err, t.release(tap), w.Close())
 }
 
-// number is that of a trace.
-func (t *Tracer) number(wanted int) int {
+// number is that of a trace: the one that is wanted, or the next one.
+func (t *Tracer) number(wanted int) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if wanted == 0 {
 		wanted = t.last + 1
 	}
+	if wanted < 0 || t.numbers[wanted] {
+		return 0, fmt.Errorf("%w the target of trace %d: another has that number, or none can have it", ErrTarget, wanted)
+	}
+	t.numbers[wanted] = true
 	t.last = max(t.last, wanted)
-	return wanted
+	return wanted, nil
 }
 
 // alone waits until no other trace to an address runs: over one flow nobody could
@@ -135,37 +149,39 @@ func (t *Tracer) alone(ctx context.Context, dst netip.Addr) (over func(), err er
 	}, nil
 }
 
-// tapOn returns the tap that captures what is wanted: the one that is there, or a
-// new one. It is to be released. One with another filter has to be done first.
-func (t *Tracer) tapOn(ctx context.Context, want wanted) (*tap, error) {
+// reserve returns the tap that captures what is wanted: the one that is there, or a
+// new one, which the caller is to begin. It is to be released. One with another
+// filter has to be done first, and takes up nobody else until then.
+func (t *Tracer) reserve(ctx context.Context, want wanted) (p *tap, made bool, err error) {
 	for {
 		t.mu.Lock()
 		found, is := t.taps[want.key]
 		if !is {
 			break
 		}
-		if found.filter == want.filter {
+		if found.filter == want.filter && !found.asked {
 			found.users++
 			t.mu.Unlock()
-			<-found.opened
-			return found, t.unlessFailed(found)
+			return found, false, nil
 		}
+		found.asked = true
 		t.mu.Unlock()
 		select {
 		case <-found.closed:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, false, context.Cause(ctx)
 		}
 	}
-	made := newTap(want, t.options.Recording)
-	t.taps[want.key] = made
-	t.mu.Unlock()
-	made.begin()
-	return made, t.unlessFailed(made)
+	defer t.mu.Unlock()
+	p = newTap(want, t.options.Recording)
+	t.taps[want.key] = p
+	return p, true, nil
 }
 
-// unlessFailed releases a tap that could not be opened, and says why.
-func (t *Tracer) unlessFailed(p *tap) error {
+// opened waits until a tap is open. It releases one that could not be opened, and
+// says why.
+func (t *Tracer) opened(p *tap) error {
+	<-p.opened
 	if p.conn != nil {
 		return nil
 	}
@@ -197,6 +213,12 @@ func (t *Tracer) dial(ctx context.Context, dst netip.Addr) (*Wire, *tap, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := t.tapOn(ctx, wanted{key: keyOf(w.Conn), source: &w.Source, open: func() (Conn, error) { return w.Conn, nil }})
-	return w, p, err
+	p, made, err := t.reserve(ctx, wanted{key: keyOf(w.Conn), source: &w.Source})
+	if err != nil {
+		return nil, nil, err
+	}
+	if made {
+		p.begin(func() (Conn, error) { return w.Conn, nil })
+	}
+	return w, p, t.opened(p)
 }

@@ -1,12 +1,15 @@
 package tracewire_test
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -66,6 +69,43 @@ func TestKernelTracesAtOnceShareHandles(t *testing.T) {
 	}
 }
 
+// In a network namespace with a name it takes no more descriptors.
+func TestKernelTracesAtOnceLeaveNoDescriptors(t *testing.T) {
+	c := chain(t, 4, nil)
+	tracer, err := tracewire.NewTracer(&tracewire.Options{Namespace: "/proc/thread-self/ns/net"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func() {
+		var wait sync.WaitGroup
+		for _, dst := range c.Hops(kernelnet.IPv4) {
+			wait.Go(func() {
+				if err := tracer.Trace(t.Context(), tracewire.Target{Addr: dst}, func(path.Event) {}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+	}
+	all() // whatever is opened once is open now
+	before := descriptors(t)
+	for range 3 {
+		all()
+	}
+	if now := descriptors(t); now > before {
+		t.Errorf("%d descriptors are open, %d were", now, before)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(open)
+}
+
 // packetSockets is how many packet sockets are open in the network namespace.
 func packetSockets(t *testing.T) int {
 	t.Helper()
@@ -93,38 +133,34 @@ func TestKernelPortThatIsTakenElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var wait sync.WaitGroup
 	var told [2][]path.Event
-	first, second := make(chan struct{}), make(chan struct{})
-	trace := func(number int, dst netip.Addr, begun func()) {
-		err := tracer.Trace(t.Context(), tracewire.Target{Addr: dst, Number: number}, func(e path.Event) {
+	trace := func(ctx context.Context, number int, dst netip.Addr, begun func()) error {
+		return tracer.Trace(ctx, tracewire.Target{Addr: dst, Number: number}, func(e path.Event) {
 			if told[number-1] = append(told[number-1], e); e.Kind == path.Started {
 				begun()
 			}
 		})
-		if err != nil {
-			t.Errorf("to %v: %v", dst, err)
-		}
 	}
-	wait.Go(func() {
-		trace(1, kernelnet.IPv4.Destination, func() {
-			close(first)
-			<-second // the other is about to ask for handles
-		})
+	err = trace(t.Context(), 1, kernelnet.IPv4.Destination, func() {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, errTrouble)
+		defer cancel()
+		if err := tracer.Trace(ctx, tracewire.Target{Addr: kernelnet.IPv6.Destination, Number: 9}, func(path.Event) {}); !errors.Is(err, errTrouble) {
+			t.Errorf("a trace that needs another port did not wait: %v", err)
+		}
 	})
-	wait.Go(func() {
-		<-first
-		close(second)
-		trace(2, kernelnet.IPv6.Destination, func() {})
-	})
-	wait.Wait()
+	if err == nil {
+		err = trace(t.Context(), 2, kernelnet.IPv6.Destination, func() {})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	var paths []*path.Path
 	for _, events := range told {
 		r.events = append(r.events, events...)
 		paths = append(paths, events[len(events)-1].Path)
 	}
-	if a, b := paths[0], paths[1]; !a.Reached() || !b.Reached() || a.Parameters.SrcPort != usual || b.Parameters.SrcPort == usual || b.Started.Before(a.Ended) {
-		t.Errorf("from port %d until %v, and from port %d after %v", a.Parameters.SrcPort, a.Ended, b.Parameters.SrcPort, b.Started)
+	if a, b := paths[0], paths[1]; !a.Reached() || !b.Reached() || a.Parameters.SrcPort != usual || b.Parameters.SrcPort == usual {
+		t.Errorf("from port %d and from port %d: %v, %v", a.Parameters.SrcPort, b.Parameters.SrcPort, addrs(a), addrs(b))
 	}
 	r.replays(t)
 }

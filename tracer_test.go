@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/gopacket/layers"
+
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/capturetest"
@@ -339,40 +341,134 @@ func TestTargetThatCantBeTracedTo(t *testing.T) {
 	})
 }
 
-// The replay of a recording that several programs made in turn, into one file, has
-// the traces of each in order, and an end to those that were cut.
+// The replay of recordings that several programs made in turn, into one file, has
+// the traces of each in order, and an end to those that were cut; whichever numbers
+// they have.
 func TestRecordingsOfTracesAtOnceInOneFile(t *testing.T) {
-	var files [2][]byte
-	for i := range files {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBeside(t, capturetest.Host{}, tracewire.Options{})
-			var wait sync.WaitGroup
-			for n, dst := range someOfMillion(3) {
-				wait.Go(func() { b.trace(t.Context(), 3-n, dst) })
+	for name, first := range map[string]int{"as many traces": 3, "fewer": 1} {
+		t.Run(name, func(t *testing.T) {
+			var files [2][]byte
+			var want []string
+			for i, traces := range []int{first, 3} {
+				synctest.Test(t, func(t *testing.T) {
+					b := newBeside(t, capturetest.Host{}, tracewire.Options{})
+					release := b.hold()
+					for n, dst := range someOfMillion(traces) {
+						b.trace(t.Context(), traces-n, dst) // the last number begins first
+					}
+					release()
+					files[i] = b.recorded.file.Bytes()
+					for number := 1; number <= traces; number++ {
+						want = append(want, fmt.Sprint(b.path(number).Target.Addr))
+					}
+					want = append(want, fmt.Sprint(b.path(holder).Target.Addr))
+				})
 			}
-			wait.Wait()
-			files[i] = b.recorded.file.Bytes()
+			told, err := replayed(t, slices.Concat(files[0], files[1]), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range told {
+				if e.Kind == path.Ended {
+					got = append(got, fmt.Sprint(e.Path.Target.Addr))
+					if e.Path.Interrupted {
+						t.Errorf("the trace to %v is interrupted", e.Path.Target.Addr)
+					}
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%v, want %v", got, want)
+			}
+			cut := files[0][:cutAtBlock(files[0], len(files[0])/2)]
+			if told, err = replayed(t, slices.Concat(cut, files[1]), nil); err != nil {
+				t.Fatal(err)
+			}
+			ended := slices.DeleteFunc(told, func(e path.Event) bool { return e.Kind != path.Ended })
+			interrupted := func(e path.Event) bool { return e.Path.Interrupted }
+			others := len(ended) - 4
+			if others < 1 || !slices.ContainsFunc(ended[:others], interrupted) || slices.ContainsFunc(ended[others:], interrupted) {
+				t.Errorf("of a file that is cut, and another: %d traces", len(ended))
+			}
 		})
 	}
-	whole := files[0][:cutAtBlock(files[0], len(files[0])/2)]
-	told, err := replayed(t, slices.Concat(whole, files[1]), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, e := range told {
-		if e.Kind == path.Ended {
-			got = append(got, fmt.Sprint(e.Path.Target.Addr, e.Path.Interrupted))
+}
+
+// A trace that is over stays so, though a frame that is captured for others tells
+// that its path goes on.
+func TestTraceThatIsOverStaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := eight()
+		for i := 2; i < len(c.Routers); i++ {
+			c.Routers[i].Silent = true
 		}
+		network, err := capturetest.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &lab{T: t, conn: network.Conn(capturetest.Host{Keep: true})}
+		tracer, err := tracewire.NewTracer(&tracewire.Options{Dial: l.dial, Queries: 1, MaxTTL: 6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var other sync.WaitGroup
+		other.Go(func() { // keeps the capture going
+			_ = tracer.Trace(t.Context(), tracewire.Target{Addr: netip.MustParseAddr("198.51.100.8")}, func(path.Event) {})
+		})
+		var p *path.Path
+		err = tracer.Trace(t.Context(), tracewire.Target{Addr: target}, func(e path.Event) {
+			switch {
+			case e.Kind == path.Ended:
+				p = e.Path
+			case e.Kind == path.ProbeOut && e.Probe.TTL == 6:
+				l.answer(3, layers.ICMPv4TypeDestinationUnreachable) // which ends the path
+				time.Sleep(time.Second)
+				l.answer(5, layers.ICMPv4TypeTimeExceeded) // but it goes on
+				time.Sleep(time.Second)
+			}
+		})
+		other.Wait()
+		if err != nil || p == nil || p.Interrupted || p.Hop(5).Probes[0].Reply == nil {
+			t.Errorf("%v, %+v", err, p)
+		}
+	})
+}
+
+// answer makes the router that a TTL leads to answer the probe to the target that
+// had it, with an ICMP error of a type.
+func (l *lab) answer(ttl, typ byte) {
+	l.Helper()
+	for _, sent := range l.conn.Sent() {
+		ip := sent[14:]
+		if ip[8] != ttl || netip.AddrFrom4([4]byte(ip[16:20])) != target {
+			continue
+		}
+		message, err := capturetest.ICMPError{
+			From: netip.AddrFrom4([4]byte{10, 0, ttl, 1}), To: l.conn.Host().Addr, Type: typ, Datagram: ip,
+		}.Packet()
+		if err != nil {
+			l.Fatal(err)
+		}
+		l.conn.Deliver(0, l.conn.Inbound(message))
 	}
-	d := someOfMillion(3)
-	want := []string{
-		fmt.Sprint(d[2], true), fmt.Sprint(d[1], true), fmt.Sprint(d[0], true),
-		fmt.Sprint(d[2], false), fmt.Sprint(d[1], false), fmt.Sprint(d[0], false),
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
-	}
+}
+
+// Numbers are one trace's each, and count from 1.
+func TestTraceNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBeside(t, capturetest.Host{}, tracewire.Options{})
+		release := b.hold()
+		for _, test := range []struct {
+			number int
+			want   error
+		}{{4, nil}, {4, tracewire.ErrTarget}, {holder, tracewire.ErrTarget}, {-1, tracewire.ErrTarget}} {
+			err := b.Trace(t.Context(), tracewire.Target{Addr: someOfMillion(1)[0], Number: test.number}, func(path.Event) {})
+			if !errors.Is(err, test.want) {
+				t.Errorf("number %d: %v", test.number, err)
+			}
+		}
+		release()
+	})
 }
 
 // cutAtBlock is where the last block of a pcapng file ends that ends before most.

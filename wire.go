@@ -97,20 +97,25 @@ func (t *Tracer) dialHere(ctx context.Context, dst netip.Addr) (*Wire, *tap, err
 // open opens the handles on the interface of a route, unless they are open, and
 // meanwhile has the kernel resolve the next hop, if it is one that has an address
 // and it isn't known: both take milliseconds.
-func (t *Tracer) open(ctx context.Context, r route.Route, w *Wire, filter string) (p *tap, err error) {
+func (t *Tracer) open(ctx context.Context, r route.Route, w *Wire, filter string) (*tap, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	openLive, err := inherit(t.options.Namespace, func() (Conn, error) {
-		return capture.OpenLive(capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: filter})
-	})
+	p, made, err := t.reserve(ctx, wanted{key: r.Device(), filter: filter, source: &w.Source})
 	if err != nil {
 		return nil, err
+	}
+	begin := func() {}
+	if made {
+		openLive := t.inherit(func() (Conn, error) {
+			return capture.OpenLive(capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: filter})
+		})
+		begin = func() { p.begin(openLive) }
 	}
 	var wait sync.WaitGroup
 	var openErr error
 	wait.Go(func() {
-		want := wanted{key: r.Device(), filter: filter, source: &w.Source, open: openLive}
-		if p, openErr = t.tapOn(ctx, want); openErr != nil {
+		begin()
+		if openErr = t.opened(p); openErr != nil {
 			cancel() // nobody needs the neighbour any more
 		}
 	})
@@ -127,21 +132,25 @@ func (t *Tracer) open(ctx context.Context, r route.Route, w *Wire, filter string
 	return p, nil
 }
 
-// inherit makes another goroutine open a Conn in the network namespace that the
-// calling thread alone is in, if it is one with a name.
-func inherit(namespace string, open func() (Conn, error)) (func() (Conn, error), error) {
-	if namespace == "" {
-		return open, nil
+// inherit makes a Conn be opened in the network namespace that the calling thread
+// alone is in, if it is one with a name, whichever goroutine opens it. It has to be
+// opened.
+func (t *Tracer) inherit(open func() (Conn, error)) func() (Conn, error) {
+	if t.options.Namespace == "" {
+		return open
 	}
 	var c Conn
 	there, err := netns.Inherit(func() (err error) {
 		c, err = open()
 		return err
 	})
+	if err != nil {
+		return func() (Conn, error) { return nil, err }
+	}
 	return func() (Conn, error) {
 		err := there()
 		return c, err
-	}, err
+	}
 }
 
 // filter is what a trace captures: its probes, what may answer them, and all

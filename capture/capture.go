@@ -30,8 +30,8 @@ type Source interface {
 }
 
 // Each calls observe for each frame that a source yields, until that fails. It
-// returns the error of either. What it hands to observe is valid until that
-// returns.
+// returns the error of either, and nil when the source or ctx has ended. What it
+// hands to observe is valid until that returns.
 //
 // It is what ranging over Frames is, and spares a File's frames being moved.
 func Each(ctx context.Context, from Source, observe func(*frame.Frame) error) error {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"strings"
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
@@ -88,20 +87,10 @@ func checkInputs(names []string) error {
 // within says which capture an error is of, where the error doesn't.
 func within(name string, err error) error {
 	if errors.Is(err, journal.ErrNote) || errors.Is(err, frame.ErrLinkType) {
-		return captureError{called(name), err}
+		return errorOf{called(name), err}
 	}
 	return err
 }
-
-// captureError is an error of a capture.
-type captureError struct {
-	name string
-	error
-}
-
-func (e captureError) Error() string { return e.name + ": " + strings.Join(plain(e.error), "; ") }
-
-func (e captureError) Unwrap() error { return e.error }
 
 // currentNames are the names that a capture has told so far.
 type currentNames struct{ file *capture.File }

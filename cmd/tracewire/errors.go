@@ -52,6 +52,16 @@ type hostError struct{ error }
 
 func (e hostError) Unwrap() error { return e.error }
 
+// errorOf is an error of something with a name: of a capture, or a host.
+type errorOf struct {
+	name string
+	error
+}
+
+func (e errorOf) Error() string { return e.name + ": " + strings.Join(plain(e.error), "; ") }
+
+func (e errorOf) Unwrap() error { return e.error }
+
 // report says what went wrong in a command, if anything did, and returns the exit
 // code.
 func report(stderr io.Writer, command string, err error) int {

@@ -140,21 +140,13 @@ func (f *flags) run(ctx context.Context, cancel context.CancelCauseFunc, tracer 
 
 // named is an error that says which host it is of, if it doesn't.
 func (l *lane) named(err error) error {
-	if strings.Contains(err.Error(), l.host) {
-		return err
+	for word := range strings.FieldsSeq(err.Error()) {
+		if strings.Trim(word, `"':;,()`) == l.host {
+			return err
+		}
 	}
-	return hostNamed{l.host, err}
+	return errorOf{l.host, err}
 }
-
-// hostNamed is an error of a host.
-type hostNamed struct {
-	host string
-	error
-}
-
-func (e hostNamed) Error() string { return e.host + ": " + strings.Join(plain(e.error), "; ") }
-
-func (e hostNamed) Unwrap() error { return e.error }
 
 // run traces to a lane's host, which has an address in a network. The trace has
 // the number of the host, for replays to show it in its place.

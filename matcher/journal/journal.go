@@ -52,6 +52,7 @@ func (n Nanos) Time() time.Time { return time.Unix(0, int64(n)).UTC() }
 // Start begins a trace: what is known before the first probe.
 type Start struct {
 	At         Nanos             `json:"at"`
+	Run        uint64            `json:"run,omitempty"` // the same in traces that have numbers beside each other
 	Target     target            `json:"target"`
 	Source     source            `json:"source"`
 	Protocol   layers.IPProtocol `json:"protocol"` // its number
@@ -165,10 +166,10 @@ type End struct {
 	Dropped     int   `json:"dropped"` // frames that the capture lost
 }
 
-// StartOf is the Start of a Path.
-func StartOf(p *path.Path, at time.Time) *Start {
+// StartOf is the Start of a Path, in a run.
+func StartOf(p *path.Path, run uint64, at time.Time) *Start {
 	return &Start{
-		At: At(at), Target: target(p.Target), Source: sourceOf(&p.Source), Protocol: p.Protocol, Tool: p.Tool,
+		At: At(at), Run: run, Target: target(p.Target), Source: sourceOf(&p.Source), Protocol: p.Protocol, Tool: p.Tool,
 		Parameters: parametersOf(&p.Parameters),
 	}
 }

@@ -38,8 +38,8 @@ func notes() map[string]*Note {
 	bare := newPath()
 	bare.Source.MAC, bare.Source.NextHopMAC = nil, nil
 	return map[string]*Note{
-		"start":              {Trace: 1, Start: StartOf(newPath(), at)},
-		"start without MACs": {Trace: 1, Start: StartOf(bare, at)},
+		"start":              {Trace: 1, Start: StartOf(newPath(), 7, at)},
+		"start without MACs": {Trace: 1, Start: StartOf(bare, 7, at)},
 		"sent":               {Trace: 2, Sent: SentOf(&probe, &craft.Key{ID: 8, Token: 1 << 31, HasCookie: true, Cookie: 1<<64 - 1})},
 		"sent, no cookie":    {Trace: 2, Sent: SentOf(&probe, &craft.Key{ID: 8, Token: 3})},
 		"failed":             {Trace: 1, Failed: &Failed{Probe: 17}},
@@ -65,7 +65,7 @@ func TestNotesAreReadBack(t *testing.T) {
 
 func TestStartGivesThePathBack(t *testing.T) {
 	want := newPath()
-	if d := cmp.Diff(want, StartOf(want, at).Path(), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+	if d := cmp.Diff(want, StartOf(want, 7, at).Path(), cmpopts.EquateComparable(netip.Addr{})); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
 }

@@ -111,7 +111,7 @@ type Counters struct {
 	Received  int // probes answered in time
 	Late      int // probes answered after the wait was over
 	Duplicate int // further replies to probes that were answered
-	Foreign   int // replies that are not, beyond doubt, to a probe of this trace
+	Foreign   int // replies that are not, beyond doubt, to a probe of this trace, or of another beside it
 	Malformed int // broken ICMP errors
 
 	// Evicted is how many packets of a capture were forgotten, for lack of

@@ -56,6 +56,7 @@ func (s *spare) release(r *run) {
 		s.recorders = append(s.recorders, done)
 	}
 	r.recorder = recorder{}
+	r.own.Probes = nil // they are in the Recorder's room
 }
 
 // retire takes a run that is over and was told, if it is a trace.
