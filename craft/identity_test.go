@@ -87,7 +87,8 @@ func TestAnswerOfDNSServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a, of, has, err := packet.Answer()
+			var of craft.Key
+			a, has, err := packet.Answer(&of)
 			if a != craft.Datagram || err != nil || has != test.view || key.Same(has, &of) != test.finds {
 				t.Errorf("answer %v, of %+v in view %v, error %v; the probe is %+v", a, of, has, err, key)
 			}
@@ -161,7 +162,8 @@ func TestTCPAnswersFindTheirProbes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a, of, has, err := packet.Answer()
+			var of craft.Key
+			a, has, err := packet.Answer(&of)
 			if a != test.want || has != craft.PortToken || err != nil || !key.Same(has, &of) {
 				t.Errorf("answer %v, of %+v in view %v, error %v; the probe is %+v", a, of, has, err, key)
 			}

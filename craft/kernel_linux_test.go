@@ -198,7 +198,8 @@ func finds(probe *craft.Key, ip []byte, want craft.Answer) bool {
 		quote, err := craft.KeyOf(p.Payload[8:])
 		return err == nil && quote == *probe
 	}
-	a, of, has, err := p.Answer()
+	var of craft.Key
+	a, has, err := p.Answer(&of)
 	if err != nil || a != want || !probe.Same(has, &of) {
 		return false
 	}

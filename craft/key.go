@@ -182,19 +182,11 @@ const (
 )
 
 // Answer reads, from a packet that may be the destination's own answer to a
-// probe, what it tells of that probe: the view has, which is Flow, PortToken, or
-// PortQuery for an answer from port 53; and the cookie if the answer echoes the
-// payload. It fails with ErrNotProbe for what is no such answer.
-func (p *Packet) Answer() (a Answer, of Key, has View, err error) {
-	if a, has, err = p.ReadAnswer(&of); err != nil {
-		return 0, Key{}, 0, err
-	}
-	return a, of, has, nil
-}
-
-// ReadAnswer is Answer into a Key that is there already. After an error that
-// means nothing.
-func (p *Packet) ReadAnswer(of *Key) (a Answer, has View, err error) {
+// probe, what it tells of that probe, into a Key that is there already: the view
+// has, which is Flow, PortToken, or PortQuery for an answer from port 53; and the
+// cookie if the answer echoes the payload. It fails with ErrNotProbe for what is no
+// such answer; the Key means nothing then.
+func (p *Packet) Answer(of *Key) (a Answer, has View, err error) {
 	if p.Fragment || len(p.Payload) < promised {
 		return 0, 0, ErrNotProbe
 	}

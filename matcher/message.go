@@ -64,7 +64,7 @@ func (m *Message) read(f *frame.Frame, own bool) error {
 	if isICMP(p) && !m.IsProbe && !isEchoReply(p) {
 		return m.readError(len(f.Data) < f.Length)
 	}
-	if answer, has, err := p.ReadAnswer(&m.Of); err == nil {
+	if answer, has, err := p.Answer(&m.Of); err == nil {
 		r.Kind, m.Has, m.IsReply = answers[answer], has, true
 	}
 	return m.verdict()

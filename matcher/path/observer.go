@@ -8,8 +8,8 @@ import (
 )
 
 // Observer shows the frames of one capture to the Recorders of the traces that
-// run meanwhile, on the host that captures. It reads each frame once. The zero Observer is ready for use; it
-// belongs to one goroutine at a time.
+// run meanwhile, on the host that captures. It reads each frame once. The zero
+// Observer is ready for use; it belongs to one goroutine at a time.
 type Observer struct {
 	message matcher.Message
 	errs    []error // by Recorder
