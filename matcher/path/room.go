@@ -17,9 +17,9 @@ type replies struct {
 
 // next is where the next Reply goes: a zero one.
 func (s *replies) next() *Reply {
-	const most = 32
+	const most = 5 // doublings
 	if s.block == len(s.blocks) {
-		s.blocks = append(s.blocks, make([]Reply, min(1<<s.block, most)))
+		s.blocks = append(s.blocks, make([]Reply, 1<<min(s.block, most)))
 	}
 	block := s.blocks[s.block]
 	next := &block[s.used]

@@ -69,8 +69,12 @@ func (r *run) begin(g *group, s *sighting) {
 	}
 }
 
-// add adds a probe.
+// add adds a probe. The first that is captured tells more than all that replies
+// quoted before, in their own order.
 func (r *run) add(s *sighting) {
+	if r.climb.n == 0 {
+		r.style = style{}
+	}
 	if r.touch(s.at); r.resent(s) {
 		r.climb.again(s.ttl)
 	} else {

@@ -37,12 +37,13 @@ func mtrSYN(random *rand.Rand) func(n int, ttl uint8) packet {
 	}
 }
 
-// oneFlow is a probe of a program whose IDs count from a random one, in rounds.
+// oneFlow is a probe of ours: over one flow, with a cookie, and IDs that count from
+// one at random, in rounds.
 func oneFlow(from uint16) func(n int, ttl uint8) packet {
 	return func(n int, ttl uint8) packet {
 		return packet{
 			src: host, dst: server, protocol: layers.IPProtocolUDP, ttl: ttl, id: from + uint16(n/5*30+n%5),
-			sport: 4444, dport: 33434, payload: []byte{byte(n), 1, 2, 3, 4, 5, 6, 7, 8, 9},
+			sport: 4444, dport: 33434, payload: []byte{0, 0, 2, 3, 4, byte(n), 6, 7, 8, 9},
 		}
 	}
 }
@@ -80,7 +81,7 @@ func TestRunsInARow(t *testing.T) {
 				asked := map[uint8]int{}
 				for n, ttl := range []uint8{1, 1, 2, 1, 2, 3, 2, 3, 3} {
 					p := oneFlow(0)(n, ttl)
-					p.id, p.payload[5] = uint16(1000+nth*20000+30*asked[ttl]+int(ttl)), byte(n)
+					p.id = uint16(65500 + nth*20000 + 30*asked[ttl] + int(ttl)) // beyond 65535, too
 					asked[ttl]++
 					c.send(p)
 					c.raw(about(router(int(ttl)), exceeded, p))

@@ -11,7 +11,8 @@ import (
 // style is how a run's probes differ from each other.
 type style struct {
 	sport, dport, sequence, id, length, payload series
-	sports, dports, ids                         span
+	sports, dports                              span
+	ids                                         turns
 	tos                                         uint8
 	df                                          bool
 	n                                           int
@@ -45,6 +46,28 @@ func (y *style) add(s *sighting) {
 	y.id.add(uint64(s.id))
 	y.length.add(uint64(s.length))
 	y.payload.add(s.payload)
+}
+
+// turns is how far IDs are from the first, either way: after the greatest comes the
+// least again.
+type turns struct {
+	first       uint16
+	least, most int16
+}
+
+func (t *turns) add(id uint16, first bool) {
+	if first {
+		t.first = id
+	}
+	by := int16(id - t.first)
+	t.least, t.most = min(t.least, by), max(t.most, by)
+}
+
+// reach reports whether an ID is among the others, or not farther from them than
+// some.
+func (t *turns) reach(id uint16, some int) bool {
+	by := int(int16(id - t.first))
+	return by >= int(t.least)-some && by <= int(t.most)+some
 }
 
 // series is how a field goes from probe to probe.
@@ -123,7 +146,7 @@ func (r *run) fit(s *sighting) int {
 		return strong + r.looks(s)
 	case y.isBlock():
 		return unfit
-	case y.sport.isConstant() || y.sport.counts() && y.sport.n > 2 && !y.sports.reach(s.sport, block) || !r.alike(s):
+	case y.sport.isConstant() || y.sport.counts() && y.sport.n > 2 && !r.turnsBack(s) || !r.alike(s):
 		return unfit
 	}
 	return weak + r.looks(s)
@@ -171,6 +194,13 @@ func (r *run) leaps(s *sighting) bool {
 // from a block at random, as nmap does: a base, of which a count turns bits.
 const block = 64
 
+// turnsBack reports whether a port that is none of those which come next may be
+// from the same block all the same, since some others of it came in order: the
+// probe goes down to a hop that none asked.
+func (r *run) turnsBack(s *sighting) bool {
+	return s.ttl+1 == r.latest.ttl && !r.climb.has(s.ttl) && r.style.sports.reach(s.sport, block)
+}
+
 // isBlock reports whether the source ports are from a block, in no order.
 func (y *style) isBlock() bool {
 	return y.n >= 3 && y.sport.jump > 0 && y.sports.most-y.sports.least < block
@@ -211,12 +241,12 @@ func (r *run) beginsAgain(s *sighting) bool {
 	switch {
 	case s.isEcho() && y.sequence.counts() && uint64(s.token) <= y.sequence.first,
 		y.sequence.counts() && uint64(s.token) == y.sequence.first,
-		y.sport.counts() && uint64(s.sport) == y.sport.first,
+		y.sport.counts() && y.dport.isConstant() && uint64(s.sport) == y.sport.first,
 		!s.is6 && y.id.counts() && uint64(s.id) == y.id.first:
 		return true
 	}
-	if !s.is6 && r.isOneFlow() && hasCookies(r) {
-		return false // of our own, the ID tells more than how often a hop was asked
+	if r.isOurs(s) {
+		return false // the ID tells more than how often a hop was asked
 	}
 	return r.climb.isDone(s.ttl) || r.isAskedAnew(s)
 }
@@ -224,23 +254,25 @@ func (r *run) beginsAgain(s *sighting) bool {
 // isAskedAnew reports whether a program that takes unrelated ports for its probes
 // asks a hop that has answered: it has no reason to, if it asks each once.
 func (r *run) isAskedAnew(s *sighting) bool {
+	const most = 256 // probes of such a program
 	y := &r.style
-	if s.isEcho() || y.sport.jump == 0 || y.dport.counts() || s.ttl == r.latest.ttl || !r.climb.has(s.ttl) || r.climb.burst {
+	if s.isEcho() || y.n > most || y.sport.jump == 0 || y.dport.counts() || s.ttl == r.latest.ttl || !r.climb.has(s.ttl) || r.climb.burst {
 		return false
 	}
 	return slices.ContainsFunc(r.path.Probes, func(p path.Probe) bool { return p.TTL == s.ttl && p.Reply != nil })
 }
 
-// isElsewhere reports whether the IP ID is far from all of a run whose IDs are near
-// each other: of a program that begins with one at random, over one flow.
-func (r *run) isElsewhere(s *sighting) bool {
-	const far = 4096
+// isOurs reports whether the run is known to be of this program, over IPv4: its
+// probes have one flow, cookies, and IDs that follow from a first one at random.
+func (r *run) isOurs(s *sighting) bool {
+	const enough = 3
 	y := &r.style
-	return !s.is6 && r.isOneFlow() && !y.id.isConstant() && y.ids.most-y.ids.least < far && !y.ids.reach(s.id, far)
+	return !s.is6 && y.n >= enough && y.sport.isConstant() && y.dport.isConstant() && hasCookies(r)
 }
 
-// isOneFlow reports whether the probes are known to have the same ports.
-func (r *run) isOneFlow() bool {
-	const enough = 3
-	return r.style.n >= enough && r.style.sport.isConstant() && r.style.dport.isConstant()
+// isElsewhere reports whether a probe over the flow of this program has an ID that is
+// far from the run's.
+func (r *run) isElsewhere(s *sighting) bool {
+	const far = 4096
+	return r.isOurs(s) && !r.style.ids.reach(s.id, far)
 }
