@@ -201,9 +201,10 @@ func (r *run) turnsBack(s *sighting) bool {
 	return s.ttl+1 == r.latest.ttl && !r.climb.has(s.ttl) && r.style.sports.reach(s.sport, block)
 }
 
-// isBlock reports whether the source ports are from a block, in no order.
+// isBlock reports whether the source ports are from a block, in no order, and the
+// destination port is one.
 func (y *style) isBlock() bool {
-	return y.n >= 3 && y.sport.jump > 0 && y.sports.most-y.sports.least < block
+	return y.n >= 3 && y.dport.isConstant() && y.sport.jump > 0 && y.sports.most-y.sports.least < block
 }
 
 // alike reports whether a probe has the looks of the run's.
