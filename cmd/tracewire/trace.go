@@ -21,9 +21,9 @@ import (
 const long = `tracewire traces the path that packets take to a host.
 
 It sends probes (UDP, or ICMP echo, or TCP) whose time to live runs out on the
-way, hop by hop, and shows the routers that report so. Every probe is built as a complete frame and
-every time is stamped by the kernel on the frame itself: what is shown is the
-time from wire to wire, whatever else the machine is doing.
+way, hop by hop, and shows the routers that report so. Every probe is built as a
+complete frame and every time is stamped by the kernel on the frame itself: what
+is shown is the time from wire to wire, whatever else the machine is doing.
 
 The flow (addresses and ports) is the same for all probes, so that routers
 which balance by flow send them all one way. The path ends where the target
@@ -32,10 +32,10 @@ answers, or where a router says that it can't be reached.
 PACKETLEN is the length of the IP packets in bytes (default 60).
 
 Several hosts are traced at the same time, and shown in their order. On each
-interface one pair of handles captures for all of them, and the probes to all come
-from one port, where it is free. --at-once says how many at most: routers that
-limit their ICMP errors, as Linux does by default, answer more of one trace than
-of many that all begin there.
+interface one pair of handles captures for all of them, and the probes to all
+come from one port, where it is free. --at-once says how many at most: routers
+that limit their ICMP errors, as Linux does by default, answer more of one trace
+than of many that all begin there.
 
 --write records what was captured, as it comes, and 'tracewire replay' gives the
 same answer from that. A recording that is there is replaced, once the trace has
