@@ -35,8 +35,8 @@ A recording that 'tracewire --write' made gives the answer that was given when
 it was made, byte for byte in JSON; --all shows what other traces it holds. One
 whose program was killed ends with the last frame, as if interrupted there.
 
-What Wireshark, editcap or mergecap writes of a recording lacks what stands behind
-its last frame: the names, and how the trace ended, so that it counts as
+What Wireshark, editcap or mergecap writes of a recording lacks what stands
+behind its last frame: the names, and how the trace ended, so that it counts as
 interrupted then.
 
 Times are those of the capture: a round trip is the reply's stamp less the
