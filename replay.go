@@ -108,7 +108,7 @@ type replayed struct {
 // found takes a trace that the finder found. It waits while one of the recording
 // is told, and until it is known whether it is to be told.
 func (r *replay) found(p *path.Path) {
-	if r.recorded && !r.all && !r.lost || len(r.running) > 0 || !r.turns.isThrough() {
+	if !r.tellsFound() || len(r.running)+len(r.waiting) > 0 || !r.turns.isThrough() {
 		r.waiting = append(r.waiting, p.Clone())
 		return
 	}
@@ -255,10 +255,13 @@ func (r *replay) finish(at int, end journal.End) {
 	}
 }
 
-// tellWaiting tells of what was found, if it is asked for: what others traced while
-// a recording was made is not.
+// tellsFound reports whether what was found is to be told: what others traced while
+// a recording was made is not, unless it is asked for.
+func (r *replay) tellsFound() bool { return !r.recorded || r.all || r.lost }
+
+// tellWaiting tells of what was found, if it is to be told.
 func (r *replay) tellWaiting() {
-	if r.recorded && !r.all && !r.lost {
+	if !r.tellsFound() {
 		return
 	}
 	for _, p := range r.waiting {
@@ -287,10 +290,6 @@ func (r *replay) endRecording() {
 
 // end ends the capture.
 func (r *replay) end() {
-	for len(r.running) > 0 {
-		r.interrupt(0)
-	}
-	r.turns.end()
+	r.endRecording()
 	r.finder.Close()
-	r.tellWaiting()
 }
