@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -100,7 +101,7 @@ func listen(ctx context.Context, launcher io.Reader, told chan<- unix.Signal) {
 
 // together is within which time the launcher and process 1 notice a signal
 // that was sent to both at once.
-const together = 200 * time.Millisecond
+const together = 100 * time.Millisecond
 
 // relay passes signals on to the command so that each reaches it once, until
 // ctx is done.
@@ -115,9 +116,13 @@ func relay(ctx context.Context, got <-chan os.Signal, told <-chan unix.Signal, p
 		signal unix.Signal
 		told   bool
 	}
-	open := map[notice]int{} // noticed by one of the two, and not yet by the other
-	over := make(chan notice)
-	for {
+	type expired struct {
+		notice
+		number int
+	}
+	open := map[notice][]int{} // noticed by one of the two, and not yet by the other: their numbers
+	over := make(chan expired)
+	for number := 0; ; number++ {
 		var n notice
 		select {
 		case <-ctx.Done():
@@ -126,25 +131,25 @@ func relay(ctx context.Context, got <-chan os.Signal, told <-chan unix.Signal, p
 			n = notice{s.(syscall.Signal), false}
 		case s := <-told:
 			n = notice{s, true}
-		case n := <-over:
-			if open[n] > 0 {
-				open[n]--
-				pass(n.signal)
+		case e := <-over:
+			if i := slices.Index(open[e.notice], e.number); i >= 0 { // else the other has noticed it since
+				open[e.notice] = slices.Delete(open[e.notice], i, i+1)
+				pass(e.signal)
 			}
 			continue
 		}
 		other := notice{n.signal, !n.told}
 		switch {
-		case open[other] == 0:
-			open[n]++
+		case len(open[other]) == 0:
+			open[n] = append(open[n], number)
 			time.AfterFunc(together, func() {
 				select {
-				case over <- n:
+				case over <- expired{n, number}:
 				case <-ctx.Done():
 				}
 			})
 		case n.signal != unix.SIGTERM:
-			open[other]--
+			open[other] = open[other][1:]
 		}
 	}
 }

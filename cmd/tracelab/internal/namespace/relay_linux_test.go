@@ -24,11 +24,14 @@ func TestRelay(t *testing.T) {
 		events []event
 		want   []unix.Signal
 	}{
-		"the launcher alone":         {[]event{{0, unix.SIGINT, true}}, []unix.Signal{unix.SIGINT}},
-		"process 1 alone":            {[]event{{0, unix.SIGHUP, false}}, []unix.Signal{unix.SIGHUP}},
-		"a terminal":                 {[]event{{0, unix.SIGINT, false}, {ms, unix.SIGINT, true}}, nil},
-		"a terminal, the other way":  {[]event{{0, unix.SIGQUIT, true}, {50 * ms, unix.SIGQUIT, false}}, nil},
-		"a terminal, twice":          {[]event{{0, unix.SIGINT, false}, {0, unix.SIGINT, true}, {ms, unix.SIGINT, true}, {ms, unix.SIGINT, false}}, nil},
+		"the launcher alone":        {[]event{{0, unix.SIGINT, true}}, []unix.Signal{unix.SIGINT}},
+		"process 1 alone":           {[]event{{0, unix.SIGHUP, false}}, []unix.Signal{unix.SIGHUP}},
+		"a terminal":                {[]event{{0, unix.SIGINT, false}, {ms, unix.SIGINT, true}}, nil},
+		"a terminal, the other way": {[]event{{0, unix.SIGQUIT, true}, {50 * ms, unix.SIGQUIT, false}}, nil},
+		"a terminal, twice":         {[]event{{0, unix.SIGINT, false}, {0, unix.SIGINT, true}, {ms, unix.SIGINT, true}, {ms, unix.SIGINT, false}}, nil},
+		"a terminal, and again as its time is over": {
+			[]event{{0, unix.SIGINT, false}, {ms, unix.SIGINT, true}, {99 * ms, unix.SIGINT, false}, {101 * ms, unix.SIGINT, true}}, nil,
+		},
 		"two signals":                {[]event{{0, unix.SIGINT, false}, {ms, unix.SIGHUP, true}}, []unix.Signal{unix.SIGINT, unix.SIGHUP}},
 		"one after the other":        {[]event{{0, unix.SIGINT, true}, {500 * ms, unix.SIGINT, true}}, []unix.Signal{unix.SIGINT, unix.SIGINT}},
 		"killall":                    {[]event{{0, unix.SIGTERM, true}, {0, unix.SIGTERM, false}}, []unix.Signal{unix.SIGTERM}},
