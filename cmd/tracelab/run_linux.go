@@ -13,8 +13,8 @@ import (
 
 	"github.com/tracewire/tracewire/capture/capturetest/simulate"
 	"github.com/tracewire/tracewire/capture/capturetest/topology"
+	"github.com/tracewire/tracewire/cmd/internal/resolver"
 	"github.com/tracewire/tracewire/cmd/tracelab/internal/namespace"
-	"github.com/tracewire/tracewire/cmd/tracelab/internal/resolver"
 	"github.com/tracewire/tracewire/cmd/tracelab/internal/wire"
 )
 

@@ -1,6 +1,7 @@
-// Package resolver answers DNS queries about a topology: the names of its
-// nodes, their addresses' names, and the autonomous systems that these are in,
-// as Team Cymru's service tells them. Nothing else exists.
+// Package resolver knows the names of a topology: those of its nodes and of
+// their addresses, and the autonomous systems that the addresses are in, as Team
+// Cymru's service reports them. Nothing else exists. A Server answers DNS queries,
+// and Names answers calls.
 package resolver
 
 import (
