@@ -213,6 +213,9 @@ func (t *Tracer) dial(ctx context.Context, dst netip.Addr) (*Wire, *tap, error) 
 	if err != nil {
 		return nil, nil, err
 	}
+	if w.Port == 0 {
+		w.Port = firstPort(&t.options, t.options.Seed)
+	}
 	p, made, err := t.reserve(ctx, wanted{key: keyOf(w.Conn), source: &w.Source})
 	if err != nil {
 		return nil, nil, err

@@ -26,7 +26,8 @@ type Wire struct {
 	MTU    int         // the longest IP packet; 0 if there is no limit
 
 	// Port is the port to send from, which nothing else on this host uses; of
-	// ICMP the identifier.
+	// ICMP the identifier. 0 is the one that the Options name or, if they name none,
+	// the first that follows from the seed.
 	Port uint16
 	VLAN uint16 // of a tag in every frame; 0 for none
 

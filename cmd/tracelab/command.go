@@ -39,6 +39,11 @@ the world outside it still is the user who runs it. Files are those outside,
 but for /etc/resolv.conf, /etc/hosts and /etc/nsswitch.conf. Whatever it leaves
 running ends with it.
 
+Where the system does not let this user make namespaces, tracewire still runs, and
+no other program: the network is then simulated inside tracewire itself, and a line
+on stderr says so. tracewire writes the same there, but cannot trace to the host
+itself.
+
 The exit code is the command's; 128 and a signal's number if that killed it; 127
 if the command is not found, 126 if it cannot be run, and 125 if tracelab itself
 fails. The signals that tracelab is sent are passed on to the command, but for

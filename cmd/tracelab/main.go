@@ -6,7 +6,7 @@
 // The program finds itself on a host with one interface, default routes and a
 // resolver, as root of namespaces of its own; what it sends is carried by
 // package simulate, in real time. It takes Linux, but no privileges where users
-// may make namespaces.
+// may make namespaces. Where they may not, tracewire simulates the network itself.
 package main
 
 import (

@@ -31,6 +31,9 @@ func runIn(l lab, stdin io.Reader, stdout, stderr io.Writer) error {
 		code, err = l.inside(room, t, stderr)
 	} else {
 		code, err = launch(stdin, stdout, stderr)
+		if l.standsIn(err) {
+			code, err = l.standIn(err, stderr, become)
+		}
 	}
 	if errors.Is(err, namespace.ErrForbidden) {
 		err = hinted{err, namespace.Remedy()}
@@ -68,18 +71,12 @@ func (l lab) inside(room *namespace.Room, t *topology.Topology, stderr io.Writer
 	if err != nil {
 		return 0, err
 	}
-	if err := room.Furnish(files()); err != nil {
+	w, names, err := connect(room, &full, network)
+	switch {
+	case l.standsIn(err):
+		return l.standIn(err, stderr, room.Exec)
+	case err != nil:
 		return 0, err
-	}
-	// A pause is a packet late; there is little that lives long.
-	debug.SetGCPercent(400)
-	w, err := wire.Open(&full, network)
-	if err != nil {
-		return 0, fmt.Errorf("the host's interface: %w", err)
-	}
-	names, err := resolver.Serve("127.0.0.1:53", &full)
-	if err != nil {
-		return 0, fmt.Errorf("the resolver: %w", err)
 	}
 	code, err := room.Exec(program, l.command)
 	if err != nil {
@@ -91,6 +88,26 @@ func (l lab) inside(room *namespace.Room, t *topology.Topology, stderr io.Writer
 		tell(stderr, counts, network.Stats())
 	}
 	return code, nil
+}
+
+// connect makes the command's host, and connects it to a network. The errors wrap
+// ErrForbidden or a noRoom.
+func connect(room *namespace.Room, t *topology.Topology, network *simulate.Network) (*wire.Wire, *resolver.Server, error) {
+	if err := room.Furnish(files()); err != nil {
+		return nil, nil, err
+	}
+	// A pause is a packet late; there is little that lives long.
+	debug.SetGCPercent(400)
+	w, err := wire.Open(t, network)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the host's interface: %w", noRoom{err})
+	}
+	names, err := resolver.Serve("127.0.0.1:53", t)
+	if err != nil {
+		w.Close()
+		return nil, nil, fmt.Errorf("the resolver: %w", noRoom{err})
+	}
+	return w, names, nil
 }
 
 // look finds a command as a shell does.

@@ -92,10 +92,16 @@ func (f *craftFlags) craft(ctx context.Context, set *pflag.FlagSet, args []strin
 	if f.all && f.ttl != 0 {
 		return usagef("--all and --ttl are two choices")
 	}
-	target, err := resolve(ctx, args[0], f.network())
+	lab, err := openLab()
 	if err != nil {
 		return err
 	}
+	defer lab.close()
+	target, err := resolve(ctx, lab.resolver(), args[0], f.network())
+	if err != nil {
+		return err
+	}
+	f.options.Dial = lab.dial()
 	wire, err := f.wire(ctx, target)
 	if err != nil {
 		return err
@@ -128,6 +134,9 @@ func (f *craftFlags) wire(ctx context.Context, target netip.Addr) (*tracewire.Wi
 	if s.Addr.IsValid() && s.MAC != nil && s.NextHopMAC != nil {
 		return w, nil
 	}
+	if f.options.Dial != nil {
+		return f.dialled(ctx, target)
+	}
 	r, err := route.Lookup(target, route.Options{Interface: f.options.Interface, Mark: f.options.Mark})
 	if err != nil {
 		return nil, noWay{err}
@@ -143,6 +152,19 @@ func (f *craftFlags) wire(ctx context.Context, target netip.Addr) (*tracewire.Wi
 		if s.NextHopMAC, err = r.Neighbour(ctx); err != nil {
 			return nil, noWay{err}
 		}
+	}
+	return w, nil
+}
+
+// dialled is the way that frames would go in a network that is no kernel's.
+func (f *craftFlags) dialled(ctx context.Context, target netip.Addr) (*tracewire.Wire, error) {
+	w, err := f.options.Dial(ctx, target, &f.options)
+	if err != nil {
+		return nil, noWay{err}
+	}
+	w.Port = uint16(f.options.SrcPort)
+	if f.sourceMAC != nil {
+		w.Source.MAC = net.HardwareAddr(f.sourceMAC)
 	}
 	return w, nil
 }

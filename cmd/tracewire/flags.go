@@ -19,6 +19,7 @@ import (
 // flags are what the command line says.
 type flags struct {
 	options       tracewire.Options
+	resolver      resolver // of the hosts' names
 	ipv4, ipv6    bool
 	family        familyFlags
 	numeric       bool

@@ -129,7 +129,7 @@ func (f *flags) run(ctx context.Context, cancel context.CancelCauseFunc, tracer 
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			err := l.run(ctx, tracer, f.network(), i+1)
+			err := l.run(ctx, tracer, f.resolver, f.network(), i+1)
 			if errors.Is(err, tracewire.ErrRecording) {
 				cancel(err)
 			}
@@ -150,8 +150,8 @@ func (l *lane) named(err error) error {
 
 // run traces to a lane's host, which has an address in a network. The trace has
 // the number of the host, for replays to show it in its place.
-func (l *lane) run(ctx context.Context, tracer *tracewire.Tracer, network string, number int) error {
-	target, err := resolve(ctx, l.host, network)
+func (l *lane) run(ctx context.Context, tracer *tracewire.Tracer, r resolver, network string, number int) error {
+	target, err := resolve(ctx, r, l.host, network)
 	if err != nil {
 		return err
 	}
@@ -202,16 +202,16 @@ func (f *flags) network() string {
 // families as people call them.
 var familyNames = map[string]string{"ip": "", "ip4": "IPv4 ", "ip6": "IPv6 "}
 
-// resolve finds the address of a host in a network: of "ip" an IPv4 one if it has
-// such.
-func resolve(ctx context.Context, host, network string) (netip.Addr, error) {
+// resolve asks r for the address of a host in a network: of "ip" an IPv4 one if it
+// has such.
+func resolve(ctx context.Context, r resolver, host, network string) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.Unmap(), checkFamily(a.Unmap(), network)
 	}
 	if _, err := strconv.Atoi(host); err == nil || host == "" {
 		return netip.Addr{}, usagef("%q is not a host", host)
 	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
+	found, err := r.LookupNetIP(ctx, network, host)
 	unknown, asked := errors.AsType[*net.DNSError](err)
 	_, others := errors.AsType[*net.AddrError](err) // in /etc/hosts
 	switch {

@@ -181,9 +181,15 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 	if err != nil {
 		return err
 	}
+	lab, err := openLab()
+	if err != nil {
+		return err
+	}
+	defer lab.close()
+	f.options.Dial, f.resolver = lab.dial(), lab.resolver()
 	var names *annotate.Names
 	if !f.numeric {
-		names = annotate.NewNames(nil)
+		names = annotate.NewNames(lab.namer())
 		defer names.Close()
 	}
 	told := &toldNames{Namer: names}
