@@ -22,6 +22,7 @@ import (
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/kernelnet"
 )
 
 var _ capture.Source = (*capture.File)(nil)
@@ -387,19 +388,8 @@ func captures(t testing.TB) []string {
 	return names
 }
 
-// needTshark skips the test where there is no tshark, unless the environment
-// says that there must be one.
-func needTshark(t *testing.T) {
-	if _, err := exec.LookPath("tshark"); err != nil {
-		if os.Getenv("TRACEWIRE_REQUIRE_LABS") == "1" {
-			t.Fatalf("TRACEWIRE_REQUIRE_LABS=1, and %v", err)
-		}
-		t.Skipf("not compared with tshark: %v", err)
-	}
-}
-
 func TestFileAgreesWithTshark(t *testing.T) {
-	needTshark(t)
+	kernelnet.RequirePrograms(t, "tshark")
 	for _, name := range captures(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			t.Parallel()

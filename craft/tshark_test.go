@@ -12,6 +12,8 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
+
+	"github.com/tracewire/tracewire/capture/kernelnet"
 )
 
 // tsharkFields are what tshark is asked for: where the packet goes, what it
@@ -53,12 +55,7 @@ func TestTsharkReadsWhatTheProbesSay(t *testing.T) {
 // are there, each as name=value.
 func tsharkSays(t *testing.T) (says []string) {
 	t.Helper()
-	if _, err := exec.LookPath("tshark"); err != nil {
-		if os.Getenv("TRACEWIRE_REQUIRE_LABS") == "1" {
-			t.Fatalf("TRACEWIRE_REQUIRE_LABS=1, and %v", err)
-		}
-		t.Skipf("not compared with tshark: %v", err)
-	}
+	kernelnet.RequirePrograms(t, "tshark")
 	args := []string{"-n", "-r", writeFamilies(t), "-T", "fields", "-E", "separator=/t",
 		"-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE"}
 	for _, f := range tsharkFields {

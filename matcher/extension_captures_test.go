@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/kernelnet"
 	"github.com/tracewire/tracewire/matcher"
 )
 
@@ -198,15 +198,9 @@ var extFields = []string{
 // Length says, and at byte 128 only if that is 0; so what is compared is what it
 // finds.
 func TestExtensionsAreWhatTsharkReads(t *testing.T) {
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
-		if os.Getenv("TRACEWIRE_REQUIRE_LABS") == "1" {
-			t.Fatal("TRACEWIRE_REQUIRE_LABS=1, but: ", err)
-		}
-		t.Skip("needs tshark: ", err)
-	}
+	kernelnet.RequirePrograms(t, "tshark")
 	all := extCaptured(t)
-	says := extTshark(t, tshark, all)
+	says := extTshark(t, all)
 	for i, want := range says {
 		e, err := matcher.ParseExtensions(all[i].protocol, all[i].icmp, all[i].cut)
 		if err != nil {
@@ -223,7 +217,7 @@ func TestExtensionsAreWhatTsharkReads(t *testing.T) {
 
 // extTshark is what tshark shows of the extensions that have a right checksum,
 // by the number of the message.
-func extTshark(t *testing.T, tshark string, all []extMessage) map[int]string {
+func extTshark(t *testing.T, all []extMessage) map[int]string {
 	t.Helper()
 	var file bytes.Buffer
 	w := pcapgo.NewWriter(&file)
@@ -239,7 +233,7 @@ func extTshark(t *testing.T, tshark string, all []extMessage) map[int]string {
 	for _, f := range extFields {
 		args = append(args, "-e", f)
 	}
-	cmd := exec.Command(tshark, args...)
+	cmd := exec.Command("tshark", args...)
 	cmd.Stdin = &file
 	out, err := cmd.Output()
 	if err != nil {

@@ -14,15 +14,16 @@ import (
 
 	"github.com/tracewire/tracewire/capture/capturetest"
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/kernelnet"
 )
 
 // TestTsharkFindsNothingWrong lets an independent dissector look at every kind
 // of packet that the simulation makes.
 func TestTsharkFindsNothingWrong(t *testing.T) {
-	tshark := lookTshark(t)
+	kernelnet.RequirePrograms(t, "tshark")
 	var frames []frame.Frame
 	synctest.Test(t, func(t *testing.T) { frames = everyKind(t) })
-	fields := dissect(t, tshark, frames)
+	fields := dissect(t, frames)
 	if len(fields) != len(frames) {
 		t.Fatalf("tshark shows %d frames of %d", len(fields), len(frames))
 	}
@@ -37,7 +38,7 @@ func TestTsharkFindsNothingWrong(t *testing.T) {
 }
 
 func TestTsharkFindsWhatIsWrong(t *testing.T) {
-	tshark := lookTshark(t)
+	kernelnet.RequirePrograms(t, "tshark")
 	var frames []frame.Frame
 	synctest.Test(t, func(t *testing.T) {
 		_, c := connect(t, chain(), capturetest.Host{NoCopies: true})
@@ -45,23 +46,9 @@ func TestTsharkFindsWhatIsWrong(t *testing.T) {
 		frames = capture(t, c, time.Second)
 	})
 	frames[0].Data[14+20+3]++ // the ICMP checksum
-	if f := dissect(t, tshark, frames)[0]; !strings.Contains(f.sums, "0") || !strings.Contains(f.severity, expertWarning) {
+	if f := dissect(t, frames)[0]; !strings.Contains(f.sums, "0") || !strings.Contains(f.severity, expertWarning) {
 		t.Errorf("a wrong ICMP checksum goes unnoticed: %+v", f)
 	}
-}
-
-// lookTshark returns tshark's path, or ends the test: where the laboratories
-// are required it is a failure that it is missing.
-func lookTshark(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("tshark")
-	if err != nil {
-		if os.Getenv("TRACEWIRE_REQUIRE_LABS") == "1" {
-			t.Fatal("TRACEWIRE_REQUIRE_LABS=1, but: ", err)
-		}
-		t.Skip("needs tshark: ", err)
-	}
-	return path
 }
 
 // everyKind captures probes and answers of a chain that does all it can
@@ -123,13 +110,13 @@ type dissection struct {
 	sums string
 }
 
-func dissect(t *testing.T, tshark string, frames []frame.Frame) []dissection {
+func dissect(t *testing.T, frames []frame.Frame) []dissection {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "chain.pcap")
 	if err := os.WriteFile(file, pcap(frames), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(tshark, "-n", "-r", file,
+	cmd := exec.Command("tshark", "-n", "-r", file,
 		"-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
 		"-T", "fields", "-e", "_ws.malformed", "-e", "_ws.expert.severity", "-e", "_ws.expert.message",
 		"-e", "ip.checksum.status", "-e", "icmp.checksum.status", "-e", "udp.checksum.status")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/kernelnet"
 )
 
 // captured are the frames of every file in testdata/captures that can be read,
@@ -45,17 +46,6 @@ func captured(t testing.TB) (frames []frame.Frame) {
 		t.Fatal("no frames in testdata/captures")
 	}
 	return frames
-}
-
-// needTshark skips the test where there is no tshark, unless the environment
-// says that there must be one.
-func needTshark(t *testing.T) {
-	if _, err := exec.LookPath("tshark"); err != nil {
-		if os.Getenv("TRACEWIRE_REQUIRE_LABS") == "1" {
-			t.Fatalf("TRACEWIRE_REQUIRE_LABS=1, and %v", err)
-		}
-		t.Skipf("not compared with tshark: %v", err)
-	}
 }
 
 // layer is one that tshark found: its name, and where in the frame it begins.
@@ -105,7 +95,7 @@ func agree(t *testing.T, i int, f *frame.Frame, layers []layer) {
 }
 
 func TestDecodeAgreesWithTshark(t *testing.T) {
-	needTshark(t)
+	kernelnet.RequirePrograms(t, "tshark")
 	frames := captured(t)
 	for _, c := range carriers {
 		if c.name == "NULL Linux" {

@@ -16,22 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/kernelnet"
 	"github.com/tracewire/tracewire/capture/pcapng"
 )
-
-// need skips the test where a program is missing, unless the environment says
-// that there must be all.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, program := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("TRACEWIRE_REQUIRE_LABS") == "1" {
-				t.Fatalf("TRACEWIRE_REQUIRE_LABS=1, and %v", err)
-			}
-			t.Skipf("not compared: %v", err)
-		}
-	}
-}
 
 // run runs a program and returns what it prints. Those that read captures must
 // have nothing to complain of.
@@ -71,7 +58,7 @@ func tsharkFields(t *testing.T, name string) []string {
 }
 
 func TestTsharkAndCapinfosReadWhatIsWritten(t *testing.T) {
-	need(t, "tshark", "capinfos", "tcpdump")
+	kernelnet.RequirePrograms(t, "tshark", "capinfos", "tcpdump")
 	var file bytes.Buffer
 	section := pcapng.Section{Hardware: "the machine", OS: "the system", Application: "the program"}
 	w, err := pcapng.NewWriter(&file, section, "on the section")
@@ -136,7 +123,7 @@ func TestTsharkAndCapinfosReadWhatIsWritten(t *testing.T) {
 
 // TestReaderAgreesWithTshark reads what Wireshark's tools write.
 func TestReaderAgreesWithTshark(t *testing.T) {
-	need(t, "tshark", "editcap", "mergecap", "text2pcap")
+	kernelnet.RequirePrograms(t, "tshark", "editcap", "mergecap", "text2pcap")
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	const traceroute = "../../testdata/captures/tcpdump_mpls_traceroute.pcap"

@@ -1,16 +1,17 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tracewire/tracewire/capture/kernelnet"
+	"github.com/tracewire/tracewire/cmd/internal/scripttest"
 )
 
 // The scripts in testdata/script run the program as its users do.
@@ -22,10 +23,13 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"tracelab": main})
 }
 
-// extendPath adds where Debian keeps network tools, which an ordinary user's
-// PATH lacks.
+// extendPath adds where Debian keeps network tools, which an ordinary user's PATH
+// lacks beside /usr/bin.
 func extendPath() {
 	path := filepath.SplitList(os.Getenv("PATH"))
+	if !slices.Contains(path, "/usr/bin") {
+		return
+	}
 	for _, dir := range []string{"/usr/sbin", "/sbin"} {
 		if !slices.Contains(path, dir) {
 			path = append(path, dir)
@@ -41,39 +45,18 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
+		Condition: scripttest.Condition(func() string { return lacking() }),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"namespaces": namespaces, "oneline": oneline, "status": status,
+			"oneline": scripttest.OneLine("tracelab"), "status": scripttest.Status,
 		},
 	})
 }
 
-// namespaces skips the script, or fails it, as requireLab does.
-func namespaces(ts *testscript.TestScript, _ bool, _ []string) {
-	reason := lacking()
-	if reason == "" {
-		return
-	}
-	if required() {
-		ts.Fatalf("%s", reason)
-	}
-	ts.Fatalf("skip: %s", reason)
-}
-
-// status CODE PROGRAM ARG… runs a program that must exit with the code.
-func status(ts *testscript.TestScript, _ bool, args []string) {
-	code, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	var exit *exec.ExitError
-	if err := ts.Exec(args[1], args[2:]...); !errors.As(err, &exit) || exit.ExitCode() != code {
-		ts.Fatalf("%s: %v, want exit status %d", strings.Join(args[1:], " "), err, code)
-	}
-}
-
-// oneline checks that standard error is one line, and the program's.
-func oneline(ts *testscript.TestScript, _ bool, _ []string) {
-	text := ts.ReadFile("stderr")
-	if !strings.HasPrefix(text, "tracelab: ") || strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
-		ts.Fatalf("not one line of ours: %q", text)
+// A script that runs a program which a machine may lack is skipped there.
+func TestScriptsDeclarePrograms(t *testing.T) {
+	found, err := scripttest.Undeclared("testdata/script")
+	if err != nil || len(found) > 0 {
+		t.Errorf("not declared: %q, %v", found, err)
 	}
 }
 
@@ -87,9 +70,6 @@ func program(t testing.TB) string {
 	return path
 }
 
-// required tells whether a machine on which labs do not work fails the tests.
-func required() bool { return os.Getenv("TRACEWIRE_REQUIRE_LABS") == "1" }
-
 // lacking says why labs don't work here, or which of the programs is missing, or
 // nothing.
 func lacking(programs ...string) string {
@@ -97,8 +77,8 @@ func lacking(programs ...string) string {
 		return strings.TrimSpace(string(out)) + " (" + err.Error() + ")"
 	}
 	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			return err.Error() + ": 'make peers' installs it"
+		if why := kernelnet.Missing(p); why != "" {
+			return why
 		}
 	}
 	return ""
@@ -108,9 +88,7 @@ func lacking(programs ...string) string {
 // missing, or fails it if TRACEWIRE_REQUIRE_LABS is 1.
 func requireLab(t testing.TB, programs ...string) {
 	t.Helper()
-	if reason := lacking(programs...); reason != "" && required() {
-		t.Fatal(reason)
-	} else if reason != "" {
-		t.Skip(reason)
+	if reason := lacking(programs...); reason != "" {
+		kernelnet.Lacking(t, "%s", reason)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/tracewire/tracewire/capture/kernelnet"
 )
 
 // BenchmarkReplay measures the whole command on large files, beside what tcpdump
@@ -26,9 +28,7 @@ func BenchmarkReplay(b *testing.B) {
 			})
 		})
 		b.Run(bench.name+" by tcpdump", func(b *testing.B) {
-			if _, err := exec.LookPath("tcpdump"); err != nil {
-				b.Skip(err)
-			}
+			kernelnet.RequirePrograms(b, "tcpdump")
 			measure(b, frames, func() {
 				// It would change the owner of a file that it opens itself.
 				if err := exec.Command("tcpdump", "-Z", "root", "-r", file, "-w", "-").Run(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tracewire/tracewire/capture/kernelnet"
+	"github.com/tracewire/tracewire/cmd/internal/scripttest"
 )
 
 // The scripts in testdata/links run the program where a host has several ways to
@@ -32,8 +33,9 @@ func TestLinkScripts(t *testing.T) {
 			}
 			return nil
 		},
+		Condition: scripttest.Condition(nil),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"require": require, "oneline": oneline, "status": status, "recorded": recorded,
+			"oneline": scripttest.OneLine("tracewire"), "status": scripttest.Status, "recorded": recorded,
 		},
 	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tracewire/tracewire/capture/kernelnet"
+	"github.com/tracewire/tracewire/cmd/internal/scripttest"
 )
 
 // The scripts in testdata/script run the program as its users do, on a host
@@ -43,33 +43,20 @@ func TestScripts(t *testing.T) {
 			e.Setenv("RECORDED", filepath.Join(here, "testdata", "recorded.pcapng"))
 			return nil
 		},
+		Condition: scripttest.Condition(nil),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"require": require, "sanitize": sanitize, "oneline": oneline, "status": status,
+			"sanitize": sanitize, "oneline": scripttest.OneLine("tracewire"), "status": scripttest.Status,
 			"await": await, "shorten": shorten,
 		},
 	})
 }
 
-// require PROGRAM… skips the script, or fails it, as kernelnet.Require does.
-func require(ts *testscript.TestScript, _ bool, args []string) {
-	for _, program := range args {
-		if _, err := exec.LookPath(program); err == nil {
-			continue
+// A script that runs a program which a machine may lack is skipped there.
+func TestScriptsDeclarePrograms(t *testing.T) {
+	for _, dir := range []string{"testdata/script", "testdata/links"} {
+		if found, err := scripttest.Undeclared(dir); err != nil || len(found) > 0 {
+			t.Errorf("not declared in %s: %q, %v", dir, found, err)
 		}
-		if os.Getenv("TRACEWIRE_REQUIRE_LABS") != "" {
-			ts.Fatalf("%s is not installed", program)
-		}
-		ts.Fatalf("skip: %s is not installed", program)
-	}
-}
-
-// status CODE PROGRAM ARG… runs a program that must exit with the code.
-func status(ts *testscript.TestScript, _ bool, args []string) {
-	code, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	var exit *exec.ExitError
-	if err := ts.Exec(args[1], args[2:]...); !errors.As(err, &exit) || exit.ExitCode() != code {
-		ts.Fatalf("%s: %v, want exit status %d", strings.Join(args[1:], " "), err, code)
 	}
 }
 
@@ -101,14 +88,6 @@ func sanitize(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile(args[0])
 	text = regexp.MustCompile(`\d+\.\d{3} ms`).ReplaceAllString(text, "T ms")
 	ts.Check(os.WriteFile(ts.MkAbs("sanitized"), []byte(text), 0o666))
-}
-
-// oneline checks that standard error is one line, and the program's.
-func oneline(ts *testscript.TestScript, _ bool, _ []string) {
-	text := ts.ReadFile("stderr")
-	if !strings.HasPrefix(text, "tracewire: ") || strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
-		ts.Fatalf("not one line of ours: %q", text)
-	}
 }
 
 // start runs the program as a process of its own, and returns it with its

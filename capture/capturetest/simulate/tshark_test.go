@@ -17,13 +17,14 @@ import (
 
 	"github.com/tracewire/tracewire/capture/capturetest/simulate"
 	"github.com/tracewire/tracewire/capture/capturetest/topology"
+	"github.com/tracewire/tracewire/capture/kernelnet"
 )
 
 // TestTsharkFindsNothingWrong lets an independent dissector look at every answer
 // of every shipped topology. Where a topology asks for something wrong, tshark
 // must find just that.
 func TestTsharkFindsNothingWrong(t *testing.T) {
-	tshark := lookTshark(t)
+	kernelnet.RequirePrograms(t, "tshark")
 	files, err := filepath.Glob("../../../testdata/topologies/*.toml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no topologies: %v", err)
@@ -35,7 +36,7 @@ func TestTsharkFindsNothingWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 			answers := sweep(t, of)
-			says := dissect(t, tshark, answers)
+			says := dissect(t, answers)
 			if len(answers) == 0 || len(says) != len(answers) {
 				t.Fatalf("tshark shows %d packets of %d", len(says), len(answers))
 			}
@@ -131,20 +132,6 @@ func everyProbe() []probe {
 	}
 }
 
-// lookTshark returns tshark's path, or ends the test: where the laboratories
-// are required it is a failure that it is missing.
-func lookTshark(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("tshark")
-	if err != nil {
-		if os.Getenv("TRACEWIRE_REQUIRE_LABS") == "1" {
-			t.Fatal("TRACEWIRE_REQUIRE_LABS=1, but: ", err)
-		}
-		t.Skip("needs tshark: ", err)
-	}
-	return path
-}
-
 // dissection is what tshark says of a packet. The checksums of IP and ICMP, and
 // of UDP and TCP, are 1 where right, 0 wrong, 2 not looked at; those in quotes
 // are among them.
@@ -179,13 +166,13 @@ func (d dissection) wrong() string {
 	return ""
 }
 
-func dissect(t *testing.T, tshark string, answers []simulate.Arrival) (says []dissection) {
+func dissect(t *testing.T, answers []simulate.Arrival) (says []dissection) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "answers.pcap")
 	if err := os.WriteFile(file, pcap(answers), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(tshark, "-n", "-r", file,
+	cmd := exec.Command("tshark", "-n", "-r", file,
 		"-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
 		"-o", "tcp.analyze_sequence_numbers:FALSE", // links reorder and repeat
 		"-T", "fields", "-e", "ip.src", "-e", "ipv6.src", "-e", "_ws.malformed", "-e", "_ws.expert.severity", "-e", "_ws.expert.message",

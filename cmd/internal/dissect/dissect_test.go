@@ -3,7 +3,6 @@ package dissect_test
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/kernelnet"
 	"github.com/tracewire/tracewire/cmd/internal/dissect"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
@@ -70,12 +70,7 @@ var known = []struct{ theirs, header, ours string }{
 
 // The fields of all frames, and of what they quote, are those that tshark finds.
 func TestFieldsAreThoseOfTshark(t *testing.T) {
-	if _, err := exec.LookPath("tshark"); err != nil {
-		if os.Getenv("TRACEWIRE_REQUIRE_LABS") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	kernelnet.RequirePrograms(t, "tshark")
 	compared := 0
 	for _, name := range captures(t) {
 		args := []string{"-r", name, "-T", "fields", "-o", "ip.defragment:FALSE"}
