@@ -103,6 +103,7 @@ func flowOf(k *craft.Key) flow { return flow{k.Dst, k.Protocol, k.SrcPort, k.Dst
 type replayed struct {
 	number   int
 	recorder *path.Recorder
+	checker  *journal.Checker
 }
 
 // found takes a trace that the finder found. It waits while one of the recording
@@ -215,15 +216,15 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 		return nil
 	}
 	to := r.running[at].recorder
-	switch probes := to.Path().Probes; {
+	if err := r.running[at].checker.Check(n); err != nil {
+		return err
+	}
+	switch {
 	case n.Sent != nil:
 		probe, key := n.Sent.Probe(to.Path().Target.Addr, to.Path().Protocol)
 		r.flows[flowOf(&key)] = true
 		to.Send(probe, key)
 	case n.Failed != nil:
-		if n.Failed.Probe >= len(probes) || probes[n.Failed.Probe].Status == path.Unsent {
-			return fmt.Errorf("%w: probe %d was not sent", journal.ErrNote, n.Failed.Probe)
-		}
 		to.Failed(n.Failed.Probe)
 	case n.Passed != nil:
 		to.Pass(n.Passed.At.Time(), n.Passed.Step)
@@ -238,7 +239,10 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 // begin begins a trace of the recording.
 func (r *replay) begin(n *journal.Note) {
 	r.recorded = true
-	t := &replayed{number: n.Trace, recorder: path.NewRecorder(n.Start.Path(), func(e Event) { r.turns.event(n.Trace, e) })}
+	t := &replayed{
+		number: n.Trace, checker: journal.NewChecker(n.Start),
+		recorder: path.NewRecorder(n.Start.Path(), func(e Event) { r.turns.event(n.Trace, e) }),
+	}
 	r.running = append(r.running, t)
 	t.recorder.Start(n.Start.At.Time())
 }

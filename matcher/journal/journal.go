@@ -256,8 +256,8 @@ func (n *Note) Comment() string {
 	return prefix + string(b)
 }
 
-// Parse reads a comment that may be a note. It is nil for any other comment; the
-// errors wrap ErrNote.
+// Parse reads a comment that may be a note. It is nil for any other comment. A note
+// that says what no trace can do is broken: the errors wrap ErrNote.
 func Parse(comment string) (*Note, error) {
 	text, is := strings.CutPrefix(comment, prefix)
 	if !is {
@@ -267,46 +267,8 @@ func Parse(comment string) (*Note, error) {
 	if err := json.Unmarshal([]byte(text), n); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNote, err)
 	}
-	if wrong := n.wrong(); wrong != "" {
-		return nil, fmt.Errorf("%w: %s", ErrNote, wrong)
+	if err := n.validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNote, err)
 	}
 	return n, nil
-}
-
-// maxQueries is more than any trace has probes for a hop. Renderers write that
-// many fields.
-const maxQueries = 255
-
-// wrong says what a Recorder could not take, or who shows its Path.
-func (n *Note) wrong() string {
-	switch {
-	case n.Trace < 1:
-		return fmt.Sprintf("of trace %d", n.Trace)
-	case n.Start != nil:
-		return n.Start.wrong()
-	case n.Sent != nil && n.Sent.TTL == 0:
-		return "a probe without a TTL"
-	case n.Sent != nil && n.Sent.Round < 1:
-		return fmt.Sprintf("a probe in round %d", n.Sent.Round)
-	case n.Failed != nil && n.Failed.Probe < 0:
-		return fmt.Sprintf("on probe %d", n.Failed.Probe)
-	case n.End != nil && n.End.Dropped < 0:
-		return fmt.Sprintf("%d frames dropped", n.End.Dropped)
-	}
-	return ""
-}
-
-func (s *Start) wrong() string {
-	p := &s.Parameters
-	switch {
-	case !s.Target.Addr.IsValid() || !s.Source.Addr.IsValid():
-		return "a trace without addresses"
-	case p.FirstTTL == 0 || p.MaxTTL < p.FirstTTL:
-		return fmt.Sprintf("a trace of TTLs from %d to %d", p.FirstTTL, p.MaxTTL)
-	case p.Queries < 1 || p.Queries > maxQueries:
-		return fmt.Sprintf("a trace of %d probes for each hop", p.Queries)
-	case p.Wait.Max <= 0 || p.Wait.Here < 0 || p.Wait.Near < 0:
-		return "a trace that waits for nothing"
-	}
-	return ""
 }

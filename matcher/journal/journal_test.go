@@ -13,6 +13,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/craft/plan"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -28,7 +29,7 @@ func newPath() *path.Path {
 		Protocol: layers.IPProtocolUDP, Tool: "tracewire",
 		Parameters: path.Parameters{
 			FirstTTL: 1, MaxTTL: 30, Queries: 3, InFlight: 16, Wait: path.Wait{Max: 5 * time.Second, Here: 3, Near: 10},
-			Interval: time.Millisecond, SrcPort: 50000, DstPort: 33434, ID: 7, Length: 60, TOS: 0xb8, DF: true, Seed: 1<<63 + 1,
+			Interval: time.Millisecond, SrcPort: 50000, DstPort: 33434, ID: 7, Length: 60, TOS: 0xb8, DF: true, Seed: 1<<53 - 1,
 		},
 	}
 }
@@ -136,12 +137,135 @@ func TestDamagedNotes(t *testing.T) {
 		"more queries than memory": damage(`"queries":3`, `"queries":1000000000`),
 		"no wait":                  damage(`"max":5000000000`, `"max":0`),
 		"a wait that is negative":  damage(`"here":3`, `"here":-3`),
+
+		"two things at once":           `tracewire/1 {"trace":1,"read":{"at":1},"failed":{"probe":0}}`,
+		"a trace beyond all":           `tracewire/1 {"trace":2147483648,"read":{"at":1}}`,
+		"read before 1970":             `tracewire/1 {"trace":1,"read":{"at":-1}}`,
+		"passed before 1970":           `tracewire/1 {"trace":1,"passed":{"at":-1}}`,
+		"a step beyond all":            `tracewire/1 {"trace":1,"passed":{"at":1,"step":-9223372036854775808}}`,
+		"ended before 1970":            `tracewire/1 {"trace":1,"end":{"at":-1}}`,
+		"called before 1970":           `tracewire/1 {"trace":1,"sent":{"ttl":1,"round":1,"called":-1}}`,
+		"started before 1970":          damage(`"at":1795446765249811278`, `"at":-1`),
+		"a probe of negative length":   `tracewire/1 {"trace":1,"sent":{"ttl":1,"round":1,"length":-60}}`,
+		"a probe of 64 kB":             `tracewire/1 {"trace":1,"sent":{"ttl":1,"round":1,"length":65536}}`,
+		"a probe that is no packet":    `tracewire/1 {"trace":1,"sent":{"ttl":1,"round":1,"length":1}}`,
+		"a MAC of 8 bytes":             damage("02:00:00:00:00:02", "02:00:00:00:00:00:00:02"),
+		"a next hop's MAC of 20 bytes": damage("02:00:00:00:00:01", "02:00:00:00:00:00:00:01:00:00:00:00:00:00:00:00:00:00:00:01"),
+		"protocol 0":                   damage(`"protocol":17`, `"protocol":0`),
+		"protocol 255":                 damage(`"protocol":17`, `"protocol":255`),
+		"the other family's ICMP":      damage(`"protocol":17`, `"protocol":58`),
+		"a negative length":            damage(`"length":60`, `"length":-60`),
+		"a length above 16 bits":       damage(`"length":60`, `"length":65536`),
+		"a negative interval":          damage(`"interval":1000000`, `"interval":-1`),
+		"none in flight":               damage(`"in_flight":16`, `"in_flight":0`),
+		"too many in flight":           damage(`"in_flight":16`, `"in_flight":1001`),
+		"too many queries":             damage(`"queries":3`, `"queries":11`),
+		"a seed above 53 bits":         damage(`"seed":9007199254740991`, `"seed":9007199254740992`),
+		"no gateways":                  damage(`"seed":`, `"gateways":[],"seed":`),
+		"a gateway of IPv6":            damage(`"seed":`, `"gateways":["2001:db8::1"],"seed":`),
+		"a gateway that is none":       damage(`"seed":`, `"gateways":[""],"seed":`),
+		"ten gateways":                 damage(`"seed":`, `"gateways":["192.0.2.1"`+strings.Repeat(`,"192.0.2.1"`, 9)+`],"seed":`),
+		"a flow label of IPv4":         damage(`"seed":`, `"flow_label":1,"seed":`),
+		"a payload of a byte":          damage(`"seed":`, `"payload":"AA==","seed":`),
+		"a payload, and many ports":    damage(`"seed":`, `"payload":"AAA=","classic":true,"seed":`),
+		"a payload, and an MTU":        damage(`"seed":`, `"payload":"AAA=","mtu":true,"seed":`),
+		"TCP over UDP":                 damage(`"seed":`, `"tcp":{"Flags":2},"seed":`),
+		"no program":                   damage(`"tool":"tracewire"`, `"tool":""`),
+		"a target with a zone":         damage(`"198.51.100.80"`, `"fe80::1%\u001b[2J"`),
+		"a source with a zone":         damage(`"192.0.2.10"`, `"fe80::1%eth0"`),
+		"a next hop with a zone":       damage(`"192.0.2.1"`, `"fe80::1%eth0"`),
+		"a source of another family":   damage(`"192.0.2.10"`, `"2001:db8::1"`),
+		"IPv4 as IPv6":                 damage(`"192.0.2.10"`, `"::ffff:192.0.2.10"`),
+		"a target that is a group":     damage(`"198.51.100.80"`, `"224.0.0.1"`),
+		"a target that is nobody":      damage(`"198.51.100.80"`, `"0.0.0.0"`),
+		"a target that is everybody":   damage(`"198.51.100.80"`, `"255.255.255.255"`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if note, err := Parse(comment); note != nil || !errors.Is(err, ErrNote) {
 				t.Errorf("%+v, %v", note, err)
 			}
 		})
+	}
+}
+
+// start6 is a start to IPv6, over a protocol.
+func start6(protocol layers.IPProtocol, change func(*path.Parameters)) *Note {
+	p := newPath()
+	p.Target.Addr, p.Source.Addr, p.Source.NextHop = netip.MustParseAddr("2001:db8::80"), netip.MustParseAddr("2001:db8::10"), netip.Addr{}
+	p.Protocol = protocol
+	change(&p.Parameters)
+	return &Note{Trace: 1, Start: StartOf(p, 7, at)}
+}
+
+func TestDamagedNotesOfIPv6(t *testing.T) {
+	tests := map[string]struct {
+		protocol layers.IPProtocol
+		change   func(*path.Parameters)
+		ok       bool
+	}{
+		"UDP":                     {layers.IPProtocolUDP, func(p *path.Parameters) { p.FlowLabel = 0xfffff }, true},
+		"a flow label of 21 bits": {layers.IPProtocolUDP, func(p *path.Parameters) { p.FlowLabel = 0x100000 }, false},
+		"a source route":          {layers.IPProtocolUDP, func(p *path.Parameters) { p.Gateways = []netip.Addr{netip.MustParseAddr("192.0.2.1")} }, false},
+		"echo":                    {layers.IPProtocolICMPv6, func(p *path.Parameters) { p.DstPort = 0 }, true},
+		"echo to a port":          {layers.IPProtocolICMPv6, func(p *path.Parameters) { p.DstPort = 7 }, false},
+		"the other echo":          {layers.IPProtocolICMPv4, func(p *path.Parameters) { p.DstPort = 0 }, false},
+		"counting ports of TCP":   {layers.IPProtocolTCP, func(p *path.Parameters) { p.Classic = true }, false},
+		"TCP":                     {layers.IPProtocolTCP, func(p *path.Parameters) { p.TCP = craft.TCP{Scaling: true, Scale: 14} }, true},
+		"a scale of 15":           {layers.IPProtocolTCP, func(p *path.Parameters) { p.TCP = craft.TCP{Scaling: true, Scale: 15} }, false},
+		"a scale that isn't sent": {layers.IPProtocolTCP, func(p *path.Parameters) { p.TCP = craft.TCP{Scale: 1} }, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			note, err := Parse(start6(test.protocol, test.change).Comment())
+			if test.ok != (err == nil) || test.ok != (note != nil) || err != nil && !errors.Is(err, ErrNote) {
+				t.Errorf("%+v, %v", note, err)
+			}
+		})
+	}
+}
+
+func TestCheckerKnowsWhatCanFollow(t *testing.T) {
+	sent := func(ttl uint8, round int) *Note { return &Note{Trace: 1, Sent: &Sent{TTL: ttl, Round: round}} }
+	failed := func(probe int) *Note { return &Note{Trace: 1, Failed: &Failed{Probe: probe}} }
+	udp := &Note{Trace: 1, Start: StartOf(newPath(), 7, at)}
+	echo := start6(layers.IPProtocolICMPv6, func(p *path.Parameters) { p.FirstTTL, p.MaxTTL, p.DstPort = 3, 5, 0 })
+	sizes := start6(layers.IPProtocolUDP, func(p *path.Parameters) { p.MTU = true })
+	tests := map[string]struct {
+		start *Note
+		notes []*Note // of which the last is broken
+	}{
+		"a TTL before the first":   {echo, []*Note{sent(3, 1), sent(2, 1)}},
+		"a TTL beyond the last":    {echo, []*Note{sent(5, 1), sent(6, 1)}},
+		"a round again":            {udp, []*Note{sent(1, 1), sent(2, 1), sent(1, 1)}},
+		"a round before":           {udp, []*Note{sent(1, 1), sent(1, 3), sent(1, 2)}},
+		"a round beyond all":       {udp, []*Note{sent(1, 9), sent(1, 10)}},
+		"a size beyond all":        {sizes, []*Note{sent(1, 137), sent(1, 138)}},
+		"a port of an echo":        {echo, []*Note{sent(3, 1), {Trace: 1, Sent: &Sent{TTL: 4, Round: 1, DstPort: 1}}}},
+		"a sequence beyond 16 bit": {echo, []*Note{sent(3, 1), {Trace: 1, Sent: &Sent{TTL: 4, Round: 1, Sequence: 1 << 16}}}},
+		"a sequence of UDP":        {udp, []*Note{sent(3, 1), {Trace: 1, Sent: &Sent{TTL: 4, Round: 1, Sequence: 1}}}},
+		"an ID of IPv6":            {sizes, []*Note{sent(3, 1), {Trace: 1, Sent: &Sent{TTL: 4, Round: 1, ID: 1}}}},
+		"failed before it is sent": {udp, []*Note{sent(1, 1), failed(0), failed(1)}},
+		"failed twice":             {udp, []*Note{sent(1, 1), failed(0), failed(0)}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := NewChecker(test.start.Start)
+			for i, n := range test.notes {
+				err := c.Check(n)
+				if broken := i == len(test.notes)-1; broken != errors.Is(err, ErrNote) {
+					t.Fatalf("note %d: %v", i, err)
+				}
+			}
+		})
+	}
+}
+
+// A plan never asks for what a Checker refuses.
+func TestMaxRoundsAreThoseOfThePlans(t *testing.T) {
+	for queries := 1; queries <= maxQueries; queries++ {
+		if got, want := MaxRounds(queries, true), plan.MaxRounds(queries); got != want {
+			t.Errorf("%d queries: %d rounds, the plan has %d", queries, got, want)
+		}
 	}
 }
 
