@@ -104,6 +104,14 @@ type replayed struct {
 	number   int
 	recorder *path.Recorder
 	checker  *journal.Checker
+	captured []int // the interfaces whose frames have notes of the trace
+}
+
+// capturedOn notes that a frame of an interface has a note of the trace.
+func (t *replayed) capturedOn(number int) {
+	if !slices.Contains(t.captured, number) {
+		t.captured = append(t.captured, number)
+	}
 }
 
 // found takes a trace that the finder found. It waits while one of the recording
@@ -129,10 +137,11 @@ func (r *replay) tell(p *path.Path) {
 }
 
 func (r *replay) observe(f *frame.Frame) error {
-	for _, comment := range f.Comments {
+	for i, comment := range f.Comments {
 		note, err := journal.Parse(comment)
 		if err == nil && note != nil {
 			err = r.apply(note, f)
+			r.bind(note.Trace, f, i)
 		}
 		if err != nil {
 			return fmt.Errorf("tracewire: damaged recording, %s: %w", place(f), err)
@@ -160,16 +169,44 @@ func (r *replay) look(f *frame.Frame) {
 	}
 }
 
+// bind notes, if a frame's comment is a note of a trace, that the trace captures on
+// the frame's interface: its program wrote the note there, whatever the interface
+// is called by now.
+func (r *replay) bind(trace int, f *frame.Frame, comment int) {
+	if f.IsWatermark() || comment < f.Before {
+		return
+	}
+	for _, t := range r.running {
+		if t.number == trace {
+			t.capturedOn(f.Interface)
+		}
+	}
+}
+
 // recordersOn are those of the traces that captured on an interface. They are
 // valid until the next call.
 func (r *replay) recordersOn(number int) []*path.Recorder {
 	r.shown = r.shown[:0]
 	for _, t := range r.running {
-		if device := t.recorder.Path().Source.Interface; device == "" || r.isCalled(number, device) {
+		if r.isOn(t, number) {
 			r.shown = append(r.shown, t.recorder)
 		}
 	}
 	return r.shown
+}
+
+// isOn reports whether a trace may have captured on an interface: on one that has
+// notes of it, or on one with the name of its own. If the one with the notes has
+// another name, names were changed and say nothing.
+func (r *replay) isOn(t *replayed, number int) bool {
+	device := t.recorder.Path().Source.Interface
+	if device == "" || slices.Contains(t.captured, number) {
+		return true
+	}
+	if len(t.captured) > 0 && !r.isCalled(t.captured[0], device) {
+		return false
+	}
+	return r.isCalled(number, device)
 }
 
 // isCalled reports whether an interface may have a name.

@@ -107,7 +107,7 @@ func TestFileOfEveryFormat(t *testing.T) {
 	finish := frame.End()
 	finish.Comments = []string{"the end"}
 	ngFrames := []frame.Frame{
-		{Time: time.Unix(1, 1).UTC(), Data: []byte("one"), Length: 3, Link: frame.Ethernet, Direction: frame.Out, Comments: []string{"section"}},
+		{Time: time.Unix(1, 1).UTC(), Data: []byte("one"), Length: 3, Link: frame.Ethernet, Direction: frame.Out, Comments: []string{"section"}, Before: 1},
 		{Time: time.Unix(2, 2).UTC(), Data: []byte("two"), Length: 60, Link: frame.Raw, Interface: 1, Comments: []string{"second"}},
 		finish,
 	}

@@ -64,6 +64,10 @@ type Frame struct {
 	// frame is asked for. Nil when there are none.
 	Comments []string
 
+	// Before is how many of the Comments, the first ones, were said before this
+	// frame in the file: the others are the frame's own.
+	Before int
+
 	// Step is, in a watermark, by how much the wall clock that stamps the
 	// frames was set forward (or, negative, back) since the frame before it.
 	Step time.Duration

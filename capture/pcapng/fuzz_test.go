@@ -101,7 +101,7 @@ func FuzzRoundTrip(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in.Comments = slices.Insert(in.Comments, 0, other)
+		in.Comments, in.Before = slices.Insert(in.Comments, 0, other), 1
 		if diff := cmp.Diff([]frame.Frame{in, end(one)}, got.frames); diff != "" {
 			t.Error(diff)
 		}

@@ -69,6 +69,7 @@ func (r *Reader) packet(rest []byte, f *frame.Frame, p packet) error {
 	}
 	r.last = ns
 	r.fill(f, from.link, &p, rest)
+	f.Before = len(r.comments)
 	if options := rest[padded(int(p.captured)):]; len(options) > 0 {
 		if err := r.packetOptions(options, f); err != nil {
 			return err
@@ -98,6 +99,7 @@ func (r *Reader) simple(body []byte, f *frame.Frame) error {
 		return r.tooLong(p.captured, body[4:])
 	}
 	r.fill(f, from.link, &p, body[4:])
+	f.Before = len(r.comments)
 	f.Comments = r.said()
 	return nil
 }
@@ -112,7 +114,7 @@ func (r *Reader) fill(f *frame.Frame, link frame.LinkType, p *packet, rest []byt
 	f.Link = link
 	f.Direction = frame.Unknown
 	f.Interface = r.first + int(p.source)
-	f.Comments = nil
+	f.Comments, f.Before = nil, 0
 	f.Step = 0
 }
 

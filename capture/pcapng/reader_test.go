@@ -26,8 +26,8 @@ func stamp(sec, ns int64) time.Time { return time.Unix(sec, ns).UTC() }
 func TestReaderReadsEveryKindOfBlock(t *testing.T) {
 	want := []frame.Frame{
 		{Time: stamp(1, 1), Data: []byte("frame one"), Length: 9, Link: frame.Ethernet, Direction: frame.Out,
-			Comments: []string{"section", "interface", "one"}},
-		{Time: stamp(1, 1), Data: []byte("two"), Length: 3, Link: frame.Ethernet, Comments: []string{"names"}},
+			Comments: []string{"section", "interface", "one"}, Before: 2},
+		{Time: stamp(1, 1), Data: []byte("two"), Length: 3, Link: frame.Ethernet, Comments: []string{"names"}, Before: 1},
 		{Time: stamp(2, 0), Data: []byte("three"), Length: 60, Link: frame.Ethernet, Comments: []string{"three"}},
 		end("statistics"),
 	}
@@ -113,7 +113,7 @@ func TestReaderReads(t *testing.T) {
 			little.block(statistics, 7, 0, 0, comment("of no interface"))},
 			[]frame.Frame{
 				with(ethernet(0, 0, "a"), func(f *frame.Frame) {
-					f.Comments = []string{"s1", "s2", "i", "t", "n", "k", "a1", "a2"}
+					f.Comments, f.Before = []string{"s1", "s2", "i", "t", "n", "k", "a1", "a2"}, 6
 				}),
 				ethernet(0, 0, "b"),
 				with(ethernet(0, 0, "c"), func(f *frame.Frame) { f.Comments = []string{"\ufffdé", "c", ""} }),
