@@ -49,8 +49,9 @@ func (s *small) Write(b []byte) (int, error) {
 	return s.Buffer.Write(b)
 }
 
-// A disk that is full ends the trace, and that is told once. What was told live
-// until then is told again by the replay, but for what the last frame meant.
+// A disk that is full ends the recording, not the trace, which finds all that it
+// would have found. What was told live until then is told again by the replay,
+// except what the last frame meant.
 func TestRecordingOnAFullDisk(t *testing.T) {
 	for _, room := range []int{3000, 6000, 9000} {
 		synctest.Test(t, func(t *testing.T) {
@@ -65,18 +66,20 @@ func TestRecordingOnAFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			err = tracewire.Run(t.Context(), slices.Values([]netip.Addr{target}), &o, func(e path.Event) { l.events = append(l.events, e) })
-			if !errors.Is(err, errFull) || strings.Count(err.Error(), errFull.Error()) != 1 {
+			if err != nil {
 				t.Errorf("%v", err)
 			}
-			if err := o.Recording.Close(map[netip.Addr]string{target: "host.example"}); err != nil {
-				t.Errorf("told again: %v", err)
-			}
+			l.wholeAndNumbered()
 			l.conn = network.Conn(capturetest.Host{})
-			if _, err := tracewire.Trace(t.Context(), target, &o); !errors.Is(err, errFull) {
+			if p, err := tracewire.Trace(t.Context(), target, &o); err != nil || !p.Reached() {
 				t.Errorf("another trace: %v", err)
 			}
-			if last := l.events[len(l.events)-1]; last.Kind != path.Ended || !last.Path.Interrupted {
-				t.Errorf("ends with %+v", last)
+			err = o.Recording.Close(map[netip.Addr]string{target: "host.example"})
+			if !errors.Is(err, errFull) || !errors.Is(err, tracewire.ErrRecording) || strings.Count(err.Error(), errFull.Error()) != 1 {
+				t.Errorf("%v", err)
+			}
+			if disk.Len() != room {
+				t.Errorf("%d bytes on a disk of %d", disk.Len(), room)
 			}
 			r := &recorder{events: l.events}
 			r.file.Buffer = disk.Buffer
@@ -84,6 +87,33 @@ func TestRecordingOnAFullDisk(t *testing.T) {
 				t.Errorf("%d events are replayed", same)
 			}
 		})
+	}
+}
+
+// wholeAndNumbered holds that a trace has ended, reached its target and heard every
+// hop, and that its frames have different numbers.
+func (l *lab) wholeAndNumbered() {
+	l.Helper()
+	last := l.events[len(l.events)-1]
+	if last.Kind != path.Ended || last.Path.Interrupted || !last.Path.Reached() {
+		l.Fatalf("ends with %+v", last)
+	}
+	seen := map[int]bool{}
+	for _, p := range last.Path.Probes {
+		if p.Reply == nil {
+			continue
+		}
+		for _, number := range []int{p.Frame, p.Reply.Frame} {
+			if number == 0 || seen[number] {
+				l.Errorf("frame %d twice", number)
+			}
+			seen[number] = true
+		}
+	}
+	for _, h := range last.Path.Hops() {
+		if h.Probes[0].Reply == nil {
+			l.Errorf("hop %d is silent", h.TTL)
+		}
 	}
 }
 

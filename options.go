@@ -76,7 +76,8 @@ type Options struct {
 	Seed uint64
 
 	// Recording is where everything that is captured is written; nil means
-	// nowhere. That it can't be written ends the trace.
+	// nowhere. If it can't be written, the trace goes on, and Recording.Close
+	// returns why.
 	Recording *Recording
 
 	// Dial opens the way to a target; nil means the one that the kernel's routes

@@ -20,14 +20,16 @@ import (
 // Replay makes the same events and Paths of it.
 //
 // Every block is written at once, so that a program which is killed leaves a
-// file that can be read, cut block or not. Options.Recording takes a Recording, for
-// one Tracer, or one Run after the other; its methods are for before and after.
+// file that can be read, cut block or not. If a block can't be written, the
+// recording ends there, and the traces go on without it: Close returns why.
+// Options.Recording takes a Recording, for one Tracer, or one Run after the other;
+// its methods are for before and after.
 type Recording struct {
 	mu         sync.Mutex
 	file       *pcapng.Writer
 	interfaces map[recorded]*interfaceCount
 	frames     int
-	broken     bool // who traced was told why the file can't be written
+	failed     error // why nothing more is written
 }
 
 // recorded is an interface of a Recording.
@@ -71,8 +73,8 @@ func recordError(err error) error {
 }
 
 // Close writes the names of addresses, as far as they are known. It leaves it to
-// the caller to close the file. That the file can't be written is not told again
-// if Run has told it.
+// the caller to close the file. If something could not be written, now or before,
+// the error says why and wraps ErrRecording.
 func (r *Recording) Close(names map[netip.Addr]string) error {
 	written := make(map[netip.Addr]string, len(names))
 	for addr, name := range names {
@@ -81,10 +83,10 @@ func (r *Recording) Close(names map[netip.Addr]string) error {
 			written[addr] = name
 		}
 	}
-	if len(written) == 0 || r.broken {
-		return nil
+	if r.failed == nil && len(written) > 0 {
+		r.failed = recordError(r.file.WriteNames(written))
 	}
-	return recordError(r.file.WriteNames(written))
+	return r.failed
 }
 
 // on returns the interface that a frame is of.
@@ -218,10 +220,17 @@ func comments(meanings []meaning) (all []string) {
 const notesAside = 1000
 
 // write writes a frame, or what there is to say beside a watermark: that, too, is
-// in the file before anybody is told.
-func (t *track) write(f *frame.Frame, meanings []meaning) error {
+// in the file before anybody is told. Frames are counted even if the file can't be
+// written any more.
+func (t *track) write(f *frame.Frame, meanings []meaning) {
 	if t.to == nil {
-		return nil
+		return
+	}
+	if !f.IsWatermark() {
+		t.to.frames++
+	}
+	if t.to.failed != nil {
+		return
 	}
 	left, err := t.aside(comments(meanings), notesAside)
 	switch {
@@ -231,15 +240,7 @@ func (t *track) write(f *frame.Frame, meanings []meaning) error {
 	default:
 		err = t.frame(f, left)
 	}
-	return t.wrote(err)
-}
-
-// wrote notes that the file can't be written, if so.
-func (t *track) wrote(err error) error {
-	if err != nil {
-		t.to.broken = true
-	}
-	return recordError(err)
+	t.to.failed = recordError(err)
 }
 
 // frame writes a frame.
@@ -255,7 +256,6 @@ func (t *track) frame(f *frame.Frame, comments []string) error {
 	on.End = f.Time
 	written := *f
 	written.Interface, written.Comments = on.number, comments
-	t.to.frames++
 	return t.to.file.WriteFrame(&written)
 }
 
@@ -277,10 +277,10 @@ func (t *track) aside(comments []string, left int) ([]string, error) {
 }
 
 // end writes what no frame has followed of a trace, and how many frames the
-// capture has lost; unless the file can't be written and that is known.
-func (t *track) end(last []journal.Note, dropped int) error {
-	if t.to == nil || t.to.broken {
-		return nil
+// capture has lost.
+func (t *track) end(last []journal.Note, dropped int) {
+	if t.to == nil || t.to.failed != nil {
+		return
 	}
 	on, err := t.to.on(t.device, t.link)
 	if err == nil {
@@ -288,5 +288,5 @@ func (t *track) end(last []journal.Note, dropped int) error {
 		t.dropped = max(t.dropped, dropped)
 		_, err = t.aside(comments([]meaning{{notes: last}}), 0)
 	}
-	return t.wrote(err)
+	t.to.failed = recordError(err)
 }

@@ -111,7 +111,7 @@ func (t *tap) capture(ctx context.Context) error {
 	}
 	for f, err := range t.conn.Frames(ctx) {
 		if err == nil {
-			err = t.take(&f)
+			t.take(&f)
 		}
 		if err != nil || !t.isWanted() {
 			return err
@@ -132,16 +132,15 @@ func (t *tap) isWanted() bool {
 }
 
 // take takes a frame or a watermark.
-func (t *tap) take(f *frame.Frame) error {
+func (t *tap) take(f *frame.Frame) {
 	t.track.lock()
 	defer t.track.unlock()
-	err := t.track.write(f, t.observe(f))
+	t.track.write(f, t.observe(f))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, one := range t.running {
 		one.release()
 	}
-	return err
 }
 
 // observe shows a frame or a watermark to the traces. It returns what it was to
@@ -192,7 +191,7 @@ func (t *tap) join(one *trace) {
 
 // leave ends a trace: what it was told before is all. The Path is complete, and
 // recorded.
-func (t *tap) leave(one *trace, interrupted bool) error {
+func (t *tap) leave(one *trace, interrupted bool) {
 	dropped := t.dropped()
 	t.track.lock()
 	defer t.track.unlock()
@@ -204,11 +203,10 @@ func (t *tap) leave(one *trace, interrupted bool) error {
 	last := one.notes.take()
 	t.changed.Broadcast()
 	t.mu.Unlock()
-	err := t.track.end(last, dropped)
+	t.track.end(last, dropped)
 	t.mu.Lock()
 	one.release()
 	t.mu.Unlock()
-	return err
 }
 
 // dropped is how many frames the capture has lost.

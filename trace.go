@@ -80,9 +80,7 @@ func (t *trace) run(ctx context.Context, emit func(Event)) error {
 	t.drain(emit)
 
 	err := t.outcome(sending)
-	if failed := t.tap.leave(t, err != nil); failed != nil {
-		err = errors.Join(err, failed)
-	}
+	t.tap.leave(t, err != nil)
 	t.tellWhatIs(emit)
 	return err
 }

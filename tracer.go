@@ -71,7 +71,7 @@ func NewTracer(o *Options) (*Tracer, error) {
 // It ends with ctx, with ctx's cause; a trace that has started is ended with a
 // path.Ended event all the same. Everything it opened is closed, and every
 // goroutine it started has ended, when it returns, unless other traces go on with
-// it. The errors wrap ErrOptions, ErrTarget and ErrRecording, and those of the
+// it. The errors wrap ErrOptions and ErrTarget, and those of the
 // packages capture, capture/netns and craft/route.
 func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 	to.Addr = to.Addr.Unmap()
