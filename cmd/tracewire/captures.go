@@ -70,6 +70,14 @@ func stoppable(ctx context.Context, in io.Reader) io.Reader {
 	return r
 }
 
+// cause is an error of a file without the file, for who names it elsewhere.
+func cause(err error) error {
+	if of, ok := errors.AsType[*fs.PathError](err); ok {
+		return of.Err
+	}
+	return err
+}
+
 // checkInputs refuses to read standard input twice.
 func checkInputs(names []string) error {
 	inputs := 0

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/capture/pcapng"
 	"github.com/tracewire/tracewire/cmd/internal/dissect"
+	"github.com/tracewire/tracewire/cmd/internal/outfile"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/craft/route"
 	"github.com/tracewire/tracewire/matcher/path"
@@ -119,7 +119,7 @@ func (f *craftFlags) craft(ctx context.Context, set *pflag.FlagSet, args []strin
 	}
 	s := &crafted{out: stdout, wire: wire, parameters: parameters, target: target, host: args[0], all: all}
 	if f.write != "" {
-		return s.write(f.write)
+		return s.write(ctx, f.write)
 	}
 	return s.show(f)
 }
@@ -256,13 +256,9 @@ func (s *crafted) frame(c *tracewire.Crafted, at time.Time) frame.Frame {
 }
 
 // write writes the frames to a file.
-func (s *crafted) write(name string) (err error) {
-	file, err := os.Create(name)
-	if err != nil {
-		return fmt.Errorf("--write: %w", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	w, err := pcapng.NewWriter(file, pcapng.Section{Application: "tracewire " + version()}, "Probes that were not sent: the stamps are no times.")
+func (s *crafted) write(ctx context.Context, name string) (err error) {
+	var file bytes.Buffer
+	w, err := pcapng.NewWriter(&file, pcapng.Section{Application: "tracewire " + version()}, "Probes that were not sent: the stamps are no times.")
 	if err != nil {
 		return fmt.Errorf("--write: %w", err)
 	}
@@ -277,6 +273,12 @@ func (s *crafted) write(name string) (err error) {
 	}
 	if err != nil {
 		return fmt.Errorf("--write: %w", err)
+	}
+	switch err := outfile.WriteFile(ctx, name, file.Bytes(), infos(s.out)...); {
+	case errors.Is(err, outfile.ErrShared):
+		return usagef("--write %s: standard output says what it holds", name)
+	case err != nil:
+		return fmt.Errorf("--write %s: %w", name, err)
 	}
 	var b bytes.Buffer
 	s.header(&b)

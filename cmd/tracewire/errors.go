@@ -43,6 +43,10 @@ var errUnreached = errors.New("the target was not reached")
 // errEarly ends a trace that was interrupted before its first probe.
 var errEarly = errors.New("interrupted before anything was sent")
 
+// errOutput is that the output is not complete: people were told why when it
+// happened.
+var errOutput = errors.New("the output is not complete")
+
 // errTold is an error that people were told of when it happened.
 var errTold = errors.New("a capture could not be read")
 
@@ -72,7 +76,7 @@ func report(stderr io.Writer, command string, err error) int {
 		return exitUnreached
 	case errors.Is(err, errDiffer):
 		return exitDiffer
-	case errors.Is(err, errTold):
+	case errors.Is(err, errTold), errors.Is(err, errRecording), errors.Is(err, errOutput):
 		return exitSystem
 	case errors.As(err, new(hostError)):
 		return exitCode(err)

@@ -80,7 +80,7 @@ func (l *lane) take() (events []path.Event, over bool) {
 
 // show traces to all hosts and renders the traces in the order of the hosts. The
 // traces don't wait for a slow name server or terminal; but that nobody reads
-// any more stops them, and that the recording can't be written.
+// any more stops them.
 //
 // A host that can't be traced to is told of in its place, if there are others.
 func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, stderr io.Writer) (s seen, err error) {
@@ -96,7 +96,7 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { f.run(ctx, cancel, tracer, lanes) })
+	running.Go(func() { f.run(ctx, tracer, lanes) })
 	s.reached = true
 	for _, l := range lanes {
 		one, failed := l.show(out)
@@ -111,17 +111,14 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 		}
 		err = cmp.Or(err, l.err)
 	}
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, tracewire.ErrRecording):
-		err = cause
-	case s.traced && errors.Is(err, errEarly):
+	if s.traced && errors.Is(err, errEarly) {
 		err = nil // what had begun is shown
 	}
 	return s, err
 }
 
 // run traces to the hosts of lanes, so many at a time.
-func (f *flags) run(ctx context.Context, cancel context.CancelCauseFunc, tracer *tracewire.Tracer, lanes []*lane) {
+func (f *flags) run(ctx context.Context, tracer *tracewire.Tracer, lanes []*lane) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	slots := make(chan struct{}, f.atOnce)
@@ -129,11 +126,7 @@ func (f *flags) run(ctx context.Context, cancel context.CancelCauseFunc, tracer 
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			err := l.run(ctx, tracer, f.resolver, f.network(), i+1)
-			if errors.Is(err, tracewire.ErrRecording) {
-				cancel(err)
-			}
-			l.end(err)
+			l.end(l.run(ctx, tracer, f.resolver, f.network(), i+1))
 		})
 	}
 }

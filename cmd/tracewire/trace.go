@@ -16,6 +16,7 @@ import (
 
 	"github.com/tracewire/tracewire/cmd/internal/annotate"
 	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/matcher/path"
 )
 
 const long = `tracewire traces the path that packets take to a host.
@@ -39,7 +40,9 @@ than of many that all begin there.
 
 --write records what was captured, as it comes, and 'tracewire replay' gives the
 same answer from that. A recording that is there is replaced, once the trace has
-begun. The file may also be a pipe.`
+begun; one that another program is writing is refused. The file may also be a
+pipe. If it can't be written, on a full disk for instance, the trace goes on
+without its recording; one line says so, and the exit code is 1.`
 
 const example = `  tracewire example.org
   tracewire -n -q 1 -m 12 192.0.2.1
@@ -95,7 +98,8 @@ a line. 'tracewire schema' prints the JSON Schema that describes both, and
 object a line.
 
 Exit codes: 0 the trace ran, whether the target was reached or not; 1 the
-system doesn't let it run, or a capture is cut or broken; 2 the command line is
+system doesn't let it run, what was found can't be written, or a capture is cut
+or broken; 2 the command line is
 wrong or the host is not known; 3 with --fail-unreached, the target did not
 answer. diff: 0 nothing changed, 1 something did, 2 all that goes wrong.`
 
@@ -115,7 +119,7 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 				_, err := fmt.Fprintln(stdout, "tracewire", version())
 				return err
 			}
-			return trace(c.Context(), c, &f, args, stdout)
+			return trace(c.Context(), c, &f, args, streams{stdin, stdout, c.ErrOrStderr()})
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -173,7 +177,7 @@ func manCommand(program *cobra.Command, stdout io.Writer) *cobra.Command {
 }
 
 // trace is what the command does with hosts.
-func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdout io.Writer) error {
+func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, s streams) error {
 	if err := cmp.Or(checkRefused(c.Flags()), f.check()); err != nil {
 		return err
 	}
@@ -193,7 +197,7 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 		defer names.Close()
 	}
 	told := &toldNames{Namer: names}
-	out, err := f.shown.renderer(f.format, stdout, c.ErrOrStderr(), told)
+	renderer, err := f.shown.renderer(f.format, s.out, s.err, told)
 	if err != nil {
 		return err
 	}
@@ -202,16 +206,41 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, stdou
 		return err
 	}
 	defer done()
-	seen, err := record(file, &f.options, told, func() (seen, error) {
-		return f.show(ctx, hosts, out, c.ErrOrStderr())
+	out := &sink{Renderer: renderer, stderr: s.err, spare: f.write != ""}
+	seen, err := record(ctx, file, &f.options, told, s, func() (seen, error) {
+		return f.show(ctx, hosts, out, s.err)
 	})
 	if seen.traced && (err == nil || errors.As(err, new(hostError))) { // one host's failure hides no other's trace
-		err = cmp.Or(f.shown.explainRecording(ctx, file, stdout), err)
+		err = cmp.Or(f.shown.explainRecording(ctx, file, s.out), err)
 	}
+	err = cmp.Or(err, out.failed)
 	if err == nil && f.failUnreached && !seen.reached {
 		return errUnreached
 	}
 	return err
+}
+
+// sink is where the traces are shown. If that can't be written and they are also
+// recorded, they go on for the recording.
+type sink struct {
+	render.Renderer
+	stderr io.Writer
+	spare  bool  // there is a recording
+	failed error // nothing more is shown
+}
+
+// Event implements render.Renderer. Its error ends the traces.
+func (s *sink) Event(e path.Event) error {
+	if s.failed != nil {
+		return nil
+	}
+	err := s.Renderer.Event(e)
+	if err == nil || !s.spare {
+		return err
+	}
+	s.failed = errOutput
+	complain(s.stderr, "tracewire", fmt.Errorf("writing the output: %w: the trace goes on, and is recorded", err))
+	return nil
 }
 
 // seen is what the command itself wants to know of the traces.

@@ -2,37 +2,49 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/cmd/internal/outfile"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 )
 
+// errRecording is that the recording is not complete: people were told why when it
+// happened.
+var errRecording = errors.New("the recording is not complete")
+
+// lastWrites is how long the rest of an interrupted trace may take to be written,
+// to a pipe whose reader is slow.
+const lastWrites = time.Second
+
 // record runs a trace, and records it in the file with a name if that is not
 // empty.
-func record(name string, o *tracewire.Options, names *toldNames, trace func() (seen, error)) (seen, error) {
+func record(ctx context.Context, name string, o *tracewire.Options, names *toldNames, s streams, trace func() (seen, error)) (seen, error) {
 	if name == "" {
 		return trace()
 	}
-	file, err := openOutput(name)
+	file, err := openOutput(ctx, name, s)
 	if err != nil {
 		return seen{}, err
 	}
+	stop := context.AfterFunc(ctx, func() { file.Expire(lastWrites) })
+	defer stop()
 	if o.Recording, err = tracewire.NewRecording(file.writer(), "tracewire "+version()); err != nil {
 		return seen{}, errors.Join(err, file.Close())
 	}
 	seen, err := trace()
 	if err == nil || seen.traced { // one host's failure hides no other's names
-		err = cmp.Or(err, o.Recording.Close(names.told))
+		err = cmp.Or(err, file.wrote(o.Recording.Close(names.told)))
 	}
-	if closing := file.Close(); err == nil {
-		err = closing // else it would only say again what went wrong
+	if closing := file.Close(); err == nil && closing != nil {
+		err = fmt.Errorf("--write %s: %w", name, closing)
 	}
 	return seen, err
 }
@@ -40,80 +52,90 @@ func record(name string, o *tracewire.Options, names *toldNames, trace func() (s
 // outputFile is the file that --write names. Until there is a trace to write to
 // it, it is left as it was: a mistyped host must not cost anybody a recording.
 type outputFile struct {
-	file    *os.File
-	created bool   // there was none
-	head    []byte // what is written at first is not a trace yet
-	begun   bool
+	*outfile.File
+	name   string
+	stderr io.Writer
+	head   []byte // what is written at first is not a trace yet
+	begun  bool
+	failed bool
 }
 
-// openOutput opens a file to write to.
-func openOutput(name string) (*outputFile, error) {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	created := err == nil
-	if errors.Is(err, fs.ErrExist) {
-		file, err = os.OpenFile(name, os.O_WRONLY, 0)
+// openOutput opens a file to write to, which standard output is not.
+func openOutput(ctx context.Context, name string, s streams) (*outputFile, error) {
+	file, err := outfile.Open(ctx, name, infos(s.out)...)
+	switch {
+	case errors.Is(err, outfile.ErrShared):
+		return nil, usagef("--write %s: standard output has the trace", name)
+	case err != nil:
+		return nil, fmt.Errorf("--write %s: %w", name, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("--write %s: %w", name, cause(err))
+	return &outputFile{File: file, name: name, stderr: s.err}, nil
+}
+
+// infos are those of the streams that are files.
+func infos(streams ...any) (all []os.FileInfo) {
+	for _, s := range streams {
+		file, ok := s.(*os.File)
+		if !ok {
+			continue
+		}
+		if info, err := file.Stat(); err == nil {
+			all = append(all, info)
+		}
 	}
-	return &outputFile{file: file, created: created}, nil
+	return all
 }
 
 // writer is the file for a recording. A pipe or a device has no other places than
 // its end.
 func (f *outputFile) writer() io.Writer {
-	if info, err := f.file.Stat(); err != nil || !info.Mode().IsRegular() {
+	if !f.IsRegular() {
 		return struct{ io.Writer }{f}
 	}
 	return f
 }
 
 // WriteAt implements io.WriterAt, once there is a trace.
-func (f *outputFile) WriteAt(b []byte, at int64) (int, error) { return f.file.WriteAt(b, at) }
+func (f *outputFile) WriteAt(b []byte, at int64) (int, error) {
+	n, err := f.File.WriteAt(b, at)
+	return n, f.wrote(err)
+}
 
 // Write implements io.Writer. It keeps what the first call writes until the
 // second, which empties the file.
 func (f *outputFile) Write(b []byte) (int, error) {
-	switch {
-	case f.head == nil:
+	if f.head == nil {
 		f.head = append([]byte{}, b...)
 		return len(b), nil
-	case !f.begun:
+	}
+	if !f.begun {
+		f.begun = true
 		if err := f.begin(); err != nil {
-			return 0, err
+			return 0, f.wrote(err)
 		}
 	}
-	return f.file.Write(b)
+	n, err := f.File.Write(b)
+	return n, f.wrote(err)
 }
 
 func (f *outputFile) begin() error {
-	info, err := f.file.Stat()
-	if err == nil && info.Mode().IsRegular() { // a pipe or a device has no length
-		err = f.file.Truncate(0)
-	}
+	err := f.Begin()
 	if err == nil {
-		_, err = f.file.Write(f.head)
-	}
-	f.begun = true
-	return err
-}
-
-// Close closes the file. One that was made for a trace that never began is
-// removed.
-func (f *outputFile) Close() error {
-	err := f.file.Close()
-	if f.created && !f.begun {
-		err = errors.Join(err, os.Remove(f.file.Name()))
+		_, err = f.File.Write(f.head)
 	}
 	return err
 }
 
-// cause is an error of a file without the file, for who names it elsewhere.
-func cause(err error) error {
-	if of, ok := errors.AsType[*fs.PathError](err); ok {
-		return of.Err
+// wrote says, once, that the file can't be written, and that the trace goes on.
+func (f *outputFile) wrote(err error) error {
+	if err == nil {
+		return nil
 	}
-	return err
+	if !f.failed {
+		f.failed = true
+		complain(f.stderr, "tracewire", fmt.Errorf("--write %s: %w: the trace goes on, its recording ends here", f.name, err))
+	}
+	return errRecording
 }
 
 // toldNames are the names that the output showed: replaying a recording shows
