@@ -17,20 +17,37 @@ import (
 // openCapture opens the capture that an argument names; - is standard input. It
 // waits no longer than ctx: for the other end of a pipe, say.
 func openCapture(ctx context.Context, name string, stdin io.Reader) (*capture.File, error) {
+	return patiently(ctx, func() (*capture.File, error) { return openNow(ctx, name, stdin) })
+}
+
+// openPipe opens a pipe to read from. It waits no longer than ctx for who writes.
+func openPipe(ctx context.Context, name string) (*os.File, error) {
+	return patiently(ctx, func() (*os.File, error) {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, cause(err))
+		}
+		return file, nil
+	})
+}
+
+// patiently waits for open no longer than ctx, whose end ends the program.
+func patiently[T any](ctx context.Context, open func() (T, error)) (T, error) {
 	type opened struct {
-		file *capture.File
+		file T
 		err  error
 	}
 	done := make(chan opened, 1)
 	go func() {
-		file, err := openNow(ctx, name, stdin)
+		file, err := open()
 		done <- opened{file, err}
 	}()
 	select {
 	case o := <-done:
 		return o.file, o.err
-	case <-ctx.Done(): // which ends the program
-		return nil, context.Cause(ctx)
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
 	}
 }
 

@@ -80,14 +80,14 @@ func explainCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 // explain explains a trace of a capture, which it reads twice. A capture that ends
 // with an error is explained as far as it goes.
 func (f *explainFlags) explain(ctx context.Context, name string, stdin io.Reader, stdout io.Writer) (err error) {
-	shown := name
-	if name == "-" {
-		kept, err := keep(stdin)
+	shown := called(name)
+	if !isRegular(name) {
+		kept, err := keep(ctx, name, stdin)
 		if err != nil {
 			return err
 		}
 		defer os.Remove(kept)
-		name, shown = kept, "standard input"
+		name = kept
 	}
 	found, names, cut := f.find(ctx, name, shown)
 	for i, p := range found {
@@ -129,16 +129,35 @@ func (f *explainFlags) show(ctx context.Context, name string, p *path.Path, name
 	return err
 }
 
-// keep copies standard input to a file, since it can be read only once.
-func keep(stdin io.Reader) (name string, err error) {
+// isRegular reports whether a capture can be read twice: standard input and pipes
+// can't. Whatever else is not a file says so when it is opened.
+func isRegular(name string) bool {
+	if name == "-" {
+		return false
+	}
+	info, err := os.Stat(name)
+	return err != nil || info.IsDir() || info.Mode().IsRegular()
+}
+
+// keep copies a capture to a file, since it can be read only once.
+func keep(ctx context.Context, name string, stdin io.Reader) (kept string, err error) {
+	in := stdin
+	if name != "-" {
+		pipe, err := openPipe(ctx, name)
+		if err != nil {
+			return "", err
+		}
+		defer pipe.Close()
+		in = pipe
+	}
 	file, err := os.CreateTemp("", "tracewire-*.pcap")
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("keeping %s: %w", called(name), err)
 	}
-	_, err = io.Copy(file, stdin)
+	_, err = io.Copy(file, stoppable(ctx, in))
 	if err = errors.Join(err, file.Close()); err != nil {
 		os.Remove(file.Name())
-		return "", fmt.Errorf("keeping standard input: %w", err)
+		return "", fmt.Errorf("keeping %s: %w", called(name), err)
 	}
 	return file.Name(), nil
 }

@@ -14,14 +14,10 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// secondSignal is how long after the first signal a second ends the process at
-// once. Who sends one to a process and to its group, as timeout(1) does, means one.
-const secondSignal = 300 * time.Millisecond
-
 // run is the whole program, but for what it shares with its process: signals,
 // the network. It returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	context.AfterFunc(ctx, func() { time.AfterFunc(secondSignal, stop) })
 
@@ -29,6 +25,19 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	command.SetArgs(args)
 	command.SetOut(stdout)
 	command.SetErr(stderr)
-	chosen, err := command.ExecuteContextC(ctx)
-	return report(stderr, chosen.CommandPath(), err)
+	return end(ctx, lastWords, stderr, func() int {
+		chosen, err := command.ExecuteContextC(ctx)
+		return report(stderr, chosen.CommandPath(), err)
+	})
+}
+
+// endings are the signals that end a command. One that is ignored, as SIGHUP is
+// under nohup(1) and SIGINT in the background of a shell script, stays so.
+func endings() (all []os.Signal) {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			all = append(all, s)
+		}
+	}
+	return all
 }

@@ -41,11 +41,17 @@ type progress struct {
 // newProgress shows nothing unless stderr is a terminal.
 func newProgress(stderr io.Writer, file *capture.File) *progress {
 	p := &progress{file: file, began: time.Now(), done: make(chan struct{})}
-	if terminal, ok := stderr.(*os.File); ok && term.IsTerminal(int(terminal.Fd())) {
-		p.terminal = terminal
+	if isTerminal(stderr) {
+		p.terminal = stderr.(*os.File)
 		p.over.Go(p.watch)
 	}
 	return p
+}
+
+// isTerminal reports whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // watch draws until the capture is read.

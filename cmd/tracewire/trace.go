@@ -42,7 +42,10 @@ than of many that all begin there.
 same answer from that. A recording that is there is replaced, once the trace has
 begun; one that another program is writing is refused. The file may also be a
 pipe. If it can't be written, on a full disk for instance, the trace goes on
-without its recording; one line says so, and the exit code is 1.`
+without its recording; one line says so, and the exit code is 1.
+
+SIGINT (Ctrl-C), SIGTERM and SIGHUP end a trace, unless they are ignored. What is
+known by then is shown and recorded. A second one ends the program at once.`
 
 const example = `  tracewire example.org
   tracewire -n -q 1 -m 12 192.0.2.1
