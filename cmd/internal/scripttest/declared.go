@@ -61,7 +61,7 @@ func undeclared(name, script string) (found []string) {
 	return found
 }
 
-// split returns the words of a script's line. In quotes '' is a quote.
+// split returns the words of a script's line. In quotes ” is a quote.
 func split(line string) (words []string) {
 	word, quoted, begun := "", false, false
 	end := func() {
