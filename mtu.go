@@ -15,10 +15,10 @@ func MTUs(p *Path) []Size {
 	if !p.Parameters.MTU || len(p.Probes) == 0 {
 		return nil
 	}
-	q := newPlan(&p.Parameters, shortest(p)).(*plan.MTU)
+	q, end := newPlan(&p.Parameters, shortest(p)).(*plan.MTU), p.End()
 	for i := range p.Probes {
 		for _, o := range outcomesOf(&p.Probes[i]) {
-			o.End = p.End()
+			o.End = end
 			q.Observe(o)
 		}
 	}

@@ -87,6 +87,10 @@ type replay struct {
 	unread   error // of the first frame whose link type is not known
 }
 
+// maxAtOnce is how many traces of a recording can run at the same time: each frame is
+// shown to all of them.
+const maxAtOnce = 1000
+
 // described is a Source that knows the interfaces which its frames come from.
 type described interface{ Interfaces() []pcapng.Interface }
 
@@ -244,6 +248,9 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 	case n.Start != nil:
 		if at >= 0 || r.turns.hasBegun(n.Trace) || n.Start.Run != r.run { // another recording follows, in a file that was put together
 			r.endRecording()
+		}
+		if len(r.running) >= maxAtOnce {
+			return fmt.Errorf("%w: more than %d traces at the same time", journal.ErrNote, maxAtOnce)
 		}
 		r.run = n.Start.Run
 		r.begin(n)

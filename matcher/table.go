@@ -24,11 +24,12 @@ var (
 type Table struct {
 	entries []entry
 	index   index
+	shifted int64 // by how much the clock was stepped: entries are in the time before that
 }
 
 type entry struct {
 	key    craft.Key
-	sent   int64 // nanoseconds since 1970
+	sent   int64 // nanoseconds since 1970, less shifted
 	ttl    uint8 // as sent
 	seen   bool  // the captured copy was seen
 	doubt  bool  // an answer came that may be to it, and was not told apart
@@ -70,7 +71,7 @@ func (t *Table) Sent(key *craft.Key, ttl uint8, at time.Time) int {
 	n := len(t.entries)
 	t.entries = append(t.entries, entry{})
 	e := &t.entries[n]
-	e.key, e.ttl, e.sent, e.shared = *key, ttl, at.UnixNano(), shared
+	e.key, e.ttl, e.sent, e.shared = *key, ttl, at.UnixNano()-t.shifted, shared
 	return n
 }
 
@@ -78,6 +79,7 @@ func (t *Table) Sent(key *craft.Key, ttl uint8, at time.Time) int {
 func (t *Table) Reset() {
 	t.entries = t.entries[:0]
 	t.index.reset()
+	t.shifted = 0
 }
 
 // Expire says that a reply to the probe is no longer waited for. One that
@@ -94,17 +96,13 @@ func (t *Table) Withdraw(probe int) { t.entries[probe].state = withdrawn }
 
 // Shift moves the times of all probes: the clock that stamps the frames was
 // stepped by d since they were sent.
-func (t *Table) Shift(d time.Duration) {
-	for i := range t.entries {
-		t.entries[i].sent += int64(d)
-	}
-}
+func (t *Table) Shift(d time.Duration) { t.shifted += int64(d) }
 
 // Match says what a frame is to the probes in the table. It fails with
 // ErrForeign or ErrUnrelated, keeps nothing of the frame, and doesn't allocate.
 // Of a reply to a probe it sets MatchedBy.
 func (t *Table) Match(m *Message) (Match, error) {
-	at := m.Time.UnixNano()
+	at := m.Time.UnixNano() - t.shifted
 	if m.IsProbe {
 		if i := t.copied(&m.Key); i != none {
 			t.entries[i].seen = true

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/tracewire/tracewire/cmd/internal/render"
 )
 
 // The rules for what is said to people: an error is one line on stderr, which
@@ -70,6 +72,7 @@ func report(stderr io.Writer, err error) int {
 			return code
 		}
 	}
+	stderr = render.Lines(stderr) // errors quote what others wrote
 	if errors.As(err, new(faults)) {
 		fmt.Fprintln(stderr, err)
 		return code
@@ -78,7 +81,7 @@ func report(stderr io.Writer, err error) int {
 	if hint := hint(err); hint != "" {
 		line += ": " + hint
 	}
-	fmt.Fprintf(stderr, "tracelab: %s\n", line)
+	fmt.Fprintf(stderr, "tracelab: %s\n", render.Printable(line))
 	return code
 }
 

@@ -210,14 +210,18 @@ func (s *crafted) show(f *craftFlags) error {
 			}
 		}
 	}
-	_, err := s.out.Write(b.Bytes())
+	allowed := []string(nil)
+	if dissect.Colours(s.out) {
+		allowed = dissect.Paints()
+	}
+	_, err := render.Lines(s.out, allowed...).Write(b.Bytes())
 	return err
 }
 
 func (s *crafted) header(b *bytes.Buffer) {
 	p := &s.parameters
 	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%d %s to %s (%v): TTL %d to %d, %d of each, packets of %d bytes, seed %d",
-		len(s.all), render.Plural("probe", len(s.all)), render.Printable(s.host), s.target, p.FirstTTL, p.MaxTTL, p.Queries, p.Length, p.Seed)))
+		len(s.all), render.Plural("probe", len(s.all)), render.Name(s.host), s.target, p.FirstTTL, p.MaxTTL, p.Queries, p.Length, p.Seed)))
 }
 
 // list writes a line for each probe.

@@ -65,6 +65,7 @@ func diffCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			defer frugal()()
 			err := f.diff(c.Context(), args, stdin, stdout)
 			if err != nil && !errors.Is(err, errDiffer) {
 				return diffError{err}

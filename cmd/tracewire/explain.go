@@ -63,6 +63,7 @@ func explainCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 			if f.hop != 0 && f.probe >= 0 {
 				return usagef("--hop and --probe are two choices")
 			}
+			defer frugal()()
 			return f.explain(c.Context(), args[0], stdin, stdout)
 		},
 	}
@@ -179,12 +180,15 @@ func (f *explainFlags) find(ctx context.Context, name, shown string) (found []*p
 			return
 		}
 		all = append(all, e.Path.Target.Addr.String())
-		if f.number == 0 || f.number == len(all) {
+		switch {
+		case f.number == len(all) || f.number == 0 && (f.every || len(all) == 1):
 			found = append(found, e.Path.Clone())
+		case f.number == 0:
+			found = nil // which of them is not known
 		}
 	})
 	switch n := len(all); {
-	case err != nil && (len(found) == 0 || len(found) > 1 && !f.every):
+	case err != nil && len(found) == 0:
 		return nil, nil, err
 	case n == 0:
 		return nil, nil, usagef("%s has no traces: there is none in its %d %s", shown, frames.n, render.Plural("frame", frames.n))

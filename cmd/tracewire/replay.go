@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +79,7 @@ func replayCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			defer frugal()()
 			return replayAll(c.Context(), &f, args, streams{stdin, stdout, c.ErrOrStderr()})
 		},
 	}
@@ -161,7 +161,7 @@ func (r *replayer) replay(ctx context.Context, name string) error {
 		return err
 	}
 	if r.traces == before {
-		fmt.Fprintf(r.err, "tracewire: %s: no traces\n", called(name))
+		fmt.Fprintf(r.err, "tracewire: %s: no traces\n", render.Printable(called(name)))
 	}
 	return nil
 }
@@ -231,7 +231,7 @@ func (r *replayer) shower(name string, file *capture.File, bar *progress) (*show
 // event takes an event of the replay.
 func (s *shower) event(e path.Event) error {
 	if e.Kind == path.Started {
-		s.holding = s.holding || !e.Path.Clock.Captured
+		s.holding = s.holding || !e.Path.Clock.Captured && s.list == nil // which has no names
 	}
 	if s.holding {
 		if e.Path != nil && e.Path.Clock.Captured {
@@ -363,11 +363,11 @@ type ofFile struct {
 func (f *ofFile) Write(line []byte) (int, error) {
 	b := bytes.TrimSuffix(line, []byte("\n"))
 	if object, is := bytes.CutSuffix(b, []byte("}")); is {
-		name, err := json.Marshal(f.name)
+		name, err := render.JSON(f.name)
 		if err != nil {
 			return 0, err
 		}
-		b = fmt.Appendf(nil, `%s,"file":%s}`, object, name)
+		b = fmt.Appendf(nil, `%s,"file":%s}`, object, bytes.TrimSuffix(name, []byte("\n")))
 	} else {
 		b = fmt.Appendf(nil, "%s  %s", b, render.Printable(f.name))
 	}

@@ -46,16 +46,16 @@ type Recorder struct {
 	table  matcher.Table
 	places places
 	room   room
-	open   []int                 // probes that are outstanding, in the order of sending, and some that no longer are
-	due    int                   // or, if nobody is told of events, the first that may be: nothing is open
-	moved  map[int]time.Duration // of these: what steps of the clock did to their deadline
-	pace   *progress             // nil if nobody is told of events
+	due    int       // if nobody is told of events, the first probe that may be outstanding
+	steps  *steps    // nil until the clock was set
+	pace   *progress // nil if nobody is told of events
 	emit   func(Event)
 }
 
 // progress is how far a trace is that somebody watches.
 type progress struct {
 	round roundTrips
+	open  open
 	asked [256]int  // by TTL: probes with an outcome
 	next  int       // the hop to decide next
 	told  [256]bool // by hop: whether it was told
@@ -82,7 +82,7 @@ func (r *Recorder) Release() (room int) {
 	r.room.replies.clear()
 	r.table.Reset()
 	r.places.reset(nil)
-	r.path, r.open, r.due, r.moved, r.pace = nil, r.open[:0], 0, nil, nil
+	r.path, r.due, r.steps, r.pace = nil, 0, nil, nil
 	return cap(r.room.probes)
 }
 
@@ -120,8 +120,10 @@ func (r *Recorder) Send(p Probe, key craft.Key) int {
 
 // opened notes that a probe is outstanding.
 func (r *Recorder) opened(probe int) {
+	r.steps.begin(probe)
 	if r.pace != nil {
-		r.open = append(r.open, probe)
+		p := &r.path.Probes[probe]
+		r.pace.open.add(p, r.deadline(p))
 	}
 }
 
@@ -166,6 +168,7 @@ func (r *Recorder) Orphan(m *matcher.Message) {
 func (r *Recorder) Failed(probe int) {
 	p := &r.path.Probes[probe]
 	waiting := p.Status == Outstanding
+	r.steps.settle(p)
 	p.Sent, p.Status = time.Time{}, Unsent
 	r.path.Counters.Sent--
 	r.table.Withdraw(probe)
@@ -231,22 +234,10 @@ func (r *Recorder) Finish(at time.Time) {
 func (r *Recorder) step(d time.Duration) {
 	r.path.Clock.Stepped = true
 	r.table.Shift(d)
-	if r.moved == nil {
-		r.moved = map[int]time.Duration{}
+	if r.steps == nil {
+		r.steps = &steps{}
 	}
-	for _, n := range r.open {
-		r.move(n, d)
-	}
-	for n := r.due; r.pace == nil && n < len(r.path.Probes); n++ {
-		r.move(n, d)
-	}
-}
-
-// move notes that the clock was set while a probe was outstanding, if it is.
-func (r *Recorder) move(probe int, d time.Duration) {
-	if r.path.Probes[probe].Status == Outstanding {
-		r.moved[probe] += d
-	}
+	r.steps.total += d
 }
 
 // copied notes the kernel's stamp of a probe.
@@ -255,13 +246,14 @@ func (r *Recorder) copied(probe int, m *matcher.Message) {
 	if p.Reply != nil {
 		return // its times are told already
 	}
-	delete(r.moved, probe)
+	r.steps.begin(probe)
 	if p.Sent, p.SentClock = m.Time, Kernel; r.path.Clock.Captured {
 		p.SentClock = Capture
 	}
 	p.Frame, p.Length = m.Frame, m.Packet.Length
 	p.Checksum, p.HasChecksum = m.Packet.WireChecksum()
 	if r.pace != nil {
+		r.pace.open.moved(p, r.deadline(p))
 		r.emit(Event{Kind: ProbeOut, Probe: p.clone()})
 	}
 }
@@ -269,13 +261,14 @@ func (r *Recorder) copied(probe int, m *matcher.Message) {
 // replied notes a reply.
 func (r *Recorder) replied(m *matcher.Match) {
 	p := &r.path.Probes[m.Probe]
-	took := m.Reply.Received.Sub(p.Sent) - r.moved[m.Probe]
+	took := m.Reply.Received.Sub(p.Sent) - r.steps.of(p)
 	if p.Reply != nil {
 		r.repeated(p, m.Reply, took)
 		return
 	}
 	p.Reply = r.room.replies.next()
 	r.read(p.Reply, m.Reply, took)
+	r.steps.settle(p)
 	if p.Reply.Late = p.Status == Timeout; p.Reply.Late {
 		p.Status = Late
 		r.path.Counters.Late++
@@ -309,6 +302,7 @@ func (r *Recorder) answered(p *Probe) {
 		}
 		if reply.HasRTT {
 			r.pace.round.heard(p.TTL, reply.RTT)
+			r.pace.open.heard(p.TTL, &r.pace.round)
 		}
 	}
 	told := p.clone()
@@ -344,21 +338,17 @@ func (r *Recorder) expire(watermark time.Time) {
 		r.expireInOrder(watermark)
 		return
 	}
-	kept := r.open[:0]
-	for _, n := range r.open {
+	now := watermark.Add(-r.steps.sum())
+	if !r.pace.open.mayBeOver(now) {
+		return
+	}
+	for _, n := range r.pace.open.over(now, r.path.Probes, r.deadline) {
 		p := &r.path.Probes[n]
-		if p.Status != Outstanding {
-			continue
-		}
-		if !watermark.After(r.deadline(p)) {
-			kept = append(kept, n)
-			continue
-		}
+		r.steps.settle(p)
 		p.Status = Timeout
 		r.table.Expire(n)
 		r.gaveUp(p)
 	}
-	r.open = kept
 }
 
 // expireInOrder is expire where all probes are waited for equally long: those
@@ -372,6 +362,7 @@ func (r *Recorder) expireInOrder(watermark time.Time) {
 		if !r.isPast(p, watermark) {
 			return
 		}
+		r.steps.settle(p)
 		p.Status = Timeout
 		r.table.Expire(p.Number)
 	}
@@ -380,15 +371,16 @@ func (r *Recorder) expireInOrder(watermark time.Time) {
 // isPast reports whether a probe's deadline is past. Of most it isn't by seconds.
 func (r *Recorder) isPast(p *Probe, now time.Time) bool {
 	seconds := now.Unix() - p.Sent.Unix() + 1
-	if r.moved == nil && seconds < int64(r.path.Parameters.Wait.Max/time.Second) {
+	if r.steps == nil && seconds < int64(r.path.Parameters.Wait.Max/time.Second) {
 		return false
 	}
-	return now.After(r.deadline(p))
+	return now.Add(-r.steps.sum()).After(r.deadline(p))
 }
 
-// deadline is until when a reply to a probe is waited for.
+// deadline is until when a reply to an outstanding probe is waited for, by the clock as
+// it was before all steps.
 func (r *Recorder) deadline(p *Probe) time.Time {
-	deadline := p.Sent.Add(r.moved[p.Number] + r.wait(p.TTL))
+	deadline := p.Sent.Add(r.wait(p.TTL) - r.steps.before(p.Number))
 	if p.SentClock == User {
 		deadline = deadline.Add(copyGrace)
 	}
@@ -443,9 +435,7 @@ func (r *Recorder) sized(ttl, end int) bool {
 	if ttl == end || ttl >= int(r.path.Parameters.MaxTTL) || !r.passed(ttl) {
 		return false
 	}
-	return !slices.ContainsFunc(r.open, func(n int) bool {
-		return int(r.path.Probes[n].TTL) == ttl && r.path.Probes[n].Status == Outstanding
-	})
+	return !slices.ContainsFunc(r.pace.open.at(uint8(ttl)), func(n int) bool { return r.path.Probes[n].Status == Outstanding })
 }
 
 func (p *Probe) clone() Probe {

@@ -71,7 +71,7 @@ func TestHowLongAReplyIsWaitedFor(t *testing.T) {
 				t.Errorf("not given up after %v", test.want)
 			}
 			l.heard(test.ttl, ms) // what is learnt later changes nothing
-			if got := l.rec.Path().Waited(n); got != test.want {
+			if got := l.rec.Path().Waits().Of(n); got != test.want {
 				t.Errorf("the path says %v, want %v", got, test.want)
 			}
 		})

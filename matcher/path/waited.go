@@ -30,33 +30,74 @@ func (w Wait) bounded(factor float64, rtt time.Duration) time.Duration {
 	return min(max(time.Duration(factor*float64(rtt)), MinWait), w.Max)
 }
 
-// Waited is how long a reply to a probe of the Path was waited for, before the
-// probe was given up or would have been: what a late reply was too late by is
-// its round trip less this. Steps of the clock are not counted.
-func (p *Path) Waited(probe int) time.Duration {
-	asked := &p.Probes[probe]
-	wait := p.Parameters.Wait
-	if p.Clock.Captured {
+// Waits know how long a reply to each probe of a Path was waited for.
+type Waits struct {
+	path     *Path
+	replies  []int               // see Path.inTime
+	changing map[uint8][]setting // by TTL
+}
+
+// setting is the wait for replies to probes with one TTL from some time on.
+type setting struct {
+	from time.Time
+	wait time.Duration
+}
+
+// Waits returns the Waits of a Path that is complete.
+func (p *Path) Waits() *Waits {
+	return &Waits{path: p, replies: p.inTime(), changing: map[uint8][]setting{}}
+}
+
+// Of is how long a reply to a probe was waited for, before the probe was given up or
+// would have been: what a late reply was too late by is its round trip less this. Steps
+// of the clock are not counted.
+func (w *Waits) Of(probe int) time.Duration {
+	asked := &w.path.Probes[probe]
+	wait := w.path.Parameters.Wait
+	if w.path.Clock.Captured {
 		return wait.Max
 	}
 	grace := time.Duration(0)
 	if asked.SentClock == User {
 		grace = copyGrace
 	}
-	var known roundTrips
-	for _, at := range p.inTime() {
-		r := p.Probes[at].Reply
-		since := r.Received.Sub(asked.Sent)
-		if waited := wait.of(asked.TTL, &known) + grace; since > waited {
+	waited := wait.of(asked.TTL, &roundTrips{}) + grace
+	for _, s := range w.settings(asked.TTL) {
+		since := s.from.Sub(asked.Sent)
+		if since > waited {
 			return waited
 		}
-		known.heard(p.Probes[at].TTL, r.RTT)
 		// What shortens the wait to less than was waited ends it.
-		if waited := wait.of(asked.TTL, &known) + grace; since > waited {
+		if waited = s.wait + grace; since > waited {
 			return since
 		}
 	}
-	return wait.of(asked.TTL, &known) + grace
+	return waited
+}
+
+// settings are the waits for replies to probes with a TTL, in the order of time, but
+// for the one that the trace begins with.
+func (w *Waits) settings(ttl uint8) []setting {
+	if known, ok := w.changing[ttl]; ok {
+		return known
+	}
+	var all []setting
+	var known roundTrips
+	wait := w.path.Parameters.Wait
+	nearest := 256 // of the TTLs that were answered and count
+	for _, at := range w.replies {
+		p := &w.path.Probes[at]
+		if p.TTL < ttl || int(p.TTL) > nearest {
+			continue
+		}
+		known.heard(p.TTL, p.Reply.RTT)
+		if p.TTL > ttl || wait.Here > 0 {
+			nearest = int(p.TTL)
+		}
+		all = append(all, setting{p.Reply.Received, wait.of(ttl, &known)})
+	}
+	w.changing[ttl] = all
+	return all
 }
 
 // inTime are the probes that were answered in time, and with a round trip, in the

@@ -23,6 +23,9 @@ var colours = []string{"\x1b[36m", "\x1b[33m", "\x1b[32m", "\x1b[35m", "\x1b[34m
 
 const noColour = "\x1b[0m"
 
+// Paints are the sequences that a Painter colours text with.
+func Paints() []string { return append([]string{noColour}, colours...) }
+
 // Painter writes headers. The zero Painter writes them without colours.
 type Painter struct{ Coloured bool }
 

@@ -21,11 +21,13 @@ import (
 // Evidence is what a capture holds of a trace.
 type Evidence struct {
 	path   *path.Path
+	waits  *path.Waits
 	frames map[int]frame.Frame // by number: of probes and replies
 	probes map[int]int         // by probe: the frame that it was captured in
 	keys   map[int]craft.Key   // by probe: of that frame
 
 	suspects map[int][]suspect // by probe: replies that failed a check
+	unread   int               // replies of which it was not looked for the probe
 	broken   []int             // frames: ICMP errors that can't be read
 }
 
@@ -35,10 +37,12 @@ type suspect struct {
 	quote craft.Key
 }
 
-// What is kept of other traffic: packets to the target, and ICMP errors.
+// What is kept of other traffic: packets to the target, and ICMP errors. Each of these
+// is compared with every probe, so often in all.
 const (
-	maxOthers  = 100_000
-	maxSuspect = 10_000
+	maxOthers   = 100_000
+	maxSuspect  = 10_000
+	comparisons = 10_000_000
 )
 
 // Gather reads the capture that p was found in, from its beginning, and keeps the
@@ -71,7 +75,7 @@ type gatherer struct {
 func newGatherer(p *path.Path) *gatherer {
 	g := &gatherer{
 		Evidence: &Evidence{
-			path: p, frames: map[int]frame.Frame{}, probes: map[int]int{}, keys: map[int]craft.Key{}, suspects: map[int][]suspect{},
+			path: p, waits: p.Waits(), frames: map[int]frame.Frame{}, probes: map[int]int{}, keys: map[int]craft.Key{}, suspects: map[int][]suspect{},
 		},
 		wanted: map[int]bool{}, probeOf: map[int]int{}, sentAt: map[int64]int{}, doubtful: map[int]frame.Frame{}, others: map[craft.Key]bool{},
 	}
@@ -170,8 +174,13 @@ func identity(k *craft.Key) craft.Key {
 
 // finish says which probe each reply that nobody got is likeliest to be meant for.
 func (g *gatherer) finish() *Evidence {
+	left := comparisons
 	for _, s := range g.unmatched {
 		if g.others[identity(&s.quote)] {
+			continue
+		}
+		if left -= len(g.path.Probes); left < 0 {
+			g.unread++
 			continue
 		}
 		best, likeness := -1, 0

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/tracewire/tracewire/cmd/internal/dissect"
@@ -36,11 +35,15 @@ func (x *Explanation) Overview(w io.Writer) error {
 		b.WriteString(render.Wrap("\n", "", fmt.Sprintf("%d ICMP %s can't be read: %s %s",
 			n, render.Plural("error", n), render.Plural("frame", n), render.Numbers(x.broken))))
 	}
+	if n := x.unread; n > 0 {
+		b.WriteString(render.Wrap("\n", "", fmt.Sprintf("%d more %s of others came than are compared with the probes",
+			n, map[bool]string{true: "reply", false: "replies"}[n == 1])))
+	}
 	b.WriteString("\n" + render.Findings(x.path))
 	if len(x.path.Probes) > 0 {
 		b.WriteString("\n--hop N and --probe N show all fields of a hop's probes, or of one.\n")
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := x.lines(w).Write(b.Bytes())
 	return err
 }
 
@@ -56,7 +59,7 @@ func (x *Explanation) Hop(w io.Writer, ttl uint8) error {
 		b.WriteByte('\n')
 		x.probe(&b, &at.Probes[i])
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := x.lines(w).Write(b.Bytes())
 	return err
 }
 
@@ -69,8 +72,16 @@ func (x *Explanation) Probe(w io.Writer, number int) error {
 	x.header(&b)
 	b.WriteByte('\n')
 	x.probe(&b, &x.path.Probes[number])
-	_, err := w.Write(b.Bytes())
+	_, err := x.lines(w).Write(b.Bytes())
 	return err
+}
+
+// lines is the writer of all that is written to w.
+func (x *Explanation) lines(w io.Writer) io.Writer {
+	if x.Painter.Coloured {
+		return render.Lines(w, dissect.Paints()...)
+	}
+	return render.Lines(w)
 }
 
 // MissingError says that there is no such hop or probe, and which there are.
@@ -106,14 +117,14 @@ func (x *Explanation) probesThere() string {
 func (x *Explanation) header(b *bytes.Buffer) {
 	p := x.path
 	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%s trace to %s (%v) from %v: %d %s sent, %d answered, %d late",
-		render.ProtocolName(p.Protocol), render.Printable(p.Target.Host), p.Target.Addr, p.Source.Addr,
+		render.ProtocolName(p.Protocol), render.Name(p.Target.Host), p.Target.Addr, p.Source.Addr,
 		p.Counters.Sent, render.Plural("probe", p.Counters.Sent), p.Counters.Received, p.Counters.Late)))
 }
 
 // named is who sent a reply.
 func (x *Explanation) named(r *path.Reply) string {
 	if name := x.Names[r.From]; name != "" {
-		return fmt.Sprintf("%v (%s)", r.From, render.Printable(name))
+		return fmt.Sprintf("%v (%s)", r.From, render.Name(name))
 	}
 	return r.From.String()
 }
@@ -133,6 +144,7 @@ func (x *Explanation) block(b *bytes.Buffer, h *path.Hop) {
 // summary is a hop on a line.
 func (x *Explanation) summary(h *path.Hop) string {
 	var who []string
+	seen := map[netip.Addr]bool{}
 	var shortest, longest time.Duration
 	answered := 0
 	for i := range h.Probes {
@@ -140,8 +152,9 @@ func (x *Explanation) summary(h *path.Hop) string {
 		if p.Reply == nil {
 			continue
 		}
-		if name := x.named(p.Reply); !slices.Contains(who, name) {
-			who = append(who, name)
+		if from := p.Reply.From; !seen[from] {
+			seen[from] = true
+			who = append(who, x.named(p.Reply))
 		}
 		if p.Status != path.Replied {
 			continue
@@ -175,14 +188,17 @@ type remark struct {
 
 // remarks are what is noteworthy of a hop, in the order in which it shows.
 func (x *Explanation) remarks(h *path.Hop) (all []remark) {
+	places := map[string]int{} // in all, by text
 	add := func(probe int, text string) {
-		if at := slices.IndexFunc(all, func(r remark) bool { return r.text == text }); at >= 0 {
-			if !slices.Contains(all[at].probes, probe) {
-				all[at].probes = append(all[at].probes, probe)
-			}
-			return
+		at, ok := places[text]
+		if !ok {
+			at = len(all)
+			places[text] = at
+			all = append(all, remark{text: text})
 		}
-		all = append(all, remark{text, []int{probe}})
+		if r := &all[at]; len(r.probes) == 0 || r.probes[len(r.probes)-1] != probe { // probe by probe
+			r.probes = append(r.probes, probe)
+		}
 	}
 	for i := range h.Probes {
 		p := &h.Probes[i]

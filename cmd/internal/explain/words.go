@@ -202,7 +202,7 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 	if p.Status == path.Unsent {
 		return []string{"it never left: the system refused to send it"}
 	}
-	waited := e.path.Waited(p.Number)
+	waited := e.waits.Of(p.Number)
 	switch {
 	case p.Reply != nil:
 		late := p.Reply.Received.Sub(p.Sent) - waited
@@ -283,7 +283,7 @@ func interfaceWords(i *matcher.InterfaceInfo) string {
 		words = append(words, fmt.Sprintf("index %d", i.Index))
 	}
 	if i.Name != "" {
-		words = append(words, "name "+render.Printable(strconv.Quote(i.Name)))
+		words = append(words, "name "+render.Name(strconv.Quote(i.Name)))
 	}
 	if i.Address != (netip.Addr{}) {
 		words = append(words, fmt.Sprintf("address %v", i.Address))

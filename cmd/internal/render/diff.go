@@ -32,7 +32,7 @@ type Side struct {
 func Diff(w io.Writer, format string, a, b Side, changes path.Changes) error {
 	switch format {
 	case "text":
-		return diffText(w, a, b, changes)
+		return diffText(Lines(w), a, b, changes)
 	case "json":
 		return encode(w, newDiff(a, b, changes))
 	}
@@ -51,7 +51,7 @@ func diffText(w io.Writer, a, b Side, changes path.Changes) error {
 	sideText(&out, "---", a)
 	sideText(&out, "+++", b)
 	for _, c := range changes {
-		fmt.Fprintln(&out, Printable(c.String()))
+		fmt.Fprintln(&out, Printable(c.String())) // line breaks too
 	}
 	if pa, pb := &a.Path.Parameters, &b.Path.Parameters; sameButPorts(a.Path, b.Path) && pa.SrcPort != pb.SrcPort && slices.ContainsFunc(changes, othersAnswer) {
 		fmt.Fprintf(&out, "The source ports differ (%d, %d): balancers may have sent these flows different ways.\n", pa.SrcPort, pb.SrcPort)
@@ -79,7 +79,7 @@ func othersAnswer(c path.Change) bool {
 func sideText(out *bytes.Buffer, mark string, s Side) {
 	p := s.Path
 	fmt.Fprintf(out, "%s %s: %s to %s (%v), %s\n", mark, Printable(s.Label), protocols[p.Protocol].protocol,
-		Printable(p.Target.Host), Printable(p.Target.Addr.String()), p.Started.UTC().Format(stampFormat))
+		Name(p.Target.Host), p.Target.Addr, p.Started.UTC().Format(stampFormat))
 }
 
 type sideJSON struct {

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"encoding/json"
 	"io"
 
 	_ "embed"
@@ -69,9 +68,12 @@ func (d *document) write(p *path.Path) error {
 
 // encode writes a value as JSON on a line of its own.
 func encode(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	line, err := JSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(line)
+	return err
 }
 
 // lines writes each event as a JSON object on a line.

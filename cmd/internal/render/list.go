@@ -26,6 +26,7 @@ type List struct {
 func NewList(format string, w io.Writer) (*List, error) {
 	switch format {
 	case "text":
+		w = Lines(w)
 		return &List{write: func(e *entry) error {
 			_, err := io.WriteString(w, e.line())
 			return err
@@ -104,7 +105,7 @@ func pairWidth(a netip.Addr) int {
 func (e *entry) line() string {
 	tool, hops, reached := "-", "?", "unreached"
 	if e.Tool != nil {
-		tool = strings.ReplaceAll(Printable(*e.Tool), " ", "_")
+		tool = Name(strings.ReplaceAll(*e.Tool, " ", "_"))
 	}
 	if e.Hops != nil {
 		hops = strconv.Itoa(*e.Hops)

@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
@@ -60,6 +61,54 @@ func FuzzPrintable(f *testing.F) {
 		}
 		if clean := !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }); clean && utf8.ValidString(s) && got != s {
 			t.Errorf("%q becomes %q", s, got)
+		}
+	})
+}
+
+func TestNameIsOneWord(t *testing.T) {
+	for in, want := range map[string]string{
+		"core-3.example":               "core-3.example",
+		"gw (192.0.2.99)  0.001 ms":    `gw\x20\x28192.0.2.99)\x20\x200.001\x20ms`,
+		"gw\u00a0(192.0.2.99)\n 9  gw": `gw\u00a0\x28192.0.2.99)\n\x209\x20\x20gw`,
+	} {
+		if got := render.Name(in); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestLinesLetNothingElseThrough(t *testing.T) {
+	var b strings.Builder
+	w := render.Lines(&b, "\x1b[31m", "\x1b[0m")
+	const in = "a\x1b[31mred\x1b[0m\x1b[2J\n\u009b\u202e\xff\tbücher\n"
+	if n, err := w.Write([]byte(in)); n != len(in) || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if got, want := b.String(), "a\x1b[31mred\x1b[0m"+`\x1b[2J`+"\n"+`\u009b\u202e`+"\ufffd"+`\tbücher`+"\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// What is escaped in JSON is the same to its readers.
+func FuzzJSON(f *testing.F) {
+	for _, s := range []string{"", "core-3.example", "\x1b[2J\u009b\u202e\x7f\xff\U000e0041", "<a>&\u2028\"\\"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		line, err := render.JSON(map[string]string{s: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.TrimSuffix(string(line), "\n")
+		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%q", text)
+		}
+		var back map[string]string
+		if err := json.Unmarshal(line, &back); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.ToValidUTF8(s, "\ufffd"); utf8.ValidString(s) && back[want] != want {
+			t.Errorf("%q becomes %q", want, back)
 		}
 	})
 }

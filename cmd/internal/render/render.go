@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"github.com/tracewire/tracewire/matcher/path"
@@ -66,18 +65,4 @@ func responders(probes []path.Probe) []netip.Addr {
 		}
 	}
 	return all
-}
-
-// Printable returns s with everything escaped that could move a terminal's
-// cursor or colour its text: names come from whoever runs the name servers.
-func Printable(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strconv.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		}
-	}
-	return b.String()
 }

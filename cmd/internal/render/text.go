@@ -46,7 +46,7 @@ type TextOptions struct {
 
 // NewText is New of the format text, with options.
 func NewText(w, notes io.Writer, n Namer, o TextOptions) Renderer {
-	return &text{w: w, notes: notes, names: n, more: o}
+	return &text{w: Lines(w), notes: Lines(notes), names: n, more: o}
 }
 
 // Event implements Renderer.
@@ -92,7 +92,7 @@ func header(b *bytes.Buffer, p *path.Path) {
 	if n := p.Parameters.Length; n != 0 {
 		packets = fmt.Sprintf("%d byte packets", n)
 	}
-	fmt.Fprintf(b, "traceroute to %s (%v), %s, %s\n", Printable(p.Target.Host), p.Target.Addr, hops, packets)
+	fmt.Fprintf(b, "traceroute to %s (%v), %s, %s\n", Name(p.Target.Host), p.Target.Addr, hops, packets)
 }
 
 // note says where the path ends if the reply that told so came after that hop's
@@ -207,7 +207,7 @@ func (t *text) extensions(r *path.Reply) string {
 	if !t.more.Extensions || r.Extensions == nil || len(r.Extensions.Objects) == 0 {
 		return ""
 	}
-	return " " + r.Extensions.String()
+	return " " + Name(r.Extensions.String())
 }
 
 // wanted is how many fields the line of a hop has. A program that sent fewer
@@ -254,7 +254,7 @@ func (t *text) responder(a netip.Addr, names map[netip.Addr]string) string {
 	if !ok {
 		name = a.String()
 	}
-	return fmt.Sprintf("%s (%v)", Printable(name), a)
+	return fmt.Sprintf("%s (%v)", Name(name), a)
 }
 
 // fields chooses which n of a hop's probes stand on its line, in the order of

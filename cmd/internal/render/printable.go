@@ -1,0 +1,133 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// What others wrote - names of hosts and interfaces, files, comments - must not move a
+// terminal's cursor, colour its text, or pass for what the program says. All text goes
+// through a writer that Lines makes, and all JSON through encode: both escape what is
+// not printable, whatever renderers forget. What is printable but could pass for
+// another part of a line goes through Name besides.
+
+// Printable returns s with everything escaped that could move a terminal's
+// cursor or colour its text.
+func Printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// Name is Printable for a name within a line: no space and no bracket before
+// an address is left in it, so that it can't pass for an address or a time that follows.
+func Name(s string) string {
+	var b strings.Builder
+	for _, r := range Printable(s) {
+		if strings.ContainsRune(" (", r) {
+			fmt.Fprintf(&b, `\x%02x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// Lines returns a writer of text to w, of which each Write has whole characters.
+// Everything that is not printable is escaped, but for the ends of lines and the
+// sequences that are allowed.
+func Lines(w io.Writer, allowed ...string) io.Writer { return &lineWriter{w, allowed} }
+
+type lineWriter struct {
+	w       io.Writer
+	allowed []string
+}
+
+// Write implements io.Writer.
+func (l *lineWriter) Write(b []byte) (int, error) {
+	if isPrintable(b) {
+		return l.w.Write(b)
+	}
+	if _, err := l.w.Write(l.escaped(b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (l *lineWriter) escaped(b []byte) []byte {
+	var out bytes.Buffer
+next:
+	for len(b) > 0 {
+		for _, s := range l.allowed {
+			if bytes.HasPrefix(b, []byte(s)) {
+				out.WriteString(s)
+				b = b[len(s):]
+				continue next
+			}
+		}
+		r, n := utf8.DecodeRune(b)
+		if r == '\n' {
+			out.WriteByte('\n')
+		} else {
+			out.WriteString(Printable(string(r)))
+		}
+		b = b[n:]
+	}
+	return out.Bytes()
+}
+
+// isPrintable reports whether b is lines that need no escaping.
+func isPrintable(b []byte) bool {
+	for _, c := range b {
+		if (c < ' ' || c >= 0x7f) && c != '\n' {
+			return false
+		}
+	}
+	return true
+}
+
+// JSON is a value as JSON on a line of its own, in which everything is escaped that is
+// not printable: encoding/json leaves controls above U+007F and the marks that turn
+// the direction of text.
+func JSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	if isPrintable(b.Bytes()) {
+		return b.Bytes(), nil
+	}
+	return escapedJSON(b.Bytes()), nil
+}
+
+// escapedJSON escapes what is not printable in the strings of a document.
+func escapedJSON(b []byte) []byte {
+	out := make([]byte, 0, len(b)+64)
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		switch {
+		case r == '\n' || strconv.IsPrint(r):
+			out = append(out, b[:n]...)
+		case r > 0xffff:
+			r -= 0x10000
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		b = b[n:]
+	}
+	return out
+}

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"math"
+	"runtime/debug"
+)
+
+// enoughMemory is what reading a capture is to get along with, in bytes: what the files
+// of others make the program hold is bounded, and garbage comes on top of it.
+const enoughMemory = 80 << 20
+
+// frugal collects garbage earlier than usual where there is much of it, unless
+// GOMEMLIMIT says how much memory there is. The function it returns ends that.
+func frugal() (restore func()) {
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		return func() {}
+	}
+	debug.SetMemoryLimit(enoughMemory)
+	return func() { debug.SetMemoryLimit(math.MaxInt64) }
+}
