@@ -40,8 +40,9 @@ type ReplayOptions struct {
 // numbers (see Target). A trace whose end is missing, since the program was killed
 // or the file is cut, is Interrupted, and ends with the last frame. A Recording
 // from which the beginning of a trace was filtered out is told of with all that
-// is found in it; one whose notes are damaged ends with an error that wraps
-// journal.ErrNote. Where the Source
+// is found in it; one whose notes are damaged, or say what no trace can do, ends with
+// an error that wraps journal.ErrNote; so does one of more than 1000 traces at the same
+// time. Where the Source
 // knows its interfaces, as capture.File does, a trace is shown only the frames of
 // its own.
 //

@@ -43,6 +43,9 @@ probe's. Names are those that the capture holds; no name server is asked. A
 reply that took longer than 10 seconds is late. What a capture doesn't tell (the
 program's options, when it gave up) is null in JSON.
 
+Text that a capture holds is shown with escapes where it is not printable; in
+names so are spaces, too. A recording that says what no trace can do is damaged.
+
 The traces of several captures are numbered on and on, and --list ends each line
 with the file. 'tracewire help output' says what stands in a line.
 

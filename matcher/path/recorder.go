@@ -205,6 +205,12 @@ func (r *Recorder) Take(m *matcher.Message) bool {
 }
 
 func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
+	if len(r.path.Probes) == 0 { // of many traces at once few have begun to send
+		if m.IsReply && m.Reply.IsQuoted() {
+			return matcher.Match{}, matcher.ErrForeign
+		}
+		return matcher.Match{}, matcher.ErrUnrelated
+	}
 	found, err := r.table.Match(m)
 	switch {
 	case err != nil:

@@ -22,9 +22,9 @@ import (
 type Evidence struct {
 	path   *path.Path
 	waits  *path.Waits
-	frames map[int]frame.Frame // by number: of probes and replies
-	probes map[int]int         // by probe: the frame that it was captured in
-	keys   map[int]craft.Key   // by probe: of that frame
+	frames map[int]kept      // by number: of probes and replies
+	probes map[int]int       // by probe: the frame that it was captured in
+	keys   map[int]craft.Key // by probe: of that frame
 
 	suspects map[int][]suspect // by probe: replies that failed a check
 	unread   int               // replies of which it was not looked for the probe
@@ -68,16 +68,16 @@ type gatherer struct {
 	sentAt    map[int64]int // probes of which no frame is known, by the stamp of the one that they left with
 	message   matcher.Message
 	unmatched []suspect
-	doubtful  map[int]frame.Frame // by number: of unmatched
-	others    map[craft.Key]bool  // other programs' packets to the target
+	doubtful  map[int]kept       // by number: of unmatched
+	others    map[craft.Key]bool // other programs' packets to the target
 }
 
 func newGatherer(p *path.Path) *gatherer {
 	g := &gatherer{
 		Evidence: &Evidence{
-			path: p, waits: p.Waits(), frames: map[int]frame.Frame{}, probes: map[int]int{}, keys: map[int]craft.Key{}, suspects: map[int][]suspect{},
+			path: p, waits: p.Waits(), frames: map[int]kept{}, probes: map[int]int{}, keys: map[int]craft.Key{}, suspects: map[int][]suspect{},
 		},
-		wanted: map[int]bool{}, probeOf: map[int]int{}, sentAt: map[int64]int{}, doubtful: map[int]frame.Frame{}, others: map[craft.Key]bool{},
+		wanted: map[int]bool{}, probeOf: map[int]int{}, sentAt: map[int64]int{}, doubtful: map[int]kept{}, others: map[craft.Key]bool{},
 	}
 	for i := range p.Probes {
 		probe := &p.Probes[i]
@@ -150,10 +150,22 @@ func (g *gatherer) probeAt(f *frame.Frame) (probe int, is bool) {
 
 func (g *gatherer) keep(f *frame.Frame) { g.frames[f.Number] = cloned(f) }
 
-func cloned(f *frame.Frame) frame.Frame {
-	kept := *f
-	kept.Data, kept.Comments = bytes.Clone(f.Data), nil
-	return kept
+// kept is what is kept of a frame: there may be many.
+type kept struct {
+	data      []byte
+	length    int
+	link      frame.LinkType
+	direction frame.Direction
+}
+
+func cloned(f *frame.Frame) kept {
+	return kept{data: bytes.Clone(f.Data), length: f.Length, link: f.Link, direction: f.Direction}
+}
+
+// frame is the frame with a number, as far as it is kept.
+func (e *Evidence) frame(number int) (frame.Frame, bool) {
+	k, ok := e.frames[number]
+	return frame.Frame{Number: number, Data: k.data, Length: k.length, Link: k.link, Direction: k.direction}, ok
 }
 
 // key is a probe's Key, without a cookie if its program puts none there.
@@ -226,12 +238,11 @@ func (e *Evidence) sent(probe *path.Probe) (frame.Frame, bool) {
 	if !known {
 		return frame.Frame{}, false
 	}
-	f, kept := e.frames[number]
-	return f, kept
+	return e.frame(number)
 }
 
 // received is the frame of a reply.
 func (e *Evidence) received(r *path.Reply) (frame.Frame, bool) {
-	f, kept := e.frames[r.Frame]
-	return f, kept && r.Frame != 0
+	f, ok := e.frame(r.Frame)
+	return f, ok && r.Frame != 0
 }
