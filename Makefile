@@ -33,11 +33,19 @@ run: build ## trace a path: make run, or make run TARGET=example.org
 	elif command -v sudo >/dev/null; then echo "sudo $$bin $(ARGS) $(TARGET)"; exec sudo "$$bin" $(ARGS) $(TARGET); \
 	else echo "make run: sending frames needs a privilege; as root, once: setcap cap_net_raw+ep $$bin" >&2; exit 1; fi
 
-test: pcap ## run the tests, and tell which were skipped and why
-	$(GO) tool gotestsum --format pkgname -- -timeout 5m ./...
+test: pcap ## run the tests, and list which were skipped and why
+	$(call tested,-timeout 5m ./...)
 
-# A program with the race detector waits at its end for what others may still find:
-# by default a second, and the scripts run hundreds.
+# The list at the end takes the place of gotestsum's own, which has a script's whole
+# output. A program with the race detector waits at its end for what others may still
+# find: by default a second, and the scripts run hundreds.
+define tested
+@json=$$(mktemp) && trap 'rm -f "$$json"' EXIT && export GORACE=atexit_sleep_ms=50 && \
+echo "$(GO) test $(1)" && \
+$(GO) tool gotestsum --format pkgname --hide-summary skipped --jsonfile "$$json" \
+	--post-run-command '$(GO) run ./cmd/internal/skipped' -- $(1)
+endef
+
 check: pcap ## run what else must hold: format, vet, staticcheck, race detector, fuzzing
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "not gofmt-ed: $$files" >&2; exit 1; }
 	$(GO) mod tidy -diff
@@ -46,7 +54,7 @@ check: pcap ## run what else must hold: format, vet, staticcheck, race detector,
 	CGO_ENABLED=0 $(GO) vet ./...
 	GOOS=darwin CGO_ENABLED=0 $(GO) vet ./...
 	$(GO) tool staticcheck ./...
-	GORACE=atexit_sleep_ms=50 $(GO) tool gotestsum --format pkgname -- -race -short -timeout 10m ./...
+	$(call tested,-race -short -timeout 10m ./...)
 	@$(MAKE) --no-print-directory fuzz
 
 fuzz: pcap ## run every fuzz target for FUZZTIME

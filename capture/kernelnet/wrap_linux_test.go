@@ -163,8 +163,8 @@ func TestRequire(t *testing.T) {
 		how, message      string
 	}{
 		{"all there", stateInside, "", []string{"sh"}, "", ""},
-		{"program missing", stateInside, "", []string{"sh", missing}, "skip", "install " + missing},
-		{"program missing, labs required", stateInside, "1", []string{missing}, "fail", "install " + missing},
+		{"program missing", stateInside, "", []string{"sh", missing}, "skip", missing + " is not installed; 'make peers' installs"},
+		{"program missing, labs required", stateInside, "1", []string{missing}, "fail", missing + " is not installed; 'make peers' installs"},
 		{"namespace refused", stateRefused + "no way", "", nil, "skip", "no way; allow unprivileged user namespaces"},
 		{"namespace refused, labs required", stateRefused + "no way", "1", nil, "fail", "no way; allow unprivileged user namespaces"},
 		{"TestMain without Wrap", "", "", nil, "fail", "TestMain must run kernelnet.Wrap"},
