@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	extendPath()
 	// The race detector has each process sleep for a second before it exits.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	testscript.Main(m, map[string]func(){"tracelab": main})
+	testscript.Main(scripttest.WithDefaultSignals(m), map[string]func(){"tracelab": main})
 }
 
 // extendPath adds where Debian keeps network tools, which an ordinary user's PATH

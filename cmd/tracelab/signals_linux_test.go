@@ -31,7 +31,7 @@ func start(t *testing.T, script string, prepare func(*exec.Cmd)) *session {
 	t.Helper()
 	requireLab(t)
 	cmd := exec.Command(program(t), "run", "chain", "--", "sh", "-c", script)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -45,6 +45,10 @@ func start(t *testing.T, script string, prepare func(*exec.Cmd)) *session {
 		t.Fatal(err)
 	}
 	in.Close()
+	// What is not heard by then never is.
+	if err := out.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
 	s := &session{t, cmd, bufio.NewReader(out)}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // fails where it has ended as it should
@@ -118,13 +122,27 @@ func TestIgnoredSignal(t *testing.T) {
 	}
 }
 
+// The tests of signals pass in the background of a shell and under nohup, which have
+// signals ignored.
+func TestIgnoredSignalsOfTests(t *testing.T) {
+	requireLab(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignoring := exec.Command("sh", "-c", `trap "" HUP INT QUIT PIPE TERM USR1; exec "$0" "$@"`, self, "-test.run", "^TestSignal|^TestTerminal|^TestKill")
+	if out, err := ignoring.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // A terminal's interrupt goes to the whole foreground group: the command gets
 // it from there, and not once more from tracelab.
 func TestTerminalInterruptsOnce(t *testing.T) {
 	control, tty := terminal(t)
 	s := start(t, talker, func(cmd *exec.Cmd) {
 		cmd.Stdin = tty
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
 	})
 	for range 3 {
 		if _, err := control.Write([]byte{3}); err != nil { // Ctrl-C

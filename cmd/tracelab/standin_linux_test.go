@@ -133,7 +133,9 @@ func TestStandInAgrees(t *testing.T) {
 // told is what a document says that time does not decide.
 type told struct {
 	Target, Source, Options, Protocol, Reached any
-	Hops                                       []struct{ Probes []struct{ Reply map[string]any } }
+	Hops                                       []struct {
+		Probes []struct{ Reply map[string]any }
+	}
 }
 
 // timeless is an output without what time decides.

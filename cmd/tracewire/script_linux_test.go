@@ -23,7 +23,7 @@ import (
 // from which a chain of eight Linux routers leads to 10.99.0.1.
 
 func TestMain(m *testing.M) {
-	testscript.Main(kernelnet.Wrap(m), map[string]func(){"tracewire": main})
+	testscript.Main(scripttest.WithDefaultSignals(kernelnet.Wrap(m)), map[string]func(){"tracewire": main})
 }
 
 func TestScripts(t *testing.T) {
@@ -257,6 +257,19 @@ func TestInterrupt(t *testing.T) {
 		if text := out.String(); !strings.Contains(text, "10.77.1.2") || !strings.Contains(text, "10.77.2.2") {
 			t.Errorf("%s: %s", format, text)
 		}
+	}
+}
+
+// The tests pass in the background of a shell and under nohup, which have signals
+// ignored.
+func TestIgnoredSignals(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignoring := exec.Command("sh", "-c", `trap "" HUP INT QUIT PIPE; exec "$0" "$@"`, self, "-test.run", "^TestInterrupt$|^TestScripts$/^(bad-captures|write)$")
+	if out, err := ignoring.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 
