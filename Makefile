@@ -2,7 +2,9 @@
 # 'make help' lists the commands.
 
 GO     ?= go
-CC     ?= gcc
+ifeq ($(origin CC),default) # make's is cc, and Go's is gcc
+CC     = gcc
+endif
 PREFIX ?= /usr/local
 FUZZTIME ?= 3s
 
@@ -85,8 +87,18 @@ man: build ## show the manual page
 clean: ## remove what build has built
 	rm -rf bin
 
+# What is missing is said in a line. Go before 1.21 cannot even read go.mod; from
+# then on it fetches the version that go.mod names.
+.PHONY: tools
+tools:
+	@version=$$(sed -n 's/^go //p' go.mod); \
+	command -v $(firstword $(GO)) >/dev/null || { echo "Go is missing. tracewire needs Go $$version: see https://go.dev/dl" >&2; exit 1; }; \
+	case "$$($(GO) env GOVERSION)" in ""|go1|go1.?|go1.?.*|go1.1?|go1.1?.*|go1.20|go1.20.*) \
+		echo "$$($(GO) version) is too old. tracewire needs Go $$version: see https://go.dev/dl" >&2; exit 1;; esac
+	@command -v $(firstword $(CC)) >/dev/null || { echo "The C compiler $(CC) is missing. On Debian, as root: apt-get install gcc libc6-dev" >&2; exit 1; }
+
 # libpcap's header is all that is needed besides Go and a C compiler.
-pcap:
+pcap: tools
 	@echo '#include <pcap.h>' | $(CC) -E -xc - >/dev/null 2>&1 || $(MAKE) --no-print-directory install-pcap
 
 .PHONY: install-pcap
