@@ -182,6 +182,7 @@ var keywords = map[string]bool{
 var everywhere = map[string]bool{
 	"tracewire": true, "tracelab": true,
 	"sh": true, "echo": true, "kill": true, "trap": true, "wait": true, "pwd": true, "printf": true, "test": true, "exit": true, "cd": true,
+	"ulimit": true, "read": true, "set": true, "export": true, "umask": true, "command": true, "eval": true, "exec": true,
 	"true": true, "false": true, "cat": true, "ls": true, "id": true, "head": true, "tail": true, "wc": true, "env": true, "sleep": true,
 	"timeout": true, "rm": true, "cp": true, "mkfifo": true, "nice": true, "sed": true, "grep": true, "gzip": true, "getent": true, "mount": true,
 }

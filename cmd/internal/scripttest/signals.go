@@ -21,7 +21,7 @@ type withDefaultSignals struct{ testscript.TestingM }
 
 // Run implements testscript.TestingM.
 func (m withDefaultSignals) Run() int {
-	dropped := make(chan os.Signal)
+	dropped := make(chan os.Signal, 1)
 	for s := syscall.Signal(1); s <= lastSignal; s++ {
 		if signal.Ignored(s) {
 			signal.Notify(dropped, s) // what is caught is not ignored by what is executed
