@@ -122,7 +122,7 @@ peers: ## install the programs that tests run beside tracewire
 # The lists of packages are fetched where they are missing or too old.
 define apt
 @set -e; get="$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get"; \
-echo "$$get install -y $(1)"; \
+echo "$(strip $(SUDO) apt-get install -y $(1))"; \
 $$get install -qq -y --no-install-recommends $(1) >/dev/null 2>&1 || { \
 	$$get update -qq; $$get install -qq -y --no-install-recommends $(1) >/dev/null; }
 endef
