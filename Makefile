@@ -29,7 +29,7 @@ build: pcap ## build bin/tracewire and bin/tracelab
 # a network nor a privilege.
 run: build ## trace a path: make run, or make run TARGET=example.org
 	@bin=$$PWD/bin/tracewire; \
-	if [ -z "$(TARGET)" ]; then echo "bin/tracelab run demo -- bin/tracewire $(ARGS) www.example"; \
+	if [ -z "$(TARGET)" ]; then echo "$(strip bin/tracelab run demo -- bin/tracewire $(ARGS)) www.example"; \
 		exec bin/tracelab run demo -- "$$bin" $(ARGS) www.example; \
 	elif [ "$$(id -u)" = 0 ] || getcap "$$bin" 2>/dev/null | grep -q cap_net_raw; then exec "$$bin" $(ARGS) $(TARGET); \
 	elif command -v sudo >/dev/null; then echo "sudo $$bin $(ARGS) $(TARGET)"; exec sudo "$$bin" $(ARGS) $(TARGET); \
