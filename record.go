@@ -184,6 +184,9 @@ func (k *notes) meaning(f *frame.Frame, caused []Event) meaning {
 	if !k.record {
 		return meaning{}
 	}
+	if f.Gap != nil {
+		k.add(journal.Note{Missed: journal.MissedOf(f.Gap)})
+	}
 	if f.IsWatermark() {
 		if len(caused) > 0 || f.Step != 0 {
 			k.add(journal.Note{Passed: &journal.Passed{At: journal.At(f.Time), Step: f.Step}})

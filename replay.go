@@ -83,6 +83,7 @@ type replay struct {
 	shown    []*path.Recorder // to which a frame is
 	turns    turns
 	waiting  []*path.Path // that were found, until it's their turn
+	gaps     []frame.Gap  // of the capture, as far as it is read
 	last     time.Time    // the stamp of the latest frame
 	link     frame.LinkType
 	unread   error // of the first frame whose link type is not known
@@ -131,6 +132,13 @@ func (r *replay) found(p *path.Path) {
 
 // tell tells of a trace that was found.
 func (r *replay) tell(p *path.Path) {
+	p.Gaps, p.Counters.Dropped = nil, 0
+	for i := range r.gaps {
+		if r.gaps[i].Overlaps(p.Started, p.Ended) {
+			p.Gaps = append(p.Gaps, r.gaps[i])
+			p.Counters.Dropped += r.gaps[i].Frames
+		}
+	}
 	if !r.paths {
 		p.Clone().Events(r.emit)
 		return
@@ -151,6 +159,10 @@ func (r *replay) observe(f *frame.Frame) error {
 		if err != nil {
 			return fmt.Errorf("tracewire: damaged recording, %s: %w", place(f), err)
 		}
+	}
+	if f.Gap != nil { // its notes say it to the traces of a recording
+		r.gaps = path.AddGap(r.gaps, *f.Gap)
+		f.Gap = nil
 	}
 	if f.IsWatermark() {
 		return nil
@@ -273,6 +285,8 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 		to.Failed(n.Failed.Probe)
 	case n.Passed != nil:
 		to.Pass(n.Passed.At.Time(), n.Passed.Step)
+	case n.Missed != nil:
+		to.Missed(n.Missed.Gap())
 	case n.Read != nil:
 		f.Read = n.Read.At.Time()
 	case n.End != nil:

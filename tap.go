@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
@@ -35,8 +36,10 @@ type tap struct {
 	ended     bool // nothing more will be captured
 	err       error
 	observer  path.Observer
-	frames    int // that were captured, of one that records none
-	lost      int // frames that the capture has lost, as far as is known
+	frames    int         // that were captured, of one that records none
+	lost      int         // frames that the capture has lost, as far as is known
+	gaps      []frame.Gap // that last
+	watched   time.Time   // up to when it is known what the capture missed
 }
 
 // wanted is what a trace wants to capture: on what, with which filter. What the
@@ -152,6 +155,11 @@ func (t *tap) observe(f *frame.Frame) (meanings []meaning) {
 		t.frames++
 		f.Number = t.track.number(t.frames)
 	}
+	if f.Gap != nil {
+		t.missed(f.Gap)
+	} else if !f.Time.IsZero() {
+		t.watched = f.Time
+	}
 	for _, one := range t.running {
 		one.before = len(one.pending)
 	}
@@ -162,8 +170,20 @@ func (t *tap) observe(f *frame.Frame) (meanings []meaning) {
 		}
 		one.seen = len(one.pending)
 		one.look(f.Time)
+		if f.Gap != nil {
+			one.heed(f.Gap)
+		}
 	}
 	return meanings
+}
+
+// missed notes what the capture missed.
+func (t *tap) missed(g *frame.Gap) {
+	t.lost += g.Frames
+	t.gaps = slices.DeleteFunc(t.gaps, func(lasts frame.Gap) bool { return lasts.Cause == g.Cause && lasts.Addr == g.Addr })
+	if g.To.IsZero() {
+		t.gaps = append(t.gaps, *g)
+	}
 }
 
 // end says that nothing more will be captured, and why, if that is known.
@@ -178,10 +198,12 @@ func (t *tap) end(err error) {
 
 // join begins to show a trace what is captured.
 func (t *tap) join(one *trace) {
-	dropped := t.dropped()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	one.dropped = dropped
+	one.dropped = t.lost
+	for i := range t.gaps {
+		one.missed(&t.gaps[i])
+	}
 	t.running, t.recorders = append(t.running, one), append(t.recorders, one.recorder)
 	if t.ended {
 		one.fail(t.err)
@@ -198,6 +220,13 @@ func (t *tap) leave(one *trace, interrupted bool) {
 	t.mu.Lock()
 	at := slices.Index(t.running, one)
 	t.running, t.recorders = slices.Delete(t.running, at, at+1), slices.Delete(t.recorders, at, at+1)
+	if n := dropped - t.lost; n > 0 { // since the capture said so last
+		from := one.recorder.Path().Started
+		if t.watched.After(from) {
+			from = t.watched
+		}
+		one.missed(&frame.Gap{From: from, To: now(), Frames: n})
+	}
 	one.finish(interrupted, dropped)
 	one.seen = len(one.pending)
 	last := one.notes.take()
@@ -209,7 +238,8 @@ func (t *tap) leave(one *trace, interrupted bool) {
 	t.mu.Unlock()
 }
 
-// dropped is how many frames the capture has lost.
+// dropped is how many frames the capture has lost. It may be more than it has said
+// by gaps so far.
 func (t *tap) dropped() int {
 	var now capture.Stats
 	if c, ok := t.conn.(interface {
@@ -219,6 +249,5 @@ func (t *tap) dropped() int {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.lost = max(t.lost, now.Dropped)
-	return t.lost
+	return max(t.lost, now.Dropped)
 }

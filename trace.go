@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -155,6 +156,20 @@ func (t *trace) expects() bool { return !t.done }
 func (t *trace) look(at time.Time) {
 	if t.plan.Done() || !t.until.IsZero() && at.After(t.until) {
 		t.end()
+	}
+}
+
+// missed notes what the capture misses, and records it with what comes next.
+func (t *trace) missed(g *frame.Gap) {
+	t.notes.add(journal.Note{Missed: journal.MissedOf(g)})
+	t.recorder.Missed(*g)
+}
+
+// heed ends the trace if the capture has missed that its source is no address of
+// this host any more: it may be another's by now, and what answers would go there.
+func (t *trace) heed(g *frame.Gap) {
+	if source := t.recorder.Path().Source; g.Cause == frame.AddressRemoved && g.To.IsZero() && g.Addr == source.Addr.WithZone("") && !t.done {
+		t.fail(fmt.Errorf("tracewire: %w: %v, of %s", capture.ErrAddress, g.Addr, source.Interface))
 	}
 }
 

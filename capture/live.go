@@ -17,6 +17,8 @@ var (
 	ErrDown = errors.New("the interface is down")
 	// ErrGone: there is no such interface, or it was removed.
 	ErrGone = errors.New("no such interface")
+	// ErrAddress: the interface lost the address that probes come from.
+	ErrAddress = errors.New("the source address was removed")
 	// ErrBusy: the interface's queue is full; a later frame may pass.
 	ErrBusy = errors.New("the interface's queue is full")
 	// ErrUnsupported: this build has no live capture.
@@ -62,6 +64,10 @@ const (
 	// pollInterval bounds how long a read waits for a frame, and so how soon
 	// a watermark, the end of a context or Close is noticed.
 	pollInterval = 20 * time.Millisecond
+
+	// countInterval is how often a handle that has frames to read asks how many it
+	// lost.
+	countInterval = 5 * time.Millisecond
 
 	// linkInterval is how often an idle handle looks whether its interface is
 	// still up: libpcap doesn't say.

@@ -294,7 +294,7 @@ func TestLiveStats(t *testing.T) {
 				if !f.IsWatermark() {
 					read++
 				}
-				return f.IsWatermark()
+				return f.IsWatermark() && f.Gap == nil
 			})
 			s, err := live.Stats()
 			if err != nil || s.Received != tt.frames || s.Dropped != tt.frames-read || (s.Dropped > 0) != tt.wantsDropped {

@@ -57,6 +57,7 @@ type Live struct {
 	receive handle
 	send    sender
 	control *os.File // a socket, to look at the interface by
+	notices *notices // of the kernel about the interface
 	data    []byte   // of the frame that Frames has yielded last
 }
 
@@ -115,6 +116,7 @@ func (l *Live) open(device *net.Interface, o LiveOptions) (err error) {
 	if err := l.learn(device, o); err != nil {
 		return err
 	}
+	l.notices = openNotices(device.Index)
 	openSender, err := netns.Inherit(func() (err error) {
 		l.send, err = newSender(device, l.own)
 		return err
@@ -214,7 +216,8 @@ func filterFor(link frame.LinkType, filter string) string {
 }
 
 // Frames implements Source. A handle that is idle yields a watermark about
-// every 20 ms.
+// every 20 ms. What the capture misses, since its ring is full, the link is lost or
+// an address was removed, is the Gap of a watermark without a Time.
 func (l *Live) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 	return func(yield func(frame.Frame, error) bool) {
 		if l.ranged.Swap(true) {
@@ -222,8 +225,16 @@ func (l *Live) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 			return
 		}
 		clock, lastLook := newStepClock(), time.Now()
+		watched := newWatched(lastLook)
 		for ctx.Err() == nil {
 			f, err := l.read()
+			if at := time.Now(); err == nil && at.Sub(watched.at) >= countInterval {
+				for _, gap := range watched.look(l, at) {
+					if !yield(frame.Frame{Gap: &gap}, nil) {
+						return
+					}
+				}
+			}
 			if err == nil && f.IsWatermark() && time.Since(lastLook) >= linkInterval {
 				lastLook, err = time.Now(), l.check()
 			}
@@ -388,5 +399,6 @@ func (l *Live) Close() error {
 	if l.control != nil {
 		l.control.Close()
 	}
+	l.notices.close()
 	return nil
 }

@@ -205,6 +205,11 @@ func (c *Conn) Step(d time.Duration) {
 	c.show(0, event{step: d})
 }
 
+// Miss makes the capture say, at once, that it missed frames.
+func (c *Conn) Miss(g frame.Gap) {
+	c.show(0, event{gap: &g})
+}
+
 // Fail makes reading fail: after what was captured so far Frames yields err
 // and ends. With a nil err it ends as a file does, with frame.End. Replies
 // that are still under way are lost.

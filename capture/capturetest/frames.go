@@ -19,6 +19,7 @@ type event struct {
 	dir  frame.Direction // of a frame
 	err  error           // reading ends with this
 	step time.Duration   // else, the stamping clock is set by this
+	gap  *frame.Gap      // else, the capture says that it missed frames
 }
 
 // queue is a heap (container/heap) of events, the earliest on top.
@@ -157,7 +158,7 @@ func (c *Conn) take(now time.Duration) (frame.Frame, error) {
 		return frame.Frame{}, e.err
 	}
 	c.clock += e.step
-	f := frame.Frame{Time: c.stamp(e.at), Read: c.stamp(now), Step: e.step}
+	f := frame.Frame{Time: c.stamp(e.at), Read: c.stamp(now), Step: e.step, Gap: e.gap}
 	if e.data != nil {
 		f.Data, f.Length, f.Link, f.Direction = e.data, len(e.data), frame.Ethernet, e.dir
 	}

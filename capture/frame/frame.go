@@ -71,6 +71,11 @@ type Frame struct {
 	// Step is, in a watermark, by how much the wall clock that stamps the
 	// frames was set forward (or, negative, back) since the frame before it.
 	Step time.Duration
+
+	// Gap is what the capture missed before this frame or watermark, if it says so:
+	// in a live capture always in a watermark, which may have no Time. Like Data, it
+	// is valid until the next frame is asked for.
+	Gap *Gap
 }
 
 // IsWatermark reports whether f carries no frame, only the promise that

@@ -131,7 +131,7 @@ func readFrom(src io.Reader) (got all, err error) {
 		case err != nil && err != io.EOF:
 			return got, err
 		case err == io.EOF:
-			f.Comments = slices.Clone(f.Comments)
+			f.Comments, f.Gap = slices.Clone(f.Comments), kept(f.Gap)
 			got.frames = append(got.frames, f)
 			return got, nil
 		}
@@ -139,9 +139,18 @@ func readFrom(src io.Reader) (got all, err error) {
 			return got, fmt.Errorf("what is appended to a frame would overwrite the next")
 		}
 		next := f
-		next.Data, next.Comments = append([]byte{}, f.Data...), slices.Clone(f.Comments)
+		next.Data, next.Comments, next.Gap = append([]byte{}, f.Data...), slices.Clone(f.Comments), kept(f.Gap)
 		got.frames = append(got.frames, next)
 	}
+}
+
+// kept is a copy of what is valid until the next frame.
+func kept(g *frame.Gap) *frame.Gap {
+	if g == nil {
+		return nil
+	}
+	copied := *g
+	return &copied
 }
 
 // end is how the frames of a file end.

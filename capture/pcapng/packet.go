@@ -44,13 +44,10 @@ func (r *Reader) obsolete(body []byte, f *frame.Frame) error {
 		captured: r.uint32(body[12:]),
 		length:   r.uint32(body[16:]),
 	}
-	if err := r.packet(body[fixed:], f, p); err != nil {
-		return err
+	if drops := r.uint16(body[2:]); drops != math.MaxUint16 && int(p.source) < len(r.sources)-r.first {
+		r.drop(r.first+int(p.source), uint64(drops))
 	}
-	if drops := r.uint16(body[2:]); drops != math.MaxUint16 {
-		r.drop(f, uint64(drops))
-	}
-	return nil
+	return r.packet(body[fixed:], f, p)
 }
 
 // packet makes f the frame at the front of rest, which options follow.
@@ -67,6 +64,10 @@ func (r *Reader) packet(rest []byte, f *frame.Frame, p packet) error {
 	if !ok {
 		return r.bad("the stamp is more than 2^63 nanoseconds away from 1970")
 	}
+	before := r.last
+	if from.began == 0 {
+		from.began = ns
+	}
 	r.last = ns
 	r.fill(f, from.link, &p, rest)
 	f.Before = len(r.comments)
@@ -75,7 +76,10 @@ func (r *Reader) packet(rest []byte, f *frame.Frame, p packet) error {
 			return err
 		}
 	}
-	f.Comments = r.said()
+	if from.unsaid > 0 {
+		r.missed(from, from.unsaid, before, ns)
+	}
+	f.Comments, f.Gap = r.said(), r.missing()
 	return nil
 }
 
@@ -100,7 +104,7 @@ func (r *Reader) simple(body []byte, f *frame.Frame) error {
 	}
 	r.fill(f, from.link, &p, body[4:])
 	f.Before = len(r.comments)
-	f.Comments = r.said()
+	f.Comments, f.Gap = r.said(), r.missing()
 	return nil
 }
 
@@ -145,7 +149,7 @@ func (r *Reader) packetOptions(list []byte, f *frame.Frame) error {
 		case code == packetFlags && len(value) == 4:
 			f.Direction = direction(r.uint32(value))
 		case code == packetDropCount && len(value) == 8 && r.kind == enhancedPacketBlock:
-			r.drop(f, r.uint64(value))
+			r.drop(f.Interface, r.uint64(value))
 		}
 		list = rest
 	}
@@ -163,10 +167,10 @@ func direction(flags uint32) frame.Direction {
 	return frame.Unknown
 }
 
-// drop counts frames that were lost before f.
-func (r *Reader) drop(f *frame.Frame, n uint64) {
-	lost := &r.sources[f.Interface].lost
-	*lost = add(*lost, n)
+// drop counts frames of an interface that were lost before the next one.
+func (r *Reader) drop(number int, n uint64) {
+	from := &r.sources[number]
+	from.lost, from.unsaid = add(from.lost, n), add(from.unsaid, n)
 }
 
 // add is a sum that stays at the highest number.

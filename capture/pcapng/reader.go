@@ -47,6 +47,8 @@ type Reader struct {
 	last        int64    // the stamp of the frame before, in nanoseconds since 1970
 	comments    []string // of the frame that comes next
 	commentText int      // how much text they are
+
+	gap, shown frame.Gap // before the frame that comes next, if it has Frames; of the latest
 }
 
 // source is what of an interface is needed for each of its frames.
@@ -58,6 +60,9 @@ type source struct {
 	statistics    Statistics
 	hasStatistics bool
 	lost          uint64 // the sum of the drop counts of its frames
+	unsaid        uint64 // how much of it was in no gap so far
+	said          uint64 // how many lost frames were in gaps
+	began         int64  // the stamp of its first frame, and then of its latest statistics
 }
 
 // NewReader reads the first section header. The Reader reads ahead of what it
@@ -106,7 +111,7 @@ func (r *Reader) Next(f *frame.Frame) error {
 		}
 		if err := r.begin(); err == io.EOF {
 			*f = frame.End()
-			f.Comments = r.said()
+			f.Comments, f.Gap = r.said(), r.missing()
 			return io.EOF
 		} else if err != nil {
 			return err

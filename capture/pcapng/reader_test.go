@@ -21,6 +21,11 @@ import (
 	"github.com/tracewire/tracewire/capture/pcapng"
 )
 
+// lost is a gap in which frames came too fast.
+func lost(frames int, from, to time.Time) *frame.Gap {
+	return &frame.Gap{From: from, To: to, Frames: frames}
+}
+
 func stamp(sec, ns int64) time.Time { return time.Unix(sec, ns).UTC() }
 
 func TestReaderReadsEveryKindOfBlock(t *testing.T) {
@@ -28,9 +33,11 @@ func TestReaderReadsEveryKindOfBlock(t *testing.T) {
 		{Time: stamp(1, 1), Data: []byte("frame one"), Length: 9, Link: frame.Ethernet, Direction: frame.Out,
 			Comments: []string{"section", "interface", "one"}, Before: 2},
 		{Time: stamp(1, 1), Data: []byte("two"), Length: 3, Link: frame.Ethernet, Comments: []string{"names"}, Before: 1},
-		{Time: stamp(2, 0), Data: []byte("three"), Length: 60, Link: frame.Ethernet, Comments: []string{"three"}},
+		{Time: stamp(2, 0), Data: []byte("three"), Length: 60, Link: frame.Ethernet, Comments: []string{"three"},
+			Gap: lost(3, stamp(1, 1), stamp(2, 0))},
 		end("statistics"),
 	}
+	want[3].Gap = lost(4, stamp(1, 1), stamp(2, 0)) // of the 7 that the statistics count
 	for name, b := range map[string]builder{"little-endian": little, "big-endian": big} {
 		t.Run(name, func(t *testing.T) {
 			got, err := read(b.good())
@@ -194,6 +201,40 @@ func TestReaderKnowsInterfacesNamesAndStatistics(t *testing.T) {
 		if diff := cmp.Diff(want, r.Statistics(n)); diff != "" {
 			t.Errorf("interface %d: %s", n, diff)
 		}
+	}
+}
+
+// What a file says was lost is a gap before the next frame, once, however often and
+// in whichever blocks the file says so.
+func TestReaderTellsOfGaps(t *testing.T) {
+	drops := func(n uint64) option { return option{4, n} }
+	dropped := func(number uint32, n uint64) []byte {
+		return little.block(statistics, number, 0, 0, option{5, n})
+	}
+	got, err := read(slices.Concat(
+		little.section(), little.ethernet(option{9, byte(9)}), little.ethernet(option{9, byte(9)}),
+		little.packet(0, 1_000_000_000, "a"), little.packet(1, 2_000_000_000, "b"),
+		dropped(0, 5),
+		little.packet(0, 3_000_000_000, "c"),
+		dropped(0, 5),
+		little.packet(0, 4_000_000_000, "d", drops(2)),
+		dropped(0, 7),
+		little.packet(0, 5_000_000_000, "e"),
+		dropped(1, 1), dropped(0, 8),
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []*frame.Gap{
+		nil, nil, lost(5, stamp(1, 0), stamp(2, 0)), lost(2, stamp(3, 0), stamp(4, 0)), nil, lost(2, stamp(2, 0), stamp(5, 0)),
+	}
+	for i := range got.frames {
+		if diff := cmp.Diff(want[i], got.frames[i].Gap); diff != "" {
+			t.Errorf("frame %d: %s", i, diff)
+		}
+	}
+	if len(got.frames) != len(want) {
+		t.Errorf("%d frames, want %d", len(got.frames), len(want))
 	}
 }
 

@@ -164,6 +164,10 @@ func (r *Reader) interfaceStatistics(body []byte) error {
 		}
 	})
 	of.statistics, of.hasStatistics = s, true
+	if s.Dropped > of.said {
+		r.missed(of, s.Dropped-of.said, of.began, r.last)
+		of.began = r.last
+	}
 	return err
 }
 

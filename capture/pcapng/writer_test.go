@@ -97,6 +97,7 @@ func TestWriterWritesWhatIsReadBack(t *testing.T) {
 	first.Comments = append([]string{"of the section", "", "of eth0", "of tun0"}, first.Comments...)
 	second.Comments, third.Comments = []string{"of the names"}, []string{"of the statistics"}
 	first.Before, second.Before, third.Before = 4, 1, 1
+	third.Gap = lost(3, second.Time, second.Time)
 	third.Length = len(third.Data)
 	if diff := cmp.Diff([]frame.Frame{first, second, third, end("of no names")}, got.frames); diff != "" {
 		t.Error(diff)

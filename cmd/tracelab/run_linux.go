@@ -86,6 +86,8 @@ func (l lab) inside(room *namespace.Room, t *topology.Topology, stderr io.Writer
 	counts := w.Close()
 	if l.stats {
 		tell(stderr, counts, network.Stats())
+	} else if counts.Overrun > 0 {
+		fmt.Fprintf(stderr, "tracelab: %d frames came too fast for the simulated network, and were lost: what they would have drawn is missing\n", counts.Overrun)
 	}
 	return code, nil
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -105,7 +106,7 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 			return s, fmt.Errorf("writing the output: %w", failed)
 		}
 		s.traced, s.reached = s.traced || one.traced, s.reached && one.reached
-		if l.err != nil && len(lanes) > 1 && ctx.Err() == nil {
+		if l.err != nil && len(lanes) > 1 && ctx.Err() == nil && !errors.As(l.err, new(hostError)) {
 			complain(stderr, "tracewire", l.named(l.err))
 			l.err = hostError{l.err}
 		}
@@ -154,6 +155,8 @@ func (l *lane) run(ctx context.Context, tracer *tracewire.Tracer, r resolver, ne
 		l.add(e)
 	})
 	switch {
+	case traced && errors.Is(err, capture.ErrAddress):
+		return hostError{err} // the renderer has noted it
 	case !errors.Is(err, context.Canceled):
 		return err
 	case traced:

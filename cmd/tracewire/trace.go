@@ -95,6 +95,13 @@ several:
 
     1  2026-11-23T17:41:02.135044Z  192.0.2.10 -> 198.51.100.80  icmp  mtr  9 hops  reached
 
+What this host missed is no silence of the network's. If the capture loses
+frames, since they come faster than they can be read, if the link is lost, or if
+probes can't be sent, a line on standard error says so, and which * may be due to
+it; so do "gaps" and the finding capture-loss in JSON, and 'tracewire explain'. A
+trace goes on without its link, which may come back, and ends if the address that
+it probes from is removed. Of somebody's capture, replay says what that says.
+
 --format json writes one document a trace on a line, --format jsonl one event
 a line. 'tracewire schema' prints the JSON Schema that describes both, and
 'tracewire schema diff' that of diff --format json. With --list, both write an

@@ -105,13 +105,14 @@ const (
 	PathChange                     // other routers than before, for the same flow
 	TargetExceeded                 // a time-exceeded from the destination itself
 	HopMismatch                    // a refusal comes from another hop than the probes' TTL says
+	CaptureLoss                    // the capture missed frames: that probes have no reply says nothing of the path
 )
 
 var kinds = [...]string{
 	DSCPRewrite: "dscp-rewrite", ECNRewrite: "ecn-rewrite", NAT: "nat", IDRewrite: "id-rewrite",
 	LengthRewrite: "length-rewrite", DFRewrite: "df-rewrite", TTLRewrite: "ttl-rewrite", ZeroTTL: "zero-ttl",
 	MPLS: "mpls", Asymmetry: "asymmetry", SpoofedTarget: "spoofed-destination", RateLimit: "rate-limit", Loss: "loss",
-	Loop: "loop", PathChange: "path-change", TargetExceeded: "ttl-exceeded-from-destination", HopMismatch: "hop-mismatch",
+	Loop: "loop", PathChange: "path-change", TargetExceeded: "ttl-exceeded-from-destination", HopMismatch: "hop-mismatch", CaptureLoss: "capture-loss",
 }
 
 // String returns the kind as the JSON output spells it.
@@ -126,7 +127,7 @@ var rules = [...]func(*view) []Finding{
 	explicitRule, implicitRule, uTurnRule, invisibleRule,
 	asymmetryRule,
 	spoofedExceededRule, spoofedRepliesRule, targetExceededRule, hopMismatchRule,
-	responseRule, loopRule, pathChangeRule,
+	responseRule, captureLossRule, loopRule, pathChangeRule,
 }
 
 // Of returns what a trace shows, by hop and kind. It keeps nothing of p but

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -204,6 +205,11 @@ func TestAnswersOfOthers(t *testing.T) {
 	}
 }
 
+// missed makes the capture miss frames.
+func missed(from, to time.Time) func(sketch) {
+	return func(s sketch) { s.Gaps = []frame.Gap{{From: from, To: to, Frames: 3}} }
+}
+
 func TestProbesWithoutReply(t *testing.T) {
 	silent := func(hop int) func(sketch) {
 		return func(s sketch) { s.lose(hop, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) }
@@ -234,6 +240,13 @@ func TestProbesWithoutReply(t *testing.T) {
 		"from some hop on, many before it answer": {queries: 20, do: both(lose(4, 2, 9, 13), lose(5, 1, 5, 8, 17), lose(6, 4, 7, 16), lose(7, 3, 8, 9), lose(8, 2, 6, 18), lose(9, 1, 4, 19)), want: []string{"loss 1-4 likely"}},
 		"from some hop on, and the capture lost frames": {queries: 6, do: both(spread, func(s sketch) { s.Counters.Dropped = 3 }),
 			want: []string{"loss 0-4 possible"}},
+		"from some hop on, while the capture lost frames": {queries: 6, do: both(spread, missed(start, start.Add(time.Minute))),
+			want: []string{"capture-loss 4-9 certain"}},
+		"any of many, while the capture lost frames": {queries: 10, do: both(lose(4, 1, 2, 5, 7, 8, 10), missed(start, start.Add(time.Minute))),
+			want: []string{"capture-loss 4-4 certain"}},
+		"any of many, and the capture lost frames before": {queries: 10, do: both(lose(4, 1, 2, 5, 7, 8, 10), missed(start.Add(-time.Hour), start.Add(-time.Minute))),
+			want: []string{"rate-limit 4-4 certain"}},
+		"none, though the capture lost frames":  {do: missed(start, start.Add(time.Minute))},
 		"from some hop on, but not at the last": {do: both(lose(4, 2), lose(6, 3), lose(7, 1)), want: []string{"loss 0-4 possible"}},
 		"at hops behind which nothing is lost":  {queries: 10, do: both(lose(3, 2), lose(4, 1, 5), lose(5, 3, 8))},
 		"a trace that was interrupted": {do: both(lose(4, 2, 3), func(s sketch) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -36,6 +37,7 @@ type Note struct {
 	Sent   *Sent   `json:"sent,omitempty"`
 	Failed *Failed `json:"failed,omitempty"`
 	Passed *Passed `json:"passed,omitempty"`
+	Missed *Missed `json:"missed,omitempty"`
 	Read   *Read   `json:"read,omitempty"`
 	End    *End    `json:"end,omitempty"`
 }
@@ -152,6 +154,39 @@ type Failed struct {
 type Passed struct {
 	At   Nanos         `json:"at"`
 	Step time.Duration `json:"step,omitempty"`
+}
+
+// Missed is a gap in the capture (see frame.Gap).
+type Missed struct {
+	From   Nanos       `json:"from"`
+	To     Nanos       `json:"to,omitempty"` // 0 while it lasts
+	Cause  frame.Cause `json:"cause"`
+	Frames int         `json:"frames,omitempty"`
+	Addr   *netip.Addr `json:"addr,omitempty"`
+}
+
+// MissedOf is the Missed of a gap.
+func MissedOf(g *frame.Gap) *Missed {
+	m := &Missed{From: At(g.From), Cause: g.Cause, Frames: g.Frames}
+	if !g.To.IsZero() {
+		m.To = At(g.To)
+	}
+	if g.Addr.IsValid() {
+		m.Addr = &g.Addr
+	}
+	return m
+}
+
+// Gap is the gap.
+func (m *Missed) Gap() frame.Gap {
+	g := frame.Gap{From: m.From.Time(), Cause: m.Cause, Frames: m.Frames}
+	if m.To != 0 {
+		g.To = m.To.Time()
+	}
+	if m.Addr != nil {
+		g.Addr = *m.Addr
+	}
+	return g
 }
 
 // Read says when the program had the frame that the comment is on.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/plan"
 	"github.com/tracewire/tracewire/matcher/path"
@@ -45,6 +46,8 @@ func notes() map[string]*Note {
 		"sent, no cookie":    {Trace: 2, Sent: SentOf(&probe, &craft.Key{ID: 8, Token: 3})},
 		"failed":             {Trace: 1, Failed: &Failed{Probe: 17}},
 		"passed":             {Trace: 1, Passed: &Passed{At: At(at), Step: -time.Second}},
+		"missed":             {Trace: 1, Missed: MissedOf(&frame.Gap{From: at, To: at.Add(time.Second), Frames: 124})},
+		"missed, and lasts":  {Trace: 1, Missed: MissedOf(&frame.Gap{From: at, Cause: frame.AddressRemoved, Addr: newPath().Source.Addr})},
 		"read":               {Trace: 1, Read: &Read{At: At(at)}},
 		"end":                {Trace: 1, End: &End{At: At(at), Interrupted: true, Dropped: 3}},
 	}
@@ -128,6 +131,9 @@ func TestDamagedNotes(t *testing.T) {
 		"a probe in round 0":       `tracewire/1 {"trace":1,"sent":{"ttl":1}}`,
 		"a probe before all":       `tracewire/1 {"trace":1,"failed":{"probe":-1}}`,
 		"a negative count":         `tracewire/1 {"trace":1,"end":{"at":1,"dropped":-1}}`,
+		"a gap of no cause":        `tracewire/1 {"trace":1,"missed":{"from":1,"cause":3}}`,
+		"a gap without a past":     `tracewire/1 {"trace":1,"missed":{"from":2,"to":1}}`,
+		"a gap of less than none":  `tracewire/1 {"trace":1,"missed":{"from":2,"frames":-1}}`,
 		"no target":                damage(`"198.51.100.80"`, `""`),
 		"no source":                damage(`"192.0.2.10"`, `""`),
 		"a MAC that is none":       damage("02:00:00:00:00:02", "AgAAAAAC"),

@@ -69,6 +69,7 @@ func (n *Note) validate() error {
 		{n.Passed != nil, func() error {
 			return first(must(n.Passed.Step != math.MinInt64, "the clock can't be set back by %d ns", n.Passed.Step), n.Passed.At.check())
 		}},
+		{n.Missed != nil, func() error { return n.Missed.validate() }},
 		{n.Read != nil, func() error { return first(n.Read.At.check()) }},
 		{n.End != nil, func() error {
 			return first(must(n.End.Dropped >= 0, "%d frames can't be lost", n.End.Dropped), n.End.At.check())
@@ -181,5 +182,15 @@ func (s *Sent) validate() error {
 		must(s.Round >= 1, "there is no round %d", s.Round),
 		must(isLength(s.Length), "a probe can't have %d bytes", s.Length),
 		s.Called.check(),
+	)
+}
+
+func (m *Missed) validate() error {
+	return first(
+		m.From.check(),
+		must(m.To == 0 || m.To >= m.From, "a gap from %d to %d ends before it begins", int64(m.From), int64(m.To)),
+		must(m.Cause.IsKnown(), "a gap has no cause %d", uint8(m.Cause)),
+		must(m.Frames >= 0 && m.Frames <= math.MaxInt32, "%d frames can't be lost", m.Frames),
+		must(m.Addr == nil || isPlain(*m.Addr), "an interface can't lose such an address"),
 	)
 }

@@ -19,6 +19,11 @@ type Observer struct {
 // reports whether the frame is of one of their traces: a probe, or a reply to
 // one. What is a reply to one trace's probe is foreign to none of the others.
 func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
+	if f.Gap != nil {
+		for _, r := range to {
+			r.Missed(*f.Gap)
+		}
+	}
 	if f.IsWatermark() {
 		for _, r := range to {
 			r.Pass(f.Time, f.Step)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -37,6 +38,9 @@ type Path struct {
 
 	Probes   []Probe // in the order of sending
 	Counters Counters
+
+	// Gaps are when the capture missed frames, as far as it says so.
+	Gaps []frame.Gap
 }
 
 // Target is where a trace goes.

@@ -225,6 +225,7 @@ func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
 // Finish ends the trace: no further frame will be observed.
 func (r *Recorder) Finish(at time.Time) {
 	r.path.Ended = at
+	r.path.closeGaps()
 	if r.pace == nil {
 		return
 	}

@@ -46,7 +46,7 @@ func (p *Path) Clone() *Path {
 	c := *p
 	c.Source.MAC, c.Source.NextHopMAC = slices.Clone(p.Source.MAC), slices.Clone(p.Source.NextHopMAC)
 	c.Parameters.Gateways = slices.Clone(p.Parameters.Gateways)
-	c.Probes = slices.Clone(p.Probes)
+	c.Probes, c.Gaps = slices.Clone(p.Probes), slices.Clone(p.Gaps)
 	first := make([]Reply, 0, p.replied())
 	for i := range c.Probes {
 		probe := &c.Probes[i]

@@ -112,6 +112,11 @@ func (nothing) Frames(context.Context) iter.Seq2[frame.Frame, error] {
 	return func(func(frame.Frame, error) bool) {}
 }
 
+// gap gives a path a gap.
+func gap(g frame.Gap) func(*path.Path) {
+	return func(p *path.Path) { p.Gaps = []frame.Gap{g} }
+}
+
 func TestReasons(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	tests := map[string]struct {
@@ -131,6 +136,26 @@ func TestReasons(t *testing.T) {
 		"drops": {
 			path.Probe{TTL: 1, Status: path.Timeout, Sent: start}, func(p *path.Path) { p.Counters.Dropped = 3 },
 			"the capture lost 3 frames during the trace, and what is missing may be among them",
+		},
+		"drops while it was waited for": {
+			path.Probe{TTL: 1, Status: path.Timeout, Sent: start}, gap(frame.Gap{From: start, To: start.Add(time.Second), Frames: 3}),
+			"nobody knows: the capture lost frames when it left, or while it was waited for",
+		},
+		"drops, and it was not seen": {
+			path.Probe{TTL: 1, Status: path.Timeout, SentClock: path.User, Sent: start}, gap(frame.Gap{From: start, To: start, Frames: 3}),
+			"the capture lost 3 frames: 1 * of hop 1 may have been answered, and the target reached",
+		},
+		"no carrier": {
+			path.Probe{TTL: 1, Status: path.Timeout, Sent: start}, gap(frame.Gap{From: start, To: start, Cause: frame.NoCarrier}),
+			"nobody knows: the link was lost when it left, or while it was waited for",
+		},
+		"no address": {
+			path.Probe{TTL: 1, Sent: start}, gap(frame.Gap{From: start, To: start, Cause: frame.AddressRemoved}),
+			"nobody knows: the source address was removed while it was waited for",
+		},
+		"drops before it left": {
+			path.Probe{TTL: 1, Status: path.Timeout, Sent: start}, gap(frame.Gap{From: start.Add(-2), To: start.Add(-1), Frames: 3}),
+			"it left, and nothing came back within 5.000 s (probe 0)",
 		},
 	}
 	for name, test := range tests {

@@ -26,6 +26,9 @@ type Explanation struct {
 func (x *Explanation) Overview(w io.Writer) error {
 	var b bytes.Buffer
 	x.header(&b)
+	for _, sentence := range render.Unseen(x.path) {
+		b.WriteString(render.Wrap("", "  ", sentence))
+	}
 	hops := x.path.Hops()
 	for i := range hops {
 		b.WriteByte('\n')

@@ -3,12 +3,14 @@ package explain
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
@@ -209,6 +211,8 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("its reply came %s after it, %s too late: the wait was %s",
 			duration(p.Reply.Received.Sub(p.Sent)), duration(late), duration(waited)))
 		return reasons
+	case e.path.Obscured(p):
+		return append(reasons, e.unseen(p))
 	case p.SentClock == path.User && p.Status == path.Outstanding:
 		reasons = append(reasons, "it was handed to the system, and the trace was over before a copy of it was captured, or a reply")
 	case p.SentClock == path.User:
@@ -226,10 +230,27 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("%s later frame %d came from %v, %v, but %s",
 			duration(s.reply.Received.Sub(p.Sent)), s.reply.Frame, s.reply.From, s.reply.Kind, e.failedCheck(p.Number, &s.quote)))
 	}
-	if n := e.path.Counters.Dropped; e.dropped() {
+	if n := e.path.Counters.Dropped; e.dropped() && len(e.path.Gaps) == 0 {
 		reasons = append(reasons, fmt.Sprintf("the capture lost %d %s during the trace, and what is missing may be among them", n, render.Plural("frame", n)))
 	}
 	return reasons
+}
+
+// unseen says why a reply to a probe, or the probe itself, may have been missed.
+func (e *Evidence) unseen(p *path.Probe) string {
+	for i := range e.path.Gaps {
+		g := &e.path.Gaps[i]
+		if !slices.Contains(e.path.ObscuredBy(g), p.Number) {
+			continue
+		}
+		switch g.Cause {
+		case frame.NoCarrier:
+			return "nobody knows: the link was lost when it left, or while it was waited for"
+		case frame.AddressRemoved:
+			return "nobody knows: the source address was removed while it was waited for"
+		}
+	}
+	return "nobody knows: the capture lost frames when it left, or while it was waited for, and its reply may be among them"
 }
 
 // duration is a time of a round trip: milliseconds with microseconds, or seconds.

@@ -52,12 +52,13 @@ func (d *document) write(p *path.Path) error {
 		Interrupted bool         `json:"interrupted"`
 		Hops        []hopJSON    `json:"hops"`
 		Counters    countersJSON `json:"counters"`
+		Gaps        []gapJSON    `json:"gaps"`
 
 		PathMTU  []mtuJSON     `json:"path_mtu"`
 		Findings []findingJSON `json:"findings"`
 	}{
 		schemaName, targetJSON(p.Target), newSource(p.Source), h.protocol, pointer(p.Tool), newOptions(p), newClock(p),
-		stamp(p.Started), stamp(p.Ended), p.Reached(), p.Interrupted, make([]hopJSON, len(hops)), countersJSON(p.Counters),
+		stamp(p.Started), stamp(p.Ended), p.Reached(), p.Interrupted, make([]hopJSON, len(hops)), countersJSON(p.Counters), newGaps(p),
 		newMTUs(p), newFindings(p),
 	}
 	for i := range hops {
@@ -153,8 +154,9 @@ func (l *lines) end(p *path.Path) any {
 		Reached     bool         `json:"reached"`
 		Interrupted bool         `json:"interrupted"`
 		Counters    countersJSON `json:"counters"`
+		Gaps        []gapJSON    `json:"gaps"`
 
 		PathMTU  []mtuJSON     `json:"path_mtu"`
 		Findings []findingJSON `json:"findings"`
-	}{path.Ended.String(), targetJSON(p.Target), newClock(p), stamp(p.Ended), p.Reached(), p.Interrupted, countersJSON(p.Counters), newMTUs(p), newFindings(p)}
+	}{path.Ended.String(), targetJSON(p.Target), newClock(p), stamp(p.Ended), p.Reached(), p.Interrupted, countersJSON(p.Counters), newGaps(p), newMTUs(p), newFindings(p)}
 }

@@ -32,9 +32,9 @@ func New(format string, w, notes io.Writer, n Namer) (Renderer, error) {
 	case "text":
 		return NewText(w, notes, n, TextOptions{}), nil
 	case "json":
-		return &document{w: w, names: n}, nil
+		return noting{&document{w: w, names: n}, Lines(notes)}, nil
 	case "jsonl":
-		return &lines{w: w, names: n}, nil
+		return noting{&lines{w: w, names: n}, Lines(notes)}, nil
 	}
 	return nil, unknownFormat(format)
 }

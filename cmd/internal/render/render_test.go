@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
@@ -383,6 +384,7 @@ func everything() *path.Path {
 	p.Parameters.TOS, p.Parameters.DF, p.Parameters.Interval = 0x2e<<2, true, 50*ms
 	p.Clock.Stepped = true
 	p.Counters.Foreign, p.Counters.Malformed, p.Counters.Dropped = 3, 2, 1
+	p.Gaps = []frame.Gap{{From: p.Started, To: p.Started.Add(time.Second), Frames: 1}, {From: p.Started.Add(-time.Hour), To: p.Started.Add(-time.Minute), Cause: frame.NoCarrier}}
 	return p
 }
 

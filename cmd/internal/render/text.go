@@ -46,7 +46,7 @@ type TextOptions struct {
 
 // NewText is New of the format text, with options.
 func NewText(w, notes io.Writer, n Namer, o TextOptions) Renderer {
-	return &text{w: Lines(w), notes: Lines(notes), names: n, more: o}
+	return noting{&text{w: Lines(w), notes: Lines(notes), names: n, more: o}, Lines(notes)}
 }
 
 // Event implements Renderer.

@@ -48,6 +48,7 @@ type Counts struct {
 	Malformed uint64 // frames from the host that are not whole
 	Ignored   uint64 // frames from the host that no gateway takes: multicast, other protocols
 	Lost      uint64 // frames that came too fast, or were too long for the host's MTU
+	Overrun   uint64 // of these, how many of the host's came too fast
 }
 
 // Open makes the host's interface in the network namespace of this process,
@@ -85,7 +86,8 @@ func (w *Wire) Close() Counts {
 		one := binary.NativeEndian.AppendUint64(nil, 1)
 		_, _ = unix.Write(w.wake, one) // cannot fail but on overflow
 		<-w.served
-		w.counts.Lost += w.ring.dropped()
+		w.counts.Overrun = w.ring.dropped()
+		w.counts.Lost += w.counts.Overrun
 		w.ring.close()
 		unix.Close(w.wake)
 	})
