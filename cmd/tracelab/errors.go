@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/tracewire/tracewire/cmd/internal/render"
 )
@@ -100,6 +101,8 @@ func hint(err error) string {
 	switch {
 	case errors.As(err, &h):
 		return h.hint
+	case errors.Is(err, syscall.EMFILE):
+		return "'ulimit -n 1024' lets it open more"
 	case errors.As(err, new(usageError)):
 		return "see 'tracelab --help'"
 	case errors.As(err, new(unknownTopology)):

@@ -10,8 +10,12 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"os"
+
+	"github.com/tracewire/tracewire/cmd/internal/descriptors"
+	"github.com/tracewire/tracewire/cmd/internal/outfile"
 )
 
 func main() {
@@ -21,10 +25,14 @@ func main() {
 // run is the whole program, but for what "tracelab run" shares with its
 // process: signals, namespaces, and the environment. It returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if err := descriptors.Claim(); err != nil {
+		return report(stderr, exitError{exitRun, err})
+	}
 	command := newCommand(stdin, stdout, stderr)
 	command.SetArgs(args)
 	command.SetIn(stdin)
-	command.SetOut(stdout)
+	help := &outfile.Checked{Writer: stdout}
+	command.SetOut(help)
 	command.SetErr(stderr)
-	return report(stderr, command.Execute())
+	return report(stderr, cmp.Or(command.Execute(), help.Err))
 }

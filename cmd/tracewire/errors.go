@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture"
@@ -147,6 +148,8 @@ func hint(command string, err error) string {
 		return "'ip -brief address' lists the addresses"
 	case errors.Is(err, route.ErrNeighbour):
 		return "is it up, and on that link?"
+	case errors.Is(err, syscall.EMFILE):
+		return "'ulimit -n 1024' lets it open more"
 	case errors.As(err, new(usageError)):
 		return fmt.Sprintf("see '%s --help'", command)
 	}

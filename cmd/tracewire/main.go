@@ -2,12 +2,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/tracewire/tracewire/cmd/internal/descriptors"
+	"github.com/tracewire/tracewire/cmd/internal/outfile"
 )
 
 func main() {
@@ -17,16 +21,21 @@ func main() {
 // run is the whole program, but for what it shares with its process: signals,
 // the network. It returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if err := descriptors.Claim(); err != nil {
+		return report(stderr, "tracewire", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	context.AfterFunc(ctx, func() { time.AfterFunc(secondSignal, stop) })
 
 	command := newCommand(stdin, stdout)
 	command.SetArgs(args)
-	command.SetOut(stdout)
+	help := &outfile.Checked{Writer: stdout}
+	command.SetOut(help)
 	command.SetErr(stderr)
 	return end(ctx, lastWords, stderr, func() int {
 		chosen, err := command.ExecuteContextC(ctx)
+		err = cmp.Or(err, help.Err)
 		return report(stderr, chosen.CommandPath(), err)
 	})
 }

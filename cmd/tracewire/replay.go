@@ -150,6 +150,7 @@ type replayer struct {
 	several bool // captures
 	traces  int  // so far, in all captures, shown or not
 	shown   int  // of these
+	silent  bool // one of these, in the latest capture, could not know that frames were lost
 }
 
 // replay shows one capture.
@@ -160,11 +161,16 @@ func (r *replayer) replay(ctx context.Context, name string) error {
 	}
 	defer file.Close()
 	before := r.traces
+	r.silent = false
 	if err := r.showAll(ctx, name, file); err != nil {
 		return err
 	}
 	if r.traces == before {
 		fmt.Fprintf(r.err, "tracewire: %s: no traces\n", render.Printable(called(name)))
+	}
+	if n := file.Stats().Dropped; n > 0 && r.silent {
+		fmt.Fprintf(r.err, "tracewire: %s: the capture lost %d %s, as it says behind its traces: a * in them may be due to that\n",
+			render.Printable(called(name)), n, render.Plural("frame", n))
 	}
 	return nil
 }
@@ -263,6 +269,9 @@ func (s *shower) show(e path.Event) error {
 		if s.chosen = s.replayer.flags.choose(s.number, e.Path); s.chosen {
 			s.replayer.shown++
 		}
+	}
+	if e.Kind == path.Ended && s.chosen {
+		s.replayer.silent = s.replayer.silent || e.Path.Clock.Captured && e.Path.Counters.Dropped == 0
 	}
 	switch {
 	case !s.chosen:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 		Condition: scripttest.Condition(nil),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sanitize": sanitize, "oneline": scripttest.OneLine("tracewire"), "status": scripttest.Status,
-			"await": await, "shorten": shorten,
+			"await": await, "shorten": shorten, "fewfiles": fewfiles,
 		},
 	})
 }
@@ -71,6 +72,18 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s: never %s: %v", strings.Join(args[1:], " "), args[0], err)
+		}
+	}
+}
+
+// fewfiles COMMAND… runs a shell's command with each number of files that it may
+// open, up to one that is enough for most. It succeeds or says one line.
+func fewfiles(ts *testscript.TestScript, _ bool, args []string) {
+	for files := 4; files <= 24; files++ {
+		err := ts.Exec("sh", "-c", fmt.Sprintf("ulimit -n %d; exec %s", files, strings.Join(args, " ")))
+		said := ts.ReadFile("stderr")
+		if strings.Contains(said, "goroutine") || err != nil && !strings.HasPrefix(said, "tracewire: ") {
+			ts.Fatalf("with %d files: %v, %.200q", files, err, said)
 		}
 	}
 }

@@ -44,8 +44,8 @@ begun; one that another program is writing is refused. The file may also be a
 pipe. If it can't be written, on a full disk for instance, the trace goes on
 without its recording; one line says so, and the exit code is 1.
 
-SIGINT (Ctrl-C), SIGTERM and SIGHUP end a trace, unless they are ignored. What is
-known by then is shown and recorded. A second one ends the program at once.`
+SIGINT (Ctrl-C), SIGTERM and SIGHUP end a trace, unless they are ignored. What
+is known by then is shown and recorded. A second one ends the program at once.`
 
 const example = `  tracewire example.org
   tracewire -n -q 1 -m 12 192.0.2.1
@@ -97,10 +97,11 @@ several:
 
 What this host missed is no silence of the network's. If the capture loses
 frames, since they come faster than they can be read, if the link is lost, or if
-probes can't be sent, a line on standard error says so, and which * may be due to
-it; so do "gaps" and the finding capture-loss in JSON, and 'tracewire explain'. A
-trace goes on without its link, which may come back, and ends if the address that
-it probes from is removed. Of somebody's capture, replay says what that says.
+probes can't be sent, a line on standard error says so, and which * may be due
+to it; so do "gaps" and the finding capture-loss in JSON, and 'tracewire
+explain'. A trace goes on without its link, which may come back, and ends if the
+address that it probes from is removed. Of somebody's capture, replay says what
+the capture says.
 
 --format json writes one document a trace on a line, --format jsonl one event
 a line. 'tracewire schema' prints the JSON Schema that describes both, and
