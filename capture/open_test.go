@@ -106,6 +106,7 @@ func TestFileOfEveryFormat(t *testing.T) {
 	}
 	finish := frame.End()
 	finish.Comments = []string{"the end"}
+	finish.Gap = &frame.Gap{From: time.Unix(1, 1).UTC(), To: time.Unix(2, 2).UTC(), Frames: 3}
 	ngFrames := []frame.Frame{
 		{Time: time.Unix(1, 1).UTC(), Data: []byte("one"), Length: 3, Link: frame.Ethernet, Direction: frame.Out, Comments: []string{"section"}, Before: 1},
 		{Time: time.Unix(2, 2).UTC(), Data: []byte("two"), Length: 60, Link: frame.Raw, Interface: 1, Comments: []string{"second"}},

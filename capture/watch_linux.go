@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -54,9 +55,14 @@ func (w *watched) heed(found []frame.Gap, n notice, from, to time.Time) []frame.
 		if n.begins {
 			return found
 		}
-		lasts.To = to
 		w.gaps = append(w.gaps[:i], w.gaps[i+1:]...)
-		return append(found, lasts)
+		ended := lasts
+		ended.To = to
+		if at := slices.IndexFunc(found, lasts.Equal); at >= 0 { // it did not last until this look
+			found[at] = ended
+			return found
+		}
+		return append(found, ended)
 	}
 	if !n.begins {
 		return found

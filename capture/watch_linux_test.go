@@ -5,6 +5,7 @@ package capture
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
 )
@@ -114,5 +115,21 @@ func TestLiveHeedsItsOwnInterface(t *testing.T) {
 	l.peer.Node.Run("ip", "link", "set", "dev", l.peer.Interface, "down")
 	if told := gaps(t, live, 1, func(int) {}); told[0].Cause != frame.NoCarrier {
 		t.Errorf("%+v", told)
+	}
+}
+
+// What ended before it could be told of is one gap, which is over: an address that
+// is configured anew is not lost.
+func TestNoticesOfOneLook(t *testing.T) {
+	addr := netip.MustParseAddr("192.0.2.7")
+	from, to := time.Unix(1, 0).UTC(), time.Unix(2, 0).UTC()
+	w := newWatched(from)
+	var found []frame.Gap
+	for _, begins := range []bool{true, false} {
+		found = w.heed(found, notice{frame.AddressRemoved, addr, begins}, from, to)
+	}
+	want := frame.Gap{From: from, To: to, Cause: frame.AddressRemoved, Addr: addr}
+	if len(found) != 1 || !found[0].Equal(want) || len(w.gaps) > 0 {
+		t.Errorf("%+v, want %+v; %+v", found, want, w.gaps)
 	}
 }

@@ -20,7 +20,7 @@ import (
 // happened.
 var errRecording = errors.New("the recording is not complete")
 
-// lastWrites is how long the rest of an interrupted trace may take to be written,
+// lastWrites is how long each block of an interrupted trace may take to be written,
 // to a pipe whose reader is slow.
 const lastWrites = time.Second
 
@@ -34,7 +34,7 @@ func record(ctx context.Context, name string, o *tracewire.Options, names *toldN
 	if err != nil {
 		return seen{}, err
 	}
-	stop := context.AfterFunc(ctx, func() { file.Expire(lastWrites) })
+	stop := context.AfterFunc(ctx, func() { file.Hurry(lastWrites) })
 	defer stop()
 	if o.Recording, err = tracewire.NewRecording(file.writer(), "tracewire "+version()); err != nil {
 		return seen{}, errors.Join(err, file.Close())

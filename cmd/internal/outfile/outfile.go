@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,6 +27,8 @@ type File struct {
 	regular bool
 	made    string // the name of the file, if there was none; else ""
 	begun   bool
+
+	patience atomic.Int64 // if not 0, how long a write may take
 }
 
 // Open opens a file to write to, and locks it if it is a regular one. If there is
@@ -48,7 +51,11 @@ func Open(ctx context.Context, name string, others ...os.FileInfo) (*File, error
 	select {
 	case o = <-done:
 	case <-ctx.Done(): // which ends the program
-		return nil, context.Cause(ctx)
+		select {
+		case o = <-done:
+		default:
+			return nil, context.Cause(ctx)
+		}
 	}
 	if o.err != nil {
 		return nil, cause(o.err)
@@ -120,6 +127,9 @@ func (f *File) Begin() error {
 
 // Write implements io.Writer, after Begin.
 func (f *File) Write(b []byte) (int, error) {
+	if patience := f.patience.Load(); patience != 0 {
+		_ = f.file.SetWriteDeadline(time.Now().Add(time.Duration(patience)))
+	}
 	n, err := f.file.Write(b)
 	return n, cause(err)
 }
@@ -133,9 +143,11 @@ func (f *File) WriteAt(b []byte, at int64) (int, error) {
 // IsRegular reports whether the file has other places than its end.
 func (f *File) IsRegular() bool { return f.regular }
 
-// Expire makes a write that waits for the reader of a pipe fail after a time.
-func (f *File) Expire(after time.Duration) {
-	_ = f.file.SetWriteDeadline(time.Now().Add(after)) // a file that has none doesn't wait
+// Hurry makes each write from now on, and one that is under way, fail if it waits
+// longer than that for the reader of a pipe. Any goroutine may call it.
+func (f *File) Hurry(patience time.Duration) {
+	f.patience.Store(int64(patience))
+	_ = f.file.SetWriteDeadline(time.Now().Add(patience)) // a file that has none doesn't wait
 }
 
 // Close closes the file, and removes one that was made but never begun.
@@ -153,7 +165,7 @@ func WriteFile(ctx context.Context, name string, data []byte, others ...os.FileI
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { f.Expire(0) })
+	stop := context.AfterFunc(ctx, func() { f.Hurry(time.Nanosecond) })
 	defer stop()
 	if err = f.Begin(); err == nil {
 		_, err = f.Write(data)
