@@ -13,9 +13,16 @@ import (
 	"github.com/tracewire/tracewire/cmd/internal/outfile"
 )
 
+// pipe makes a pipe. A goroutine that was left behind may still open it when the test
+// is over, so that its folder is not always removed.
 func pipe(t *testing.T) string {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), "pipe")
+	folder, err := os.MkdirTemp("", "outfile-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	name := filepath.Join(folder, "pipe")
 	if err := unix.Mkfifo(name, 0o600); err != nil {
 		t.Fatal(err)
 	}
