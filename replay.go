@@ -85,6 +85,7 @@ type replay struct {
 	waiting  []*path.Path // that were found, until it's their turn
 	gaps     []frame.Gap  // of the capture, as far as it is read
 	last     time.Time    // the stamp of the latest frame
+	cut      bool         // the frame was cut, since it is of no trace
 	link     frame.LinkType
 	unread   error // of the first frame whose link type is not known
 }
@@ -150,6 +151,7 @@ func (r *replay) tell(p *path.Path) {
 }
 
 func (r *replay) observe(f *frame.Frame) error {
+	r.cut = false
 	for i, comment := range f.Comments {
 		note, err := journal.Parse(comment)
 		if err == nil && note != nil {
@@ -171,11 +173,21 @@ func (r *replay) observe(f *frame.Frame) error {
 	if f.Link != r.link {
 		r.look(f)
 	}
-	ours := len(r.running) > 0 && r.observer.Observe(f, r.recordersOn(f.Interface)...)
+	ours := len(r.running) > 0 && r.show(f)
 	if !ours && (!r.recorded || !r.looksOurs(f)) {
 		r.finder.Observe(f)
 	}
 	return nil
+}
+
+// show shows a frame to the traces of the recording, and reports whether it is of
+// one of them.
+func (r *replay) show(f *frame.Frame) (ours bool) {
+	if r.cut {
+		r.observer.ObserveForeign(f, r.recordersOn(f.Interface)...)
+		return false
+	}
+	return r.observer.Observe(f, r.recordersOn(f.Interface)...)
 }
 
 // look looks whether frames of a link type can be read: one that can't be hides
@@ -289,6 +301,8 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 		to.Missed(n.Missed.Gap())
 	case n.Read != nil:
 		f.Read = n.Read.At.Time()
+	case n.Cut != nil:
+		r.cut = true
 	case n.End != nil:
 		r.finish(at, *n.End)
 	}

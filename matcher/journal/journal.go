@@ -39,6 +39,7 @@ type Note struct {
 	Passed *Passed `json:"passed,omitempty"`
 	Missed *Missed `json:"missed,omitempty"`
 	Read   *Read   `json:"read,omitempty"`
+	Cut    *Cut    `json:"cut,omitempty"`
 	End    *End    `json:"end,omitempty"`
 }
 
@@ -193,6 +194,11 @@ func (m *Missed) Gap() frame.Gap {
 type Read struct {
 	At Nanos `json:"at"`
 }
+
+// Cut says that the frame which the comment is on is of no trace, and was cut
+// behind its headers, since who traced may not see the traffic of others: what is
+// left is not to be taken for a reply. One trace says so for all.
+type Cut struct{}
 
 // End ends a trace.
 type End struct {

@@ -71,6 +71,7 @@ func (n *Note) validate() error {
 		}},
 		{n.Missed != nil, func() error { return n.Missed.validate() }},
 		{n.Read != nil, func() error { return first(n.Read.At.check()) }},
+		{n.Cut != nil, func() error { return nil }},
 		{n.End != nil, func() error {
 			return first(must(n.End.Dropped >= 0, "%d frames can't be lost", n.End.Dropped), n.End.At.check())
 		}},

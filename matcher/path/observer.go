@@ -2,6 +2,7 @@ package path
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/matcher"
@@ -11,6 +12,12 @@ import (
 // run meanwhile, on the host that captures. It reads each frame once. The zero
 // Observer is ready for use; it belongs to one goroutine at a time.
 type Observer struct {
+	// HeadersOnly says that the traces are made for somebody who may not see
+	// the traffic of others. Observe cuts a frame that is of no trace behind its
+	// headers (see matcher.Headers): it shortens Data, and leaves Length. An echo
+	// reply with a payload is of a trace only if it returns a cookie.
+	HeadersOnly bool
+
 	message matcher.Message
 	errs    []error // by Recorder
 }
@@ -31,6 +38,16 @@ func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 		return false
 	}
 	unread := o.message.ReadOwn(f)
+	headers := f.Data
+	if o.HeadersOnly {
+		headers = matcher.Headers(f)
+	}
+	cuts := len(headers) < len(f.Data)
+	if cuts && unread == nil && !o.verifiesEcho(to) {
+		f.Data = headers
+		o.ObserveForeign(f, to...)
+		return false
+	}
 	o.errs = o.errs[:0]
 	ours := false
 	for _, r := range to {
@@ -41,13 +58,42 @@ func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 		ours = ours || err == nil
 		o.errs = append(o.errs, err)
 	}
+	if cuts && !ours {
+		f.Data = headers
+		o.ObserveForeign(f, to...)
+		return false
+	}
 	for i, r := range to {
-		switch err := o.errs[i]; {
-		case errors.Is(err, matcher.ErrForeign) && !ours:
-			r.path.Counters.Foreign++
-		case errors.Is(err, matcher.ErrMalformed):
-			r.path.Counters.Malformed++
-		}
+		r.count(o.errs[i], ours)
 	}
 	return ours
+}
+
+// ObserveForeign is Observe for a frame that was cut since it was of no trace: what
+// is left may look like a reply, and is none. So the count of foreign and of
+// malformed frames follows from what is left.
+func (o *Observer) ObserveForeign(f *frame.Frame, to ...*Recorder) {
+	unread := o.message.ReadOwn(f)
+	for _, r := range to {
+		err := unread
+		if r.Pass(f.Time, 0); err == nil {
+			err = r.table.Foreign(&o.message)
+		}
+		r.count(err, false)
+	}
+}
+
+func (o *Observer) verifiesEcho(to []*Recorder) bool {
+	return slices.ContainsFunc(to, func(r *Recorder) bool { return r.table.VerifiesEcho(&o.message) })
+}
+
+// count counts a frame by what it was to the trace; ours says whether it was of
+// this one or another.
+func (r *Recorder) count(err error, ours bool) {
+	switch {
+	case errors.Is(err, matcher.ErrForeign) && !ours:
+		r.path.Counters.Foreign++
+	case errors.Is(err, matcher.ErrMalformed):
+		r.path.Counters.Malformed++
+	}
 }
