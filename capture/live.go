@@ -49,7 +49,10 @@ type LiveOptions struct {
 // FilterICMP is a Filter for the ICMP messages of both families. libpcap's icmp6
 // looks no further than at the first header that follows IPv6's (RFC 8200,
 // section 4), so whatever begins with one that something may hide behind passes.
-const FilterICMP = "icmp or icmp6 or (ip6 and (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 60))"
+const FilterICMP = "icmp or icmp6 or " + filterHidden
+
+// filterHidden is a Filter for what begins with an extension header of IPv6.
+const filterHidden = "(ip6 and (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 60))"
 
 // Stats are the counts of a capture, as its kernel side keeps them.
 type Stats struct {
