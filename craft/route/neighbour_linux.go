@@ -133,8 +133,10 @@ func (r Route) nudge() error {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		e := c.Control(func(fd uintptr) {
-			err = errors.Join(unix.BindToDevice(int(fd), r.Interface),
-				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DONTROUTE, 1))
+			if err = unix.BindToDevice(int(fd), r.Interface); errors.Is(err, unix.EPERM) {
+				err = nil // before Linux 5.7 it needed CAP_NET_RAW; the route leads there all the same
+			}
+			err = errors.Join(err, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DONTROUTE, 1))
 		})
 		return cmp.Or(e, err)
 	}}
