@@ -35,6 +35,8 @@ var (
 	ErrOptions = errors.New("tracewire: bad option")
 	// ErrTarget: no path can be traced to such an address.
 	ErrTarget = errors.New("tracewire: can't trace to")
+	// ErrPrivilege: restricted Options don't allow it.
+	ErrPrivilege = errors.New("needs root or CAP_NET_ADMIN")
 )
 
 // Options shape a trace. The zero Options are the defaults.
@@ -70,6 +72,16 @@ type Options struct {
 	NextHopMAC net.HardwareAddr // Ethernet: the next hop's; default as the kernel resolves it
 	VLAN       uint16           // Ethernet: the VLAN of an 802.1Q tag that frames get; default none
 	Namespace  string           // the network namespace to trace from: a name in /run/netns, or a path; default this process's
+
+	// Restricted says that the trace is for somebody who may trace paths and
+	// nothing else, though this process may do more: who may not send any frame
+	// that he likes, nor see what others send. What else the Options ask for
+	// fails with ErrPrivilege: a VLAN, a NextHopMAC, a Mark, a Namespace, TCP flags
+	// that don't open a connection, a port of a bridge. Only what leaves or reaches
+	// the trace's own address and port is captured, and ICMP errors. A frame that
+	// turns out to be of no trace is cut behind its headers. All traces of a Tracer
+	// together send at most 1,000 probes a second, or 256 at once.
+	Restricted bool
 
 	// Seed fixes what is random in the probes: IDs, source port, cookies. 0
 	// means a random one; the Path says which it was.
@@ -135,7 +147,35 @@ func (o *Options) validate() (path.Parameters, error) {
 	case o.Classic && (o.protocol() != layers.IPProtocolUDP || o.Payload != ""):
 		return p, fmt.Errorf("%w: ports that count are UDP's, and not for a given payload", ErrOptions)
 	}
-	return p, nil
+	return p, o.checkRestricted()
+}
+
+// checkRestricted refuses what restricted Options don't allow.
+func (o *Options) checkRestricted() error {
+	if !o.Restricted {
+		return nil
+	}
+	for _, check := range []struct {
+		what  string
+		given bool
+	}{
+		{"a VLAN", o.VLAN != 0},
+		{"another next hop's MAC address", o.NextHopMAC != nil},
+		{"a mark", o.Mark != 0},
+		{"another network namespace", o.Namespace != ""},
+		{"a TCP probe that is no SYN", !opensConnection(o.TCP.Flags)},
+	} {
+		if check.given {
+			return fmt.Errorf("tracewire: %s %w", check.what, ErrPrivilege)
+		}
+	}
+	return nil
+}
+
+// opensConnection reports whether any program can have TCP flags sent, by connecting:
+// those of a SYN, which may ask for ECN (RFC 3168, section 6.1.1).
+func opensConnection(flags craft.TCPFlags) bool {
+	return flags == 0 || flags == craft.FlagSYN || flags == craft.FlagSYN|craft.FlagECE|craft.FlagCWR
 }
 
 // protocol is that of the probes; of ICMP, the IPv4 one.

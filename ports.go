@@ -33,7 +33,7 @@ type heldPort struct {
 func (t *Tracer) holdPort(source netip.Addr) (held io.Closer, port uint16, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for port = range portsToTry(&t.options, t.options.Seed) {
+	for port = range t.portsFrom(source) {
 		if t.options.protocol() == layers.IPProtocolICMPv4 {
 			return nil, port, nil // an identifier is nobody's
 		}
@@ -46,6 +46,14 @@ func (t *Tracer) holdPort(source netip.Addr) (held io.Closer, port uint16, err e
 		}
 	}
 	return nil, 0, err
+}
+
+// portsFrom yields the ports to try from an address.
+func (t *Tracer) portsFrom(source netip.Addr) iter.Seq[uint16] {
+	if port, ok := t.prepared.port(source); ok {
+		return func(yield func(uint16) bool) { yield(port) }
+	}
+	return portsToTry(&t.options, t.options.Seed)
 }
 
 // portsToTry yields the source port that Options name, or some that follow from a
@@ -102,6 +110,8 @@ func bindError(at netip.AddrPort, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("tracewire: source port %d is used by another program: %w", at.Port(), err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("tracewire: source port %d needs root or CAP_NET_BIND_SERVICE: %w", at.Port(), err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("tracewire: source %v: %w", at.Addr(), route.ErrSource)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/matcher/journal"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -18,6 +19,7 @@ import (
 // them. It reads for as long as a trace expects something.
 type tap struct {
 	wanted
+	ends  []capture.End // that it captures
 	track *track
 	users int  // under the Tracer's mu, as is the following
 	asked bool // a trace waits for it to be closed: no further one is to use it
@@ -42,12 +44,20 @@ type tap struct {
 	watched   time.Time   // up to when it is known what the capture missed
 }
 
-// wanted is what a trace wants to capture: on what, with which filter. What the
-// key of two is the same for is open once.
+// wanted is what a trace wants to capture: on what, and which end of flows; the
+// zero end is captured by every tap. What the key of two is the same for is open
+// once.
 type wanted struct {
 	key    any
-	filter string
+	end    capture.End
 	source *path.Source
+}
+
+// serves reports whether the tap captures an end.
+func (t *tap) serves(end capture.End) bool {
+	return end == capture.End{} || slices.ContainsFunc(t.ends, func(e capture.End) bool {
+		return e == end || !e.Addr.IsValid() && e.Protocol == end.Protocol && e.Port == end.Port
+	})
 }
 
 // newTap makes the tap of its first user.
@@ -163,7 +173,11 @@ func (t *tap) observe(f *frame.Frame) (meanings []meaning) {
 	for _, one := range t.running {
 		one.before = len(one.pending)
 	}
+	whole := len(f.Data)
 	t.observer.Observe(f, t.recorders...)
+	if last := len(t.running) - 1; len(f.Data) < whole && last >= 0 {
+		t.running[last].notes.add(journal.Note{Cut: &journal.Cut{}}) // with the last, on the frame itself (see track.write)
+	}
 	for _, one := range t.running {
 		if m := one.meaning(f); !m.isNone() {
 			meanings = append(meanings, m)

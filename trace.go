@@ -22,6 +22,7 @@ import (
 type trace struct {
 	tap     *tap
 	crafter *crafter // the sender's
+	limiter *limiter // of all traces together
 
 	over     chan struct{} // closed with done
 	news     chan struct{} // holds a token when there is something to tell
@@ -52,7 +53,7 @@ func (r *Tracer) newTrace(w *Wire, on *tap, to Target) (*trace, error) {
 	}
 	p := crafter.parameters
 	t := &trace{
-		tap: on, crafter: crafter, notes: notes{run: r.run, trace: to.Number, record: r.options.Recording != nil},
+		tap: on, crafter: crafter, limiter: r.limiter, notes: notes{run: r.run, trace: to.Number, record: r.options.Recording != nil},
 		plan: newPlan(&p, shortestOf(&crafter.probe)),
 		over: make(chan struct{}), news: make(chan struct{}, 1), observed: make(chan struct{}, 1),
 	}
@@ -255,7 +256,13 @@ func (t *trace) send(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
+		if t.limiter.wait(ctx) != nil {
+			return nil
+		}
 		step, data, number, err := t.next()
+		if err != nil || step.Action != plan.Send {
+			t.limiter.giveBack()
+		}
 		switch {
 		case err != nil:
 			return err

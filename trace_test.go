@@ -37,6 +37,12 @@ type lab struct {
 // begin, if not nil, is called when the network is up and before the trace.
 func trace(t *testing.T, c capturetest.Chain, h capturetest.Host, o tracewire.Options, begin func(*lab), check func(*lab, *path.Path, error)) {
 	t.Helper()
+	traceRecorded(t, c, h, o, begin, func(l *lab, _ *recorder, p *path.Path, err error) { check(l, p, err) })
+}
+
+// traceRecorded is trace for who looks at the recording too.
+func traceRecorded(t *testing.T, c capturetest.Chain, h capturetest.Host, o tracewire.Options, begin func(*lab), check func(*lab, *recorder, *path.Path, error)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		network, err := capturetest.New(c)
 		if err != nil {
@@ -64,7 +70,7 @@ func trace(t *testing.T, c capturetest.Chain, h capturetest.Host, o tracewire.Op
 		}
 		recorded.events = l.events
 		recorded.replays(t)
-		check(l, p, err)
+		check(l, recorded, p, err)
 	})
 }
 

@@ -41,6 +41,9 @@ type Tracer struct {
 	traced  map[netip.Addr]<-chan struct{} // targets of traces that run; closed when they end
 	ports   ports
 	taps    map[any]*tap // those that are open or will be, by what they capture on
+
+	limiter  *limiter  // nil if the Options are not restricted
+	prepared *prepared // nil if nothing was: what is needed is opened
 }
 
 // NewTracer returns a Tracer. Nil Options are the defaults; the errors wrap
@@ -61,6 +64,9 @@ func NewTracer(o *Options) (*Tracer, error) {
 		numbers: map[int]bool{}, traced: map[netip.Addr]<-chan struct{}{}, ports: ports{}, taps: map[any]*tap{},
 	}
 	t.options.Seed = parameters.Seed
+	if o.Restricted {
+		t.limiter = &limiter{rate: restrictedRate, burst: restrictedBurst}
+	}
 	return t, nil
 }
 
@@ -150,16 +156,20 @@ func (t *Tracer) alone(ctx context.Context, dst netip.Addr) (over func(), err er
 }
 
 // reserve returns the tap that captures what is wanted: the one that is there, or a
-// new one, which the caller is to begin. It is to be released. One with another
-// filter has to be done first, and takes up nobody else until then.
+// new one, which the caller is to begin. It is to be released. One that does not
+// capture that end has to be done first, and takes up nobody else until then.
 func (t *Tracer) reserve(ctx context.Context, want wanted) (p *tap, made bool, err error) {
 	for {
 		t.mu.Lock()
 		found, is := t.taps[want.key]
+		if t.prepared != nil && (!is || !found.serves(want.end)) {
+			t.mu.Unlock()
+			return nil, false, t.prepared.lacks(want)
+		}
 		if !is {
 			break
 		}
-		if found.filter == want.filter && !found.asked {
+		if found.serves(want.end) && !found.asked {
 			found.users++
 			t.mu.Unlock()
 			return found, false, nil
@@ -173,9 +183,16 @@ func (t *Tracer) reserve(ctx context.Context, want wanted) (p *tap, made bool, e
 		}
 	}
 	defer t.mu.Unlock()
-	p = newTap(want, t.options.Recording)
+	p = t.newTap(want)
 	t.taps[want.key] = p
 	return p, true, nil
+}
+
+// newTap makes the tap of its first user.
+func (t *Tracer) newTap(want wanted) *tap {
+	p := newTap(want, t.options.Recording)
+	p.observer.HeadersOnly = t.options.Restricted
+	return p
 }
 
 // opened waits until a tap is open. It releases one that could not be opened, and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"sync"
 
@@ -68,16 +69,10 @@ func (t *Tracer) dialLive(ctx context.Context, dst netip.Addr) (w *Wire, p *tap,
 
 // dialHere is dialLive from the network namespace of the calling thread.
 func (t *Tracer) dialHere(ctx context.Context, dst netip.Addr) (*Wire, *tap, error) {
-	o, to := &t.options, dst
-	if len(o.Gateways) > 0 {
-		to = o.Gateways[0]
-	}
-	r, err := route.Lookup(to, route.Options{Source: o.Source, Interface: o.Interface, Mark: o.Mark})
+	o := &t.options
+	r, err := o.route(dst)
 	if err != nil {
 		return nil, nil, err
-	}
-	if r.Kind != route.Ethernet && (o.VLAN != 0 || o.NextHopMAC != nil) {
-		return nil, nil, fmt.Errorf("%w: %s has no link header for a VLAN or a MAC address", ErrOptions, r.Device())
 	}
 	held, port, err := t.holdPort(r.Scoped(r.Source))
 	if err != nil {
@@ -86,7 +81,7 @@ func (t *Tracer) dialHere(ctx context.Context, dst netip.Addr) (*Wire, *tap, err
 	w := &Wire{MTU: r.MTU, Port: port, VLAN: o.VLAN, held: held, Source: path.Source{
 		Addr: r.Source, Interface: r.Device(), MAC: r.MAC, NextHop: r.NextHop, NextHopMAC: o.NextHopMAC,
 	}}
-	p, err := t.open(ctx, r, w, filter(o.protocolTo(dst), port))
+	p, err := t.open(ctx, r, w, o.end(dst, &r, port))
 	if err != nil {
 		w.Close()
 		return nil, nil, err
@@ -95,22 +90,46 @@ func (t *Tracer) dialHere(ctx context.Context, dst netip.Addr) (*Wire, *tap, err
 	return w, p, nil
 }
 
+// route is the way to a target.
+func (o *Options) route(dst netip.Addr) (route.Route, error) {
+	if len(o.Gateways) > 0 {
+		dst = o.Gateways[0]
+	}
+	r, err := route.Lookup(dst, route.Options{Source: o.Source, Interface: o.Interface, Mark: o.Mark})
+	switch {
+	case err != nil:
+		return r, err
+	case r.Kind != route.Ethernet && (o.VLAN != 0 || o.NextHopMAC != nil):
+		return r, fmt.Errorf("%w: %s has no link header for a VLAN or a MAC address", ErrOptions, r.Device())
+	case o.Restricted && r.Port != "":
+		return r, fmt.Errorf("tracewire: sending by %s, past %s, %w", r.Port, r.Interface, ErrPrivilege)
+	}
+	return r, nil
+}
+
+// end is this host's end of the flow to a target, by a route; zero if it is
+// captured anyway, as all ICMP is unless the Options are restricted.
+func (o *Options) end(dst netip.Addr, r *route.Route, port uint16) capture.End {
+	if o.protocol() == layers.IPProtocolICMPv4 && !o.Restricted {
+		return capture.End{}
+	}
+	return capture.End{Protocol: o.protocolTo(dst), Addr: r.Source, Port: port}
+}
+
 // open opens the handles on the interface of a route, unless they are open, and
 // meanwhile has the kernel resolve the next hop, if it is one that has an address
 // and it isn't known: both take milliseconds.
-func (t *Tracer) open(ctx context.Context, r route.Route, w *Wire, filter string) (*tap, error) {
+func (t *Tracer) open(ctx context.Context, r route.Route, w *Wire, end capture.End) (*tap, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p, made, err := t.reserve(ctx, wanted{key: r.Device(), filter: filter, source: &w.Source})
+	p, made, err := t.reserve(ctx, wanted{key: r.Device(), end: end, source: &w.Source})
 	if err != nil {
 		return nil, err
 	}
 	begin := func() {}
 	if made {
-		openLive := t.inherit(func() (Conn, error) {
-			return capture.OpenLive(capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: filter})
-		})
-		begin = func() { p.begin(openLive) }
+		p.ends = t.ends(end)
+		begin = t.beginLive(p, &r)
 	}
 	var wait sync.WaitGroup
 	var openErr error
@@ -154,14 +173,44 @@ func (t *Tracer) inherit(open func() (Conn, error)) func() (Conn, error) {
 	}
 }
 
-// filter is what a trace captures: its probes, what may answer them, and all
-// ICMP.
-func filter(protocol layers.IPProtocol, port uint16) string {
-	switch protocol {
-	case layers.IPProtocolUDP:
-		return fmt.Sprintf("%s or (udp and port %d)", capture.FilterICMP, port)
-	case layers.IPProtocolTCP:
-		return fmt.Sprintf("%s or (tcp and port %d)", capture.FilterICMP, port)
+// beginLive returns what begins to capture on the interface of a route: the probes
+// from the tap's ends, what may answer them, and ICMP errors; all other ICMP too,
+// unless the Options are restricted.
+func (t *Tracer) beginLive(p *tap, r *route.Route) (begin func()) {
+	filter := capture.FilterICMP
+	if t.options.Restricted {
+		filter = capture.FilterErrors
 	}
-	return capture.FilterICMP
+	o := capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: capture.FilterEnds(filter, p.ends...)}
+	open := t.inherit(func() (Conn, error) { return capture.OpenLive(o) })
+	return func() { p.begin(open) }
+}
+
+// maxAddresses is how many addresses of this host a filter names: with more it takes
+// milliseconds to compile.
+const maxAddresses = 8
+
+// ends are what a tap for an end captures: unless the Options are restricted, also
+// the same end at this host's other addresses, from which another trace may run
+// before this one is over; but for those that hardly any trace runs from.
+func (t *Tracer) ends(end capture.End) []capture.End {
+	if end == (capture.End{}) {
+		return nil
+	}
+	ends := []capture.End{end}
+	if t.options.Restricted {
+		return ends
+	}
+	addresses, _ := net.InterfaceAddrs() // none if it fails
+	for _, a := range addresses {
+		prefix, err := netip.ParsePrefix(a.String())
+		if err != nil || prefix.Addr() == end.Addr || prefix.Addr().IsLoopback() || prefix.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		ends = append(ends, capture.End{Protocol: end.Protocol, Addr: prefix.Addr(), Port: end.Port})
+	}
+	if len(ends) > maxAddresses {
+		return []capture.End{{Protocol: end.Protocol, Port: end.Port}}
+	}
+	return ends
 }
