@@ -13,7 +13,7 @@ PEERS = traceroute mtr-tiny scamper tcptraceroute nmap hping3 iputils-tracepath 
         tcpdump tshark jc nftables iproute2 libcap2-bin util-linux zstd
 
 MAN = $(DESTDIR)$(PREFIX)/share/man/man1
-PAGES = replay diff craft explain
+PAGES = replay diff craft explain privileges
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

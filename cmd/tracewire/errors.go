@@ -103,7 +103,7 @@ func plain(err error) (texts []string) {
 		return []string{"interrupted"}
 	}
 	for text := range strings.SplitSeq(err.Error(), "\n") {
-		for _, prefix := range []string{"tracewire: ", "capture: ", "frame: ", "route: ", "craft: "} {
+		for _, prefix := range []string{"tracewire: ", "capture: ", "frame: ", "route: ", "craft: ", "privilege: "} {
 			text = strings.TrimPrefix(text, prefix)
 			text = strings.ReplaceAll(text, ": "+prefix, ": ")
 		}
@@ -136,6 +136,8 @@ func hint(command string, err error) string {
 		return "--source, --source-mac and --next-hop-mac say it without a route"
 	case errors.Is(err, capture.ErrPermission):
 		return permissionHint()
+	case errors.Is(err, tracewire.ErrPrivilege):
+		return "see 'tracewire help privileges'"
 	case errors.Is(err, capture.ErrGone), errors.Is(err, route.ErrInterface):
 		return "'ip -brief link' lists the interfaces"
 	case errors.Is(err, capture.ErrDown), errors.Is(err, route.ErrDown):

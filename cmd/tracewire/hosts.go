@@ -41,7 +41,9 @@ func looksLikeLength(s string) bool {
 
 // lane is the trace to one host: it runs while those before it are shown.
 type lane struct {
-	host string
+	host   string
+	target netip.Addr // once it is known
+	failed error      // why there is none
 
 	mu     sync.Mutex
 	events []path.Event
@@ -95,6 +97,11 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 	for i, host := range hosts {
 		lanes[i] = &lane{host: host, news: make(chan struct{}, 1)}
 	}
+	release, err := f.restrict(ctx, tracer, lanes)
+	defer release()
+	if err != nil {
+		return s, err
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { f.run(ctx, tracer, lanes) })
@@ -142,15 +149,22 @@ func (l *lane) named(err error) error {
 	return errorOf{l.host, err}
 }
 
+// resolve finds the address of the lane's host in a network, unless that is known.
+func (l *lane) resolve(ctx context.Context, r resolver, network string) error {
+	if !l.target.IsValid() && l.failed == nil {
+		l.target, l.failed = resolve(ctx, r, l.host, network)
+	}
+	return l.failed
+}
+
 // run traces to a lane's host, which has an address in a network. The trace has
 // the number of the host, for replays to show it in its place.
 func (l *lane) run(ctx context.Context, tracer *tracewire.Tracer, r resolver, network string, number int) error {
-	target, err := resolve(ctx, r, l.host, network)
-	if err != nil {
+	if err := l.resolve(ctx, r, network); err != nil {
 		return err
 	}
 	traced := false
-	err = tracer.Trace(ctx, tracewire.Target{Addr: target, Host: l.host, Number: number}, func(e path.Event) {
+	err := tracer.Trace(ctx, tracewire.Target{Addr: l.target, Host: l.host, Number: number}, func(e path.Event) {
 		traced = traced || e.Kind == path.Ended
 		l.add(e)
 	})

@@ -45,7 +45,10 @@ pipe. If it can't be written, on a full disk for instance, the trace goes on
 without its recording; one line says so, and the exit code is 1.
 
 SIGINT (Ctrl-C), SIGTERM and SIGHUP end a trace, unless they are ignored. What
-is known by then is shown and recorded. A second one ends the program at once.`
+is known by then is shown and recorded. A second one ends the program at once.
+
+Tracing needs root or the capability CAP_NET_RAW, which 'make install' gives the
+program. 'tracewire help privileges' says what its users may do then.`
 
 const example = `  tracewire example.org
   tracewire -n -q 1 -m 12 192.0.2.1
@@ -133,6 +136,12 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 			return trace(c.Context(), c, &f, args, streams{stdin, stdout, c.ErrOrStderr()})
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
+		PersistentPreRunE: func(chosen *cobra.Command, _ []string) error {
+			if chosen == chosen.Root() {
+				return nil // it traces
+			}
+			return giveUp()
+		},
 	}
 	f.register(c.Flags())
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
@@ -140,6 +149,7 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.Formats(), cobra.ShellCompDirectiveNoFileComp))
 	c.AddCommand(
 		&cobra.Command{Use: "output", Short: "What the output means", Long: outputHelp},
+		privilegesCommand(),
 		schemaCommand(stdout),
 		manCommand(c, stdout),
 		replayCommand(stdin, stdout),
@@ -202,6 +212,9 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, s str
 	}
 	defer lab.close()
 	f.options.Dial, f.resolver = lab.dial(), lab.resolver()
+	if err := f.restrictBorrowed(); err != nil {
+		return err
+	}
 	var names *annotate.Names
 	if !f.numeric {
 		names = annotate.NewNames(lab.namer())
