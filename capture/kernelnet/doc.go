@@ -25,6 +25,9 @@
 // in-process or from a subprocess, starts there. All methods report failure
 // through the test they were made for, so they belong on its goroutine.
 //
+// UserHost is a host whose programs run as an ordinary user, and Install gives such a
+// user a program with a file capability, as setcap does.
+//
 // Where the system forbids user namespaces, or a program or /dev/net/tun is
 // missing, such tests skip and say what to do; with TRACEWIRE_REQUIRE_LABS=1 in
 // the environment they fail instead. VLANs and WireGuard, which not every kernel

@@ -21,6 +21,8 @@ type Node struct {
 	ns         netns.NsHandle
 	kernel     *netlink.Handle
 	interfaces int // made so far
+
+	enter []string // what runs its programs as a user; nil if they run as root
 }
 
 // fatal ends the test with what this node could not do.

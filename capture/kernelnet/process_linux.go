@@ -3,6 +3,7 @@ package kernelnet
 import (
 	"bytes"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,13 +28,17 @@ func (n *Node) run(stdin string, args ...string) string {
 	n.net.t.Helper()
 	Require(n.net.t, args[0])
 	var stdout, stderr bytes.Buffer
-	cmd := command(args)
+	cmd := n.Command(args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	if err := n.Do(cmd.Run); err != nil {
 		n.net.t.Fatalf("kernelnet: %s: %s: %v\n%s%s", n.Name, strings.Join(args, " "), err, stdout.Bytes(), stderr.Bytes())
 	}
 	return stdout.String()
 }
+
+// Command is a program, to be run within Do. It ends with the thread that starts it,
+// unless its file has capabilities.
+func (n *Node) Command(args ...string) *exec.Cmd { return command(slices.Concat(n.enter, args)) }
 
 // command ends with the thread that starts it, and so with this process.
 func command(args []string) *exec.Cmd {
@@ -62,7 +67,7 @@ type Process struct {
 func (n *Node) Start(args ...string) *Process {
 	n.net.t.Helper()
 	Require(n.net.t, args[0])
-	p := &Process{node: n, args: args, cmd: command(args), ended: make(chan struct{})}
+	p := &Process{node: n, args: args, cmd: n.Command(args...), ended: make(chan struct{})}
 	p.stdout.grown = make(chan struct{})
 	p.stderr.grown = make(chan struct{})
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
