@@ -26,8 +26,8 @@ const readAtOnce = 128 << 10
 
 // File is a capture file: a Source that ends.
 //
-// It is a pcap file, of either byte order, with stamps in microseconds or
-// nanoseconds; or a pcapng file, with any number of sections and interfaces
+// It is a pcap file of any version 2, of either byte order, with stamps in
+// microseconds or nanoseconds, or with the longer record headers of old Linux; or a pcapng file, with any number of sections and interfaces
 // (see pcapng.Reader); or one of these compressed by gzip or zstd.
 //
 // Its frames come in the order of the file, with the stamps of the file, in
@@ -46,11 +46,11 @@ const readAtOnce = 128 << 10
 //   - a cut in the middle of a record or block, or of compressed data, after
 //     the whole frames before it. The error wraps io.ErrUnexpectedEOF;
 //   - a record of more than 262144 captured bytes;
-//   - a stamp that can't be known (in pcap, a fraction of a second or more,
-//     and such a record is most often none) or told (in pcapng, one that is
-//     more than 2^63 nanoseconds away from 1970);
 //   - in pcapng, the other things that pcapng.Reader names;
 //   - compressed data that is broken, or needs a larger window.
+//
+// What breaks the format but can be read is read, and Oddities describes it: the
+// order of the lengths in pcap before version 2.3, or a stamp out of range.
 //
 // In a compressed file the bytes that errors name are those of the file that
 // was compressed.
@@ -76,6 +76,7 @@ type decoder interface {
 	interfaces() []pcapng.Interface
 	names() map[netip.Addr]string
 	stats() Stats
+	oddities() []string
 }
 
 // OpenFile opens a capture file, of any of the kinds that File names,
@@ -181,6 +182,11 @@ func (f *File) Interfaces() []pcapng.Interface { return f.decoder.interfaces() }
 // named one twice, what it said last. The map is not to be changed, and the
 // next frame may change it. It is nil when there are none.
 func (f *File) Names() map[netip.Addr]string { return f.decoder.names() }
+
+// Oddities are what breaks the file's format in the frames so far and was read
+// all the same, one line each, without the file's name. There are at most a few,
+// however many frames have them.
+func (f *File) Oddities() []string { return f.decoder.oddities() }
 
 // Stats are the counts of the file's interfaces so far, added up: the latest
 // that the file states of each. Where it states none, Dropped is what the

@@ -132,6 +132,8 @@ func (f pcapngFile) interfaces() []pcapng.Interface { return f.Interfaces() }
 
 func (f pcapngFile) names() map[netip.Addr]string { return f.Names() }
 
+func (f pcapngFile) oddities() []string { return f.Oddities() }
+
 func (f pcapngFile) stats() (all Stats) {
 	for n := range f.Interfaces() {
 		s := f.Statistics(n)

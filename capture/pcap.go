@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/internal/oddity"
 	"github.com/tracewire/tracewire/capture/internal/window"
 	"github.com/tracewire/tracewire/capture/pcapng"
 )
@@ -33,10 +34,16 @@ type pcapFile struct {
 	swapped bool   // the file is big-endian
 	tick    int64  // of the fraction of a stamp, in nanoseconds
 	ticks   uint32 // in a second
+	header  int    // bytes before the captured bytes of a record
+	version [2]uint16
 
 	offset int64 // where in the file the record begins that next reads
 	frames int   // how many records were begun
 	held   int   // how many bytes ahead are done with when next is called
+
+	exchanged oddity.Count // version 2.3 with the lengths of earlier versions
+	overflown oddity.Count // a fraction of a second or more
+	longer    oddity.Count // more bytes captured than there were on the wire
 }
 
 // newPcapFile reads the file header: magic number, version (2 × 2), reserved
@@ -48,16 +55,15 @@ func newPcapFile(in *bufio.Reader) (*pcapFile, error) {
 		return nil, err
 	}
 	head := f.in.Ahead[:min(fileHeader, len(f.in.Ahead))]
-	if f.swapped, f.tick, err = readMagic(head); err != nil {
+	if err := f.readMagic(head); err != nil {
 		return nil, err
 	}
 	f.ticks = uint32(int64(time.Second) / f.tick)
 	if len(head) < fileHeader {
 		return nil, fmt.Errorf("truncated at byte %d in the file header: %w", len(head), io.ErrUnexpectedEOF)
 	}
-	// In version 2.2 and before the two lengths of a record are the other way round.
-	if major, minor := f.uint16(head[4:]), f.uint16(head[6:]); major != 2 || minor < 3 {
-		return nil, fmt.Errorf("version %d.%d of pcap is not read", major, minor)
+	if f.version = [2]uint16{f.uint16(head[4:]), f.uint16(head[6:])}; f.version[0] != 2 && f.version != versionDGUX {
+		return nil, fmt.Errorf("version %d.%d of pcap is not read", f.version[0], f.version[1])
 	}
 	// The upper half tells the length of the frame check sequences, or is to be
 	// ignored (draft-ietf-opsawg-pcap section 4).
@@ -67,41 +73,50 @@ func newPcapFile(in *bufio.Reader) (*pcapFile, error) {
 	return f, nil
 }
 
-// readMagic tells byte order and precision of a pcap file by how it begins.
-func readMagic(head []byte) (swapped bool, tick int64, err error) {
-	if len(head) == 0 {
-		return false, 0, errors.New("empty file")
-	}
-	if len(head) >= 4 {
-		switch binary.LittleEndian.Uint32(head) {
-		case 0xa1b2c3d4:
-			return false, 1000, nil
-		case 0xa1b23c4d:
-			return false, 1, nil
-		case 0xd4c3b2a1:
-			return true, 1000, nil
-		case 0x4d3cb2a1:
-			return true, 1, nil
-		}
-	}
-	for _, other := range []struct{ magic, what string }{
-		{"\x34\xcd\xb2\xa1", "pcap with the modified record headers of old Linux is not read"},
-		{"\xa1\xb2\xcd\x34", "pcap with the modified record headers of old Linux is not read"},
-		{"snoop\x00\x00\x00", "snoop is not read"},
-	} {
-		if bytes.HasPrefix(head, []byte(other.magic)) {
-			return false, 0, errors.New(other.what)
-		}
-	}
-	return false, 0, errors.New("not a capture file")
+// versionDGUX is the version that the tcpdump of DG/UX writes.
+var versionDGUX = [2]uint16{543, 0}
+
+// magics are the numbers that pcap files begin with (pcap-savefile(5)).
+var magics = []struct {
+	number uint32
+	tick   int64 // of the fraction of a stamp, in nanoseconds
+	header int   // bytes before the captured bytes of a record
+}{
+	{0xa1b2c3d4, 1000, recordHeader},
+	{0xa1b23c4d, 1, recordHeader},
+	// Old Linux: interface, protocol and packet type follow the two lengths.
+	{0xa1b2cd34, 1000, recordHeader + 8},
 }
+
+// readMagic sets what a pcap file says by its first bytes.
+func (f *pcapFile) readMagic(head []byte) error {
+	if len(head) == 0 {
+		return errors.New("empty file")
+	}
+	if bytes.HasPrefix(head, []byte("snoop\x00\x00\x00")) {
+		return errors.New("snoop is not read")
+	}
+	if len(head) < 4 {
+		return errNoCapture
+	}
+	number := binary.LittleEndian.Uint32(head)
+	for _, m := range magics {
+		if number == m.number || bits.ReverseBytes32(number) == m.number {
+			f.swapped, f.tick, f.header = number != m.number, m.tick, m.header
+			return nil
+		}
+	}
+	return errNoCapture
+}
+
+var errNoCapture = errors.New("not a capture file")
 
 // next reads one record: seconds, fraction, captured length, length on the
 // wire, and the captured bytes.
 func (f *pcapFile) next(to *frame.Frame) error {
 	f.in.Drop(f.held)
 	f.held = 0
-	err := f.in.Need(recordHeader)
+	err := f.in.Need(f.header)
 	head := f.in.Ahead
 	if len(head) == 0 && err == io.EOF {
 		*to = frame.End()
@@ -112,31 +127,60 @@ func (f *pcapFile) next(to *frame.Frame) error {
 		return f.cut(err)
 	}
 	sec, fraction := f.uint32(head), f.uint32(head[4:])
-	captured, length := f.uint32(head[8:]), f.uint32(head[12:])
-	if captured > maxCaptured || fraction >= f.ticks {
-		return f.broken(captured, fraction)
+	captured, length := f.lengths(head[8:])
+	if captured > maxCaptured {
+		return fmt.Errorf("frame %d at byte %d: captured length %d is more than %d",
+			f.frames, f.offset, captured, maxCaptured)
 	}
-	size := recordHeader + int(captured)
+	size := f.header + int(captured)
 	if err := f.in.Need(size); err != nil {
 		return f.cut(err)
 	}
 	f.held = size
 	f.offset += int64(size)
+	if fraction >= f.ticks {
+		f.overflown.Add(f.frames)
+	}
+	if captured > length {
+		f.longer.Add(f.frames)
+	}
 	// The other fields are as File left them: zero, or what it sets itself.
 	to.Time = time.Unix(int64(sec), int64(fraction)*f.tick).UTC()
-	to.Data = f.in.Ahead[recordHeader:size:size]
+	to.Data = f.in.Ahead[f.header:size:size]
 	to.Length = int(min(max(captured, length), math.MaxInt32)) // an int may have 32 bits
 	to.Link = f.of[0].Link
 	return nil
 }
 
-// broken says which of two fields of a record can't be.
-func (f *pcapFile) broken(captured, fraction uint32) error {
-	if captured > maxCaptured {
-		return fmt.Errorf("frame %d at byte %d: captured length %d is more than %d",
-			f.frames, f.offset, captured, maxCaptured)
+// lengths are how many bytes of a record were captured, and how many there were
+// on the wire. Before version 2.3 they stood the other way round. Some programs
+// wrote them so in version 2.3 too: there the captured length is the lesser, as
+// it is for libpcap.
+func (f *pcapFile) lengths(b []byte) (captured, length uint32) {
+	captured, length = f.uint32(b), f.uint32(b[4:])
+	switch {
+	case f.version[1] > 3:
+	case f.hasOldOrder():
+		return length, captured
+	case captured > length:
+		f.exchanged.Add(f.frames)
+		return length, captured
 	}
-	return fmt.Errorf("frame %d at byte %d: %d in the stamp is a second or more", f.frames, f.offset, fraction)
+	return captured, length
+}
+
+// hasOldOrder reports whether the version has the length on the wire first.
+func (f *pcapFile) hasOldOrder() bool { return f.version[1] < 3 }
+
+// oddities are what breaks the format in the records so far, a line each.
+func (f *pcapFile) oddities() (lines []string) {
+	if f.hasOldOrder() {
+		lines = append(lines, fmt.Sprintf("pcap version %d.%d: the length on the wire comes before the captured length",
+			f.version[0], f.version[1]))
+	}
+	lines = f.exchanged.Describe(lines, "the captured length is more than the length on the wire; they are read in the order of earlier versions")
+	lines = f.overflown.Describe(lines, "the fraction in the stamp is a second or more; it is added to the seconds")
+	return f.longer.Describe(lines, "the captured length is more than the length on the wire; the captured length counts")
 }
 
 // cut says why a record could not be read beyond what is ahead of it.

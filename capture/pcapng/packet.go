@@ -62,7 +62,7 @@ func (r *Reader) packet(rest []byte, f *frame.Frame, p packet) error {
 	}
 	ns, ok := from.clock.nanoseconds(p.ticks)
 	if !ok {
-		return r.bad("the stamp is more than 2^63 nanoseconds away from 1970")
+		r.distant.Add(r.frames)
 	}
 	before := r.last
 	if from.began == 0 {

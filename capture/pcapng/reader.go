@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/internal/oddity"
 	"github.com/tracewire/tracewire/capture/internal/window"
 )
 
@@ -44,9 +45,10 @@ type Reader struct {
 	names      map[netip.Addr]string
 	text       int // what is left of maxText
 
-	last        int64    // the stamp of the frame before, in nanoseconds since 1970
-	comments    []string // of the frame that comes next
-	commentText int      // how much text they are
+	last        int64        // the stamp of the frame before, in nanoseconds since 1970
+	distant     oddity.Count // stamps out of range
+	comments    []string     // of the frame that comes next
+	commentText int          // how much text they are
 
 	gap, shown frame.Gap // before the frame that comes next, if it has Frames; of the latest
 }
@@ -93,7 +95,8 @@ func NewReader(src io.Reader) (*Reader, error) {
 // The Data and the Comments of f are valid until the next call. A frame whose
 // length on the wire is said to be shorter than what was captured of it has
 // the Length of what was captured. A simple packet block has no stamp: it has
-// that of the frame before it, or 1970 if it is the first.
+// that of the frame before it, or 1970 if it is the first. A stamp that is more
+// than 2^63 nanoseconds away from 1970 is read as the nearest that is not.
 //
 // Any other error is final, and means that f is not to be used:
 //
@@ -102,8 +105,7 @@ func NewReader(src io.Reader) (*Reader, error) {
 //     contradict each other;
 //   - a section of another version than 1.0 (and 1.2, which is the same);
 //   - a frame of more than 262144 captured bytes, or of an interface that
-//     the section has not described so far; or more than 65536 interfaces;
-//   - a stamp that is more than 2^63 nanoseconds away from 1970.
+//     the section has not described so far; or more than 65536 interfaces.
 func (r *Reader) Next(f *frame.Frame) error {
 	for {
 		if err := r.finish(); err != nil {
@@ -141,6 +143,12 @@ func (r *Reader) Interfaces() []Interface { return r.interfaces }
 // twice, what they said last. The map is not to be changed, and Next changes
 // it. It is nil when there are none.
 func (r *Reader) Names() map[netip.Addr]string { return r.names }
+
+// Oddities are what breaks the format in the frames so far and was read all the
+// same, one line each.
+func (r *Reader) Oddities() []string {
+	return r.distant.Describe(nil, "the stamp is more than 2^63 nanoseconds away from 1970; it is read as the nearest that is not")
+}
 
 // Statistics are the latest counts of an interface, by its number. An interface
 // without a statistics block has only Dropped, the sum of the drop counts of

@@ -300,8 +300,6 @@ func TestReaderSaysWhatIsWrong(t *testing.T) {
 			slices.Concat(begin, big.section(), big.packet(0, 0, "a"))},
 		{"a simple frame of no interface", "frame 1 at byte 28: it names interface 0, and 0 are described before it",
 			slices.Concat(little.section(), little.block(simplePacket, 1, "a"))},
-		{"a stamp out of range", "frame 1 at byte 48: the stamp is more than 2^63 nanoseconds away from 1970",
-			slices.Concat(begin, little.packet(0, math.MaxUint64, "a"))},
 		{"an option beyond its block", "frame 1 at byte 48: an option of 65535 bytes, and 4 are left",
 			slices.Concat(begin, little.packet(0, 0, "a", uint16(1), uint16(65535), 0))},
 		{"an option of an interface beyond its block", "interface block at byte 28: an option of 5 bytes, and 4 are left",
@@ -397,5 +395,37 @@ func TestReaderPassesOnErrorsOfReading(t *testing.T) {
 		if !errors.Is(err, broken) || err.Error() != want {
 			t.Errorf("after %d bytes: %v, want %s", n, err, want)
 		}
+	}
+}
+
+// A stamp that no int64 holds is read as the nearest that one does.
+func TestReaderClampsStampsOutOfRange(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		link  []byte
+		ticks uint64
+		want  int64
+	}{
+		{"after 2262", little.ethernet(), math.MaxUint64, math.MaxInt64},
+		{"an offset beyond the last", little.ethernet(option{14, uint64(math.MaxInt64)}), 0, math.MaxInt64},
+		{"before 1677", little.ethernet(option{14, uint64(1) << 63}), 0, math.MinInt64},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := slices.Concat(little.section(), c.link, little.packet(0, c.ticks, "a"), little.packet(0, c.ticks, "b"))
+			r, err := pcapng.NewReader(bytes.NewReader(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var f frame.Frame
+			for range 2 {
+				if err := r.Next(&f); err != nil || f.Time.UnixNano() != c.want {
+					t.Errorf("stamped %d, %v, want %d", f.Time.UnixNano(), err, c.want)
+				}
+			}
+			want := []string{"2 frames, the first is frame 1: the stamp is more than 2^63 nanoseconds away from 1970; it is read as the nearest that is not"}
+			if d := cmp.Diff(want, r.Oddities()); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }

@@ -31,7 +31,7 @@ func newClock(resolution byte, offset int64) clock {
 }
 
 // nanoseconds since 1970, rounded down. False says that an int64 doesn't hold
-// them.
+// them: then they are the nearest that it holds.
 func (c *clock) nanoseconds(ticks uint64) (int64, bool) {
 	if c.scale != 0 && ticks <= c.last {
 		return int64(ticks * c.scale), true
@@ -61,15 +61,15 @@ func (c *clock) split(ticks uint64) (sec, ns uint64) {
 	return 0, 0
 }
 
-// since1970 adds an offset in seconds.
+// since1970 adds an offset in seconds. See nanoseconds for what it returns.
 func since1970(sec, ns uint64, offset int64) (int64, bool) {
 	if offset >= 0 {
 		sec, carry := bits.Add64(sec, uint64(offset), 0)
 		if carry != 0 || sec > math.MaxInt64/second {
-			return 0, false
+			return math.MaxInt64, false
 		}
 		total := sec*second + ns
-		return int64(total), total <= math.MaxInt64
+		return int64(min(total, math.MaxInt64)), total <= math.MaxInt64
 	}
 	before := -uint64(offset)
 	if sec >= before {
@@ -77,10 +77,10 @@ func since1970(sec, ns uint64, offset int64) (int64, bool) {
 	}
 	before -= sec
 	if before > math.MaxInt64/second+1 {
-		return 0, false
+		return math.MinInt64, false
 	}
 	total := before*second - ns
-	return -int64(total), total <= 1<<63
+	return -int64(min(total, 1<<63)), total <= 1<<63
 }
 
 // pow10 is 10 to the power of e, up to 19.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/journal"
 )
 
@@ -107,6 +108,14 @@ func checkInputs(names []string) error {
 		return usagef("standard input can be read only once")
 	}
 	return nil
+}
+
+// warn writes a line for each oddity that was read of a capture. Of one that is broken
+// the error says enough: what was odd may have been no record at all.
+func warn(stderr io.Writer, name string, file *capture.File) {
+	for _, oddity := range file.Oddities() {
+		fmt.Fprintf(stderr, "tracewire: %s\n", render.Printable(called(name)+": "+oddity))
+	}
 }
 
 // within says which capture an error is of, where the error doesn't.

@@ -66,7 +66,7 @@ func diffCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			defer frugal()()
-			err := f.diff(c.Context(), args, stdin, stdout)
+			err := f.diff(c.Context(), args, streams{stdin, stdout, c.ErrOrStderr()})
 			if err != nil && !errors.Is(err, errDiffer) {
 				return diffError{err}
 			}
@@ -83,14 +83,14 @@ func diffCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	return c
 }
 
-func (f *diffFlags) diff(ctx context.Context, names []string, stdin io.Reader, stdout io.Writer) error {
+func (f *diffFlags) diff(ctx context.Context, names []string, s streams) error {
 	numbers, err := f.check()
 	if err = cmp.Or(err, checkInputs(names)); err != nil {
 		return err
 	}
 	var sides [2]render.Side
 	for i, name := range names {
-		p, err := onlyTrace(ctx, name, numbers[i], stdin)
+		p, err := onlyTrace(ctx, name, numbers[i], s)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (f *diffFlags) diff(ctx context.Context, names []string, stdin io.Reader, s
 	}
 	o := &tracewire.DiffOptions{RTT: time.Duration(f.rtt * float64(time.Millisecond)), RTTFactor: f.factor}
 	changes := tracewire.Diff(sides[0].Path, sides[1].Path, o)
-	if err := render.Diff(stdout, f.format, sides[0], sides[1], changes); err != nil {
+	if err := render.Diff(s.out, f.format, sides[0], sides[1], changes); err != nil {
 		return writeError{err}
 	}
 	if len(changes) > 0 {
@@ -132,8 +132,8 @@ func (f *diffFlags) check() (numbers [2]int, err error) {
 }
 
 // onlyTrace is a trace of a capture: the one with a number, or the only one.
-func onlyTrace(ctx context.Context, name string, number int, stdin io.Reader) (found *tracewire.Path, err error) {
-	file, err := openCapture(ctx, name, stdin)
+func onlyTrace(ctx context.Context, name string, number int, s streams) (found *tracewire.Path, err error) {
+	file, err := openCapture(ctx, name, s.in)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +147,9 @@ func onlyTrace(ctx context.Context, name string, number int, stdin io.Reader) (f
 			found = e.Path
 		}
 	})
+	if err == nil {
+		warn(s.err, name, file)
+	}
 	switch {
 	case err != nil:
 		return nil, within(name, err)

@@ -64,7 +64,7 @@ func explainCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 				return usagef("--hop and --probe are two choices")
 			}
 			defer frugal()()
-			return f.explain(c.Context(), args[0], stdin, stdout)
+			return f.explain(c.Context(), args[0], streams{stdin, stdout, c.ErrOrStderr()})
 		},
 	}
 	set := c.Flags()
@@ -80,24 +80,24 @@ func explainCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 
 // explain explains a trace of a capture, which it reads twice. A capture that ends
 // with an error is explained as far as it goes.
-func (f *explainFlags) explain(ctx context.Context, name string, stdin io.Reader, stdout io.Writer) (err error) {
+func (f *explainFlags) explain(ctx context.Context, name string, s streams) (err error) {
 	shown := called(name)
 	if !isRegular(name) {
-		kept, err := keep(ctx, name, stdin)
+		kept, err := keep(ctx, name, s.in)
 		if err != nil {
 			return err
 		}
 		defer os.Remove(kept)
 		name = kept
 	}
-	found, names, cut := f.find(ctx, name, shown)
+	found, names, cut := f.find(ctx, name, shown, s.err)
 	for i, p := range found {
 		if i > 0 {
-			if _, err := io.WriteString(stdout, "\n"); err != nil {
+			if _, err := io.WriteString(s.out, "\n"); err != nil {
 				return err
 			}
 		}
-		if err := f.show(ctx, name, p, names, stdout); err != nil {
+		if err := f.show(ctx, name, p, names, s.out); err != nil {
 			return err
 		}
 	}
@@ -166,7 +166,7 @@ func keep(ctx context.Context, name string, stdin io.Reader) (kept string, err e
 // find are the traces that are asked for, one unless every is, and the names that
 // the capture holds. With an error that ended the capture they are those before it.
 // Shown is how the capture is called.
-func (f *explainFlags) find(ctx context.Context, name, shown string) (found []*path.Path, names map[netip.Addr]string, err error) {
+func (f *explainFlags) find(ctx context.Context, name, shown string, stderr io.Writer) (found []*path.Path, names map[netip.Addr]string, err error) {
 	file, err := capture.OpenFile(name)
 	if err != nil {
 		return nil, nil, err
@@ -187,6 +187,9 @@ func (f *explainFlags) find(ctx context.Context, name, shown string) (found []*p
 			found = nil // which of them is not known
 		}
 	})
+	if err == nil {
+		warn(stderr, shown, file)
+	}
 	switch n := len(all); {
 	case err != nil && len(found) == 0:
 		return nil, nil, err

@@ -46,6 +46,10 @@ program's options, when it gave up) is null in JSON.
 Text that a capture holds is shown with escapes where it is not printable; in
 names so are spaces, too. A recording that says what no trace can do is damaged.
 
+What breaks a capture's format but can be read (a fraction of a second or more in
+a stamp, the lengths of pcap before version 2.3) is read as tcpdump and tshark do;
+a line on standard error names it.
+
 The traces of several captures are numbered on and on, and --list ends each line
 with the file. 'tracewire help output' says what stands in a line.
 
@@ -165,6 +169,7 @@ func (r *replayer) replay(ctx context.Context, name string) error {
 	if err := r.showAll(ctx, name, file); err != nil {
 		return err
 	}
+	warn(r.err, name, file)
 	if r.traces == before {
 		fmt.Fprintf(r.err, "tracewire: %s: no traces\n", render.Printable(called(name)))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -47,7 +48,7 @@ func TestScripts(t *testing.T) {
 		Condition: scripttest.Condition(nil),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sanitize": sanitize, "oneline": scripttest.OneLine("tracewire"), "status": scripttest.Status,
-			"await": await, "shorten": shorten, "fewfiles": fewfiles,
+			"await": await, "shorten": shorten, "fewfiles": fewfiles, "archaic": archaic,
 		},
 	})
 }
@@ -94,6 +95,20 @@ func shorten(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	text := ts.ReadFile(args[0])
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text[:length]), 0o666))
+}
+
+// archaic FILE TO copies a little-endian pcap file of version 2.4 as one of version
+// 2.2, which has the two lengths of each record in the other order.
+func archaic(ts *testscript.TestScript, _ bool, args []string) {
+	b := []byte(ts.ReadFile(args[0]))
+	b[6] = 2
+	for at := 24; at < len(b); {
+		captured, length := binary.LittleEndian.Uint32(b[at+8:]), binary.LittleEndian.Uint32(b[at+12:])
+		binary.LittleEndian.PutUint32(b[at+8:], length)
+		binary.LittleEndian.PutUint32(b[at+12:], captured)
+		at += 16 + int(captured)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o666))
 }
 
 // sanitize FILE replaces round trips with T, so that a file can be compared.

@@ -60,7 +60,7 @@ func (s *shown) explainRecording(ctx context.Context, name string, out io.Writer
 		return err
 	}
 	f := explainFlags{probe: -1, every: true}
-	return f.explain(context.WithoutCancel(ctx), name, nil, out)
+	return f.explain(context.WithoutCancel(ctx), name, streams{out: out, err: io.Discard}) // the recording is our own
 }
 
 // renderer is render.New with what is shown besides. JSON always has it all.
