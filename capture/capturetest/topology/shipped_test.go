@@ -1,6 +1,8 @@
-package topologies_test
+package topology_test
 
 import (
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -8,7 +10,7 @@ import (
 	"github.com/tracewire/tracewire/testdata/topologies"
 )
 
-func TestTopologies(t *testing.T) {
+func TestShippedTopologies(t *testing.T) {
 	names := topologies.Names()
 	if len(names) == 0 {
 		t.Fatal("no topologies")
@@ -33,9 +35,26 @@ func TestTopologies(t *testing.T) {
 	}
 }
 
-func TestReadUnknown(t *testing.T) {
+func TestReadUnknownTopology(t *testing.T) {
 	_, err := topologies.Read("atlantis")
 	if err == nil || err.Error() != `topologies: none is called "atlantis"` {
 		t.Errorf("got %v", err)
+	}
+}
+
+// go test ./... skips folders called testdata, and so any test that is in one.
+func TestNoTestIsInTestdata(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir("../../..", func(name string, _ fs.DirEntry, err error) error {
+		if name = filepath.ToSlash(name); strings.Contains(name, "/testdata/") {
+			files++
+			if strings.HasSuffix(name, "_test.go") {
+				t.Errorf("%s never runs", name)
+			}
+		}
+		return err
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files in testdata, %v", files, err)
 	}
 }
