@@ -102,7 +102,7 @@ func TestFinderCountsWhatItForgets(t *testing.T) {
 			finder.Observe(&recorded.frames[i])
 		}
 		other := packet{src: host, dst: server, protocol: layers.IPProtocolUDP, ttl: 64, sport: 5004, dport: 5004}.bytes()
-		const more = 750_000 // than there is room for
+		const more = 650_000 // than there is room for
 		for n := range more {
 			put16(other[4:], n)
 			finder.Observe(&frame.Frame{Time: epoch.Add(time.Second + time.Duration(n)*c.apart), Data: other, Length: len(other), Link: frame.Raw})
@@ -114,6 +114,39 @@ func TestFinderCountsWhatItForgets(t *testing.T) {
 		if got == nil || c.misses && got.Counters.Evicted != finder.Evicted() {
 			t.Errorf("%v apart: %+v", c.apart, got)
 		}
+	}
+}
+
+// However many packets there are to tell apart, each is found that an ICMP error is
+// about.
+func TestFinderFindsEachOfManyPackets(t *testing.T) {
+	const packets, targets, errors = 500_000, 50_000, 1000
+	found := 0
+	finder := session.NewFinder(func(p *path.Path) { found += p.Counters.Received })
+	at := func(n int) packet {
+		return packet{
+			src: host, dst: router(n % targets), protocol: layers.IPProtocolUDP, ttl: 5,
+			id: uint16(n), sport: uint16(n / targets), dport: 443, payload: []byte{byte(n), byte(n >> 8), byte(n >> 16)},
+		}
+	}
+	b := at(0).bytes()
+	for n := range packets {
+		p := at(n)
+		copy(b[16:], p.dst.AsSlice())
+		put16(b[4:], int(p.id))
+		put16(b[20:], int(p.sport))
+		copy(b[28:], p.payload)
+		finder.Observe(&frame.Frame{Time: epoch.Add(time.Duration(n) * 10 * time.Microsecond), Data: b, Length: len(b), Link: frame.Raw})
+	}
+	for n := range errors {
+		of := at(targets*(1+n%9) + n)
+		b := about(router(9), exceeded, of)
+		f := frame.Frame{Time: epoch.Add(packets * 10 * time.Microsecond), Data: b, Length: len(b), Link: frame.Raw}
+		finder.Observe(&f)
+	}
+	finder.Close()
+	if found != errors {
+		t.Errorf("%d of %d were found", found, errors)
 	}
 }
 

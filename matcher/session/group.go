@@ -40,6 +40,10 @@ type group struct {
 	key  groupKey
 	runs []*run // those that are not over, the latest last
 	next *group // in a chain of groups
+
+	// gathered says that the window has no packet more with a low TTL: each was
+	// added to a run, as those are that come now.
+	gathered bool
 }
 
 // maxParallel is how many runs of a group are open at most.

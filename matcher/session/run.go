@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math/bits"
 	"net/netip"
 	"time"
 
@@ -19,6 +20,7 @@ type run struct {
 	own      path.Path // what path points to, unless the run waits to be told
 	style    style
 	climb    climb
+	extent   extent
 
 	first, latest sighting // probes
 	last, replied int64    // when anything came, and when a reply did, in nanoseconds since 1970
@@ -69,12 +71,39 @@ func (r *run) begin(g *group, s *sighting) {
 	}
 }
 
+// extent is how far the ports and the IDs of all probes of a run go, those too of
+// which only the reply was captured.
+type extent struct {
+	sports, dports span
+	ids            turns
+	n              int
+}
+
+func (e *extent) add(s *sighting) {
+	e.n++
+	e.sports.add(s.sport, e.n == 1)
+	e.dports.add(s.dport, e.n == 1)
+	e.ids.add(s.id, e.n == 1)
+}
+
+// mayHold reports whether a reply may be to one of the probes: an answer has both
+// of its ports, a quote the destination port and the source port or the ID.
+func (e *extent) mayHold(m *matcher.Message) bool {
+	of := &m.Of
+	if !e.dports.reach(of.DstPort, 0) {
+		return false
+	}
+	return e.sports.reach(of.SrcPort, 0) ||
+		m.Reply.IsQuoted() && (e.ids.reach(of.ID, 0) || e.ids.reach(bits.ReverseBytes16(of.ID), 0))
+}
+
 // add adds a probe. The first that is captured tells more than all that replies
 // quoted before, in their own order.
 func (r *run) add(s *sighting) {
 	if r.climb.n == 0 {
 		r.style = style{}
 	}
+	r.extent.add(s)
 	if r.touch(s.at); r.resent(s) {
 		r.climb.again(s.ttl)
 	} else {
@@ -121,9 +150,14 @@ func (r *run) resent(s *sighting) bool {
 
 func (r *run) touch(at int64) { r.last = max(r.last, at) }
 
-// take offers a reply to the run.
+// mayTake reports whether it may be worth the while to offer a reply to the run.
+func (r *run) mayTake(m *matcher.Message) bool {
+	return !r.dull && r.climb.n > 0 && r.extent.mayHold(m)
+}
+
+// take offers a reply to the run, which may take it.
 func (r *run) take(m *matcher.Message) bool {
-	if r.dull || r.climb.n == 0 || !r.recorder.Take(m) {
+	if !r.recorder.Take(m) {
 		return false
 	}
 	r.heard(m)
@@ -141,6 +175,7 @@ func (r *run) heard(m *matcher.Message) {
 // orphan adds a reply to a probe that is not in the capture. What it quotes tells
 // how the probes differ if there are no others.
 func (r *run) orphan(m *matcher.Message, s *sighting) {
+	r.extent.add(s)
 	if r.climb.n == 0 {
 		r.style.add(s)
 		r.latest = *s

@@ -41,6 +41,11 @@ const (
 	// more, those runs are over of which nothing came for longest.
 	maxHeld = 1 << 13
 
+	// maxOffers is how often a reply that shows another source is offered to runs
+	// before it is nobody's, and maxLatest to how many of one source.
+	maxOffers = 32
+	maxLatest = 8
+
 	// maxSpare is for how many packets more than there were at some time there may
 	// be room in the Recorders that are kept for runs to come, or were taken up by
 	// them: 14 MB.
@@ -75,6 +80,7 @@ type Finder struct {
 	now     int64      // the latest stamp, in nanoseconds since 1970
 	begun   int        // runs
 	evicted int        // packets of runs that were over for lack of memory
+	offers  int        // of replies to runs
 }
 
 // NewFinder returns a Finder that calls emit for each trace, in the order in
@@ -153,17 +159,25 @@ func (s *Finder) probe(f *frame.Frame, m *matcher.Message, g *group) bool {
 	if seen.ttl > lowTTL || !s.window.climbs(seen, s.now) {
 		return false
 	}
-	s.promote(seen)
+	s.promote(seen, nil)
 	return true
 }
 
-// promote makes a group of what the window has of probes like one, and returns
-// it.
-func (s *Finder) promote(seen *sighting) *group {
+// promote makes a group of what the window has of probes like one, and of known,
+// which is one of them in the window or nil, and returns it. A group that has
+// gathered the others gets known alone.
+func (s *Finder) promote(seen *sighting, known *kept) *group {
 	g := s.groups.make(seen.group())
-	s.taken = s.window.take(seen, s.now, s.taken[:0])
-	for i := range s.taken {
-		s.add(g, &s.taken[i])
+	if !g.gathered {
+		g.gathered = true
+		s.taken = s.window.take(seen, s.now, s.taken[:0])
+		for i := range s.taken {
+			s.add(g, &s.taken[i])
+		}
+	}
+	if known != nil && !known.used() {
+		known.use()
+		s.add(g, seen)
 	}
 	s.groups.tidy(g)
 	return g
@@ -275,26 +289,31 @@ func (s *Finder) quoted(f *frame.Frame, m *matcher.Message) bool {
 	if s.take(g, m) {
 		return true
 	}
-	seen, known := s.window.find(m, s.now)
-	if known && seen.group() == s.key {
-		return s.discovered(g, &seen, m)
+	if g == nil && m.Reply.Kind != matcher.TimeExceeded && len(s.groups.to(&s.key)) == 0 {
+		return false // whatever it is about
+	}
+	known := s.window.find(m, s.now)
+	if known != nil && known.src == s.key.src {
+		return s.discovered(g, known, m)
 	}
 	if s.takeTranslated(g, m) || s.takeEarly(g, m) {
 		return true
 	}
-	if known {
-		return s.discovered(g, &seen, m)
+	if known != nil {
+		return s.discovered(g, known, m)
 	}
 	return likeProbe(&m.Quote) && s.orphan(g, m)
 }
 
-// discovered takes an ICMP error about a packet that was not known to be a probe.
-func (s *Finder) discovered(g *group, seen *sighting, m *matcher.Message) bool {
-	if m.Reply.Kind == matcher.TimeExceeded || g != nil && g.expects(seen) {
-		g = s.promote(seen)
-		return s.take(g, m) || s.takeEarly(g, m)
+// discovered takes an ICMP error about a packet in the window, which was not known to
+// be a probe.
+func (s *Finder) discovered(g *group, known *kept, m *matcher.Message) bool {
+	seen := known.sighting(s.key.dst)
+	if m.Reply.Kind != matcher.TimeExceeded && (g == nil || !g.expects(&seen)) {
+		return false
 	}
-	return false
+	g = s.promote(&seen, known)
+	return s.take(g, m) || s.takeEarly(g, m)
 }
 
 // disorder is how much too early a capture may stamp a reply: where a card has
@@ -311,11 +330,17 @@ func (s *Finder) takeEarly(g *group, m *matcher.Message) bool {
 
 // take offers a reply to the runs of a group, the latest first.
 func (s *Finder) take(g *group, m *matcher.Message) bool {
-	if g == nil {
-		return false
-	}
-	for i := len(g.runs) - 1; i >= 0; i-- {
-		if r := g.runs[i]; r.take(m) {
+	return g != nil && s.offer(g.runs, m)
+}
+
+// offer offers a reply to runs, the last first.
+func (s *Finder) offer(runs []*run, m *matcher.Message) bool {
+	for i := len(runs) - 1; i >= 0; i-- {
+		r := runs[i]
+		if !r.mayTake(m) {
+			continue
+		}
+		if s.offers++; r.take(m) {
 			s.active(r)
 			return true
 		}
@@ -323,12 +348,17 @@ func (s *Finder) take(g *group, m *matcher.Message) bool {
 	return false
 }
 
-// takeTranslated offers an ICMP error to the groups to the same target: the
-// source may have been translated before it was quoted.
+// takeTranslated offers an ICMP error to the latest runs of the groups to the same
+// target: the source may have been translated before it was quoted. After
+// maxOffers in vain the other groups are not asked.
 func (s *Finder) takeTranslated(but *group, m *matcher.Message) bool {
+	before := s.offers
 	for _, g := range s.groups.to(&s.key) {
-		if g != but && s.take(g, m) {
+		if latest := g.runs[max(0, len(g.runs)-maxLatest):]; g != but && s.offer(latest, m) {
 			return true
+		}
+		if s.offers-before >= maxOffers {
+			break
 		}
 	}
 	return false
