@@ -47,11 +47,15 @@ func (c *climb) again(ttl uint8) {
 // traces do.
 func (c *climb) up() bool {
 	const near, few = 8, 3
-	return c.levels >= few && c.lowest <= near && c.astray <= c.n/8 && c.levels > int(c.highest-c.lowest)/2
+	return c.levels >= few && c.lowest <= near && !c.isMixed() && c.levels > int(c.highest-c.lowest)/2
 }
 
 // isDone reports whether a TTL was probed as often as any, of a program that
 // probes each several times before it goes on to the next.
 func (c *climb) isDone(ttl uint8) bool {
-	return c.burst && ttl < c.latest && c.has(ttl) && c.sent[ttl] >= c.most
+	return c.burst && !c.isMixed() && ttl < c.latest && c.has(ttl) && c.sent[ttl] >= c.most
 }
+
+// isMixed reports whether TTLs go in no order, of a program that sends all its
+// probes at once: then a TTL that falls begins nothing.
+func (c *climb) isMixed() bool { return c.astray > c.n/8 }

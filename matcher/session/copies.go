@@ -12,9 +12,12 @@ import (
 // because it mirrors what a port sends and receives. What a network or a
 // program repeats is none: it comes later by the same way.
 type copies struct {
-	seen             [1 << 12]sight
+	seen             [1 << 10][ways]sight
 	probes, mirrored int // packets that may be probes, and those that came twice at once by the same way
 }
+
+// ways is how many packets are remembered whose hashes begin alike.
+const ways = 4
 
 // sight is when and where a packet was seen.
 type sight struct {
@@ -29,6 +32,9 @@ const (
 	// copyForwarded is how much later another interface may see a packet, or
 	// the same one after a loop.
 	copyForwarded = time.Second
+	// copyDelayed is how much later a router may have passed it on, with a lower
+	// TTL, that holds back what it forwards.
+	copyDelayed = 10 * time.Second
 	// copyUnlinked is how much later it may come again with a lower TTL,
 	// where neither frames show by which way they came nor an IP ID which
 	// packet it is.
@@ -70,13 +76,30 @@ func (c *copies) reply(f *frame.Frame, m *matcher.Message) bool {
 	return again
 }
 
+// before is where a packet was seen before, or else the place of the one that
+// makes room for it: the one seen first of those that could.
+func (c *copies) before(here *sight) *sight {
+	places := &c.seen[here.packet%uint64(len(c.seen))]
+	oldest := &places[0]
+	for i := range places {
+		if places[i].packet == here.packet {
+			return &places[i]
+		}
+		if places[i].at < oldest.at {
+			oldest = &places[i]
+		}
+	}
+	return oldest
+}
+
 // again reports whether a packet was seen before, and whether it came the same
 // way, which it does within atOnce if it is no other packet.
 func (c *copies) again(here sight, atOnce time.Duration) (again, sameWay bool) {
-	before := &c.seen[here.packet%uint64(len(c.seen))]
+	before := c.before(&here)
 	later := time.Duration(here.at - before.at)
 	switch {
-	case before.packet != here.packet || later < 0 || later > copyForwarded:
+	case before.packet != here.packet || later < 0 || later > copyDelayed:
+	case later > copyForwarded && here.ttl >= before.ttl:
 	case here.link != before.link:
 		before.moves = true
 		return true, false

@@ -35,6 +35,19 @@ func TestFinderFindsTracesInOddCaptures(t *testing.T) {
 			c.trace(5, probe)
 			directed(c.frames, frame.In, frame.Out)
 		}, []string{whole}},
+		{"a probe to a neighbour", func(c *tape) { toNeighbour(c, 1) },
+			[]string{"traceroute UDP 192.0.2.10 -> 192.0.2.1: TTL 1-1, 1 sent, 1 received, reached at 1"}},
+		{"three probes to a neighbour", func(c *tape) { toNeighbour(c, 3) },
+			[]string{"traceroute UDP 192.0.2.10 -> 192.0.2.1: TTL 1-1, 3 sent, 3 received, reached at 1"}},
+		{"two probes to a neighbour, of which one is answered", func(c *tape) {
+			toNeighbour(c, 2)
+			c.frames = c.frames[:3]
+		}, []string{"traceroute UDP 192.0.2.10 -> 192.0.2.1: TTL 1-1, 2 sent, 1 received, reached at 1"}},
+		{"a probe to a neighbour, over IPv6", func(c *tape) {
+			p := packet{src: host6, dst: router6(1), protocol: layers.IPProtocolUDP, ttl: 1, sport: 40000, dport: 33434, payload: zeroes(20)}
+			c.send(p)
+			c.raw(about(p.dst, portUnreachable, p))
+		}, []string{"traceroute UDP 2001:db8::10 -> 2001:db8:1::1: TTL 1-1, 1 sent, 1 received, reached at 1"}},
 		{"mirrored in both directions", func(c *tape) {
 			c.trace(5, probe)
 			c.frames = again(c.frames, 5*time.Microsecond)
@@ -189,6 +202,20 @@ func checkRTTs(t *testing.T, p *path.Path) {
 		if r := probe.Reply; r != nil && probe.TTL != 0 && !r.Late && r.Received.After(probe.Sent) && (!r.HasRTT || r.RTT != time.Millisecond) {
 			t.Errorf("TTL %d: %v, %v", probe.TTL, r.RTT, r.HasRTT)
 		}
+	}
+}
+
+// toNeighbour records a traceroute to the next host: so many probes, each answered.
+func toNeighbour(c *tape, probes int) {
+	const letters = "@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_"
+	for n := range probes {
+		p := packet{
+			src: host, dst: netip.MustParseAddr("192.0.2.1"), protocol: layers.IPProtocolUDP, ttl: 1, id: uint16(5000 + 7*n),
+			sport: uint16(40000 + 977*n), dport: uint16(33434 + n), payload: []byte(letters),
+		}
+		c.send(p)
+		c.wait(time.Millisecond)
+		c.raw(about(p.dst, portUnreachable, p))
 	}
 }
 

@@ -77,6 +77,59 @@ func TestFinderTakesNoOrdinaryTrafficForATrace(t *testing.T) {
 				c.wait(time.Second)
 			}
 		}},
+		{"closed ports, of datagrams with TTL 1", func(c *tape) {
+			for _, p := range []packet{
+				{sport: 50000, dport: 1900},  // SSDP to one host
+				{sport: 1900, dport: 33500},  // and its answer
+				{sport: 5353, dport: 33600},  // mDNS's
+				{sport: 520, dport: 33434},   // from RIP's port
+				{sport: 50000, dport: 520},   // RIP
+				{sport: 49152, dport: 3784},  // BFD
+				{sport: 50000, dport: 33433}, // below those of traceroute
+				{sport: 50000, dport: 34000}, // and above
+				{sport: 50000, dport: 53},
+				{sport: 32767, dport: 33434}, // from a port that systems don't give
+			} {
+				p.src, p.dst, p.protocol, p.ttl, p.payload = host, server, layers.IPProtocolUDP, 1, zeroes(40)
+				c.send(p)
+				c.wait(time.Millisecond)
+				c.raw(about(server, portUnreachable, p))
+			}
+		}},
+		{"a datagram to a port of traceroute with TTL 2", func(c *tape) {
+			p := packet{src: host, dst: server, protocol: layers.IPProtocolUDP, ttl: 2, sport: 50000, dport: 33434, payload: zeroes(40)}
+			c.send(p)
+			c.raw(about(server, portUnreachable, p))
+		}},
+		{"a datagram to a port of traceroute with TTL 1, to which nobody says anything", func(c *tape) {
+			c.send(packet{src: host, dst: server, protocol: layers.IPProtocolUDP, ttl: 1, sport: 50000, dport: 33434, payload: zeroes(40)})
+		}},
+		{"a datagram to a port of traceroute with TTL 1, to multicast", func(c *tape) {
+			p := packet{src: host, dst: netip.MustParseAddr("224.0.0.251"), protocol: layers.IPProtocolUDP, ttl: 1, sport: 50000, dport: 33434, payload: zeroes(40)}
+			c.send(p)
+			c.raw(about(server, portUnreachable, p))
+		}},
+		{"a stream with TTL 1 to a port of traceroute that is closed", func(c *tape) {
+			p := stream
+			p.ttl, p.sport, p.dport = 1, 50000, 33434
+			for n := range 20 {
+				p.id = uint16(n)
+				c.send(p)
+				c.wait(time.Millisecond)
+				c.raw(about(server, portUnreachable, p))
+				c.wait(20 * time.Millisecond)
+			}
+		}},
+		{"OSPF and PIM with TTL 1", func(c *tape) {
+			for _, protocol := range []layers.IPProtocol{89, 103} {
+				p := packet{src: host, dst: server, protocol: protocol, ttl: 1, payload: zeroes(44)}
+				for range 5 {
+					c.send(p)
+					c.raw(about(server, portUnreachable, p))
+					c.wait(time.Second)
+				}
+			}
+		}},
 		{"BGP with TTL 1", func(c *tape) {
 			p := packet{src: host, dst: server, protocol: layers.IPProtocolTCP, ttl: 1, sport: 40000, dport: 179, seq: 1000, flags: "S"}
 			answer := packet{src: server, dst: host, protocol: layers.IPProtocolTCP, ttl: 1, sport: 179, dport: 40000, seq: 5, ack: 1001, flags: "SA"}

@@ -35,6 +35,7 @@ type run struct {
 	syns     map[uint32]uint32 // of TCP: the sequence number of the latest SYN from and to two ports
 	passed   int               // probes that are the one before, but that a router has passed on: it is in a loop
 	exceeded int               // replies that are a router's time-exceeded
+	refused  int               // port-unreachables
 	orphans  int               // replies to probes that are not in the capture
 	router   netip.Addr        // who sent the first of these,
 	routers  bool              // and whether others did too
@@ -168,6 +169,9 @@ func (r *run) heard(m *matcher.Message) {
 	if m.Reply.Kind == matcher.TimeExceeded {
 		r.exceeded++
 	}
+	if isPortUnreachable(m) {
+		r.refused++
+	}
 	r.replied = m.Time.UnixNano()
 	r.touch(r.replied)
 }
@@ -224,12 +228,19 @@ func (r *run) isTrace() bool {
 	case c.levels == 0:
 		return r.routers || r.orphans <= maxAlone && r.first.likeTracers()
 	case r.exceeded == 0:
-		return c.up()
+		return c.up() || r.isToNeighbour()
 	case c.levels == 1:
 		// TCP may be BGP's, which sends to neighbours with TTL 1.
 		return c.lowest <= lowTTL && layers.IPProtocol(r.first.protocol) != layers.IPProtocolTCP
 	}
 	return c.lowest <= lowTTL || c.levels >= 3
+}
+
+// isToNeighbour reports whether the run is a traceroute to a neighbour, of which
+// the first probes reach their target: a few, and a port was closed.
+func (r *run) isToNeighbour() bool {
+	const most = 10 // probes of a hop, of Linux traceroute
+	return r.refused > 0 && r.climb.n <= most && r.climb.highest == 1 && r.first.likeFirst()
 }
 
 // aimless is how many packets are kept of a run that is no trace so far.

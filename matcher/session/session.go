@@ -279,7 +279,7 @@ func (s *Finder) tell() {
 }
 
 // quoted takes an ICMP error. One that is not a time-exceeded makes no packet a
-// probe: it may well be about ordinary traffic.
+// probe, except the first of a traceroute: it may well be about ordinary traffic.
 func (s *Finder) quoted(f *frame.Frame, m *matcher.Message) bool {
 	if s.copies.reply(f, m) {
 		return true
@@ -289,7 +289,7 @@ func (s *Finder) quoted(f *frame.Frame, m *matcher.Message) bool {
 	if s.take(g, m) {
 		return true
 	}
-	if g == nil && m.Reply.Kind != matcher.TimeExceeded && len(s.groups.to(&s.key)) == 0 {
+	if g == nil && !makesProbe(m) && len(s.groups.to(&s.key)) == 0 {
 		return false // whatever it is about
 	}
 	known := s.window.find(m, s.now)
@@ -305,11 +305,17 @@ func (s *Finder) quoted(f *frame.Frame, m *matcher.Message) bool {
 	return likeProbe(&m.Quote) && s.orphan(g, m)
 }
 
+// makesProbe reports whether an ICMP error can make a packet a probe.
+func makesProbe(m *matcher.Message) bool {
+	return m.Reply.Kind == matcher.TimeExceeded || isPortUnreachable(m) && isFirst(m.Of.Protocol, m.Of.SrcPort, m.Of.DstPort)
+}
+
 // discovered takes an ICMP error about a packet in the window, which was not known to
 // be a probe.
 func (s *Finder) discovered(g *group, known *kept, m *matcher.Message) bool {
 	seen := known.sighting(s.key.dst)
-	if m.Reply.Kind != matcher.TimeExceeded && (g == nil || !g.expects(&seen)) {
+	first := isPortUnreachable(m) && seen.likeFirst()
+	if m.Reply.Kind != matcher.TimeExceeded && !first && (g == nil || !g.expects(&seen)) {
 		return false
 	}
 	g = s.promote(&seen, known)

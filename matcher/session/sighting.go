@@ -148,3 +148,24 @@ func (s *sighting) likeTracers() bool {
 	}
 	return true
 }
+
+// likeFirst reports whether a datagram is like the first of a traceroute: its TTL is
+// 1, its destination port one from which the known programs count, and its source
+// port one that systems give to programs, and no service has.
+func (s *sighting) likeFirst() bool {
+	return s.ttl == 1 && isFirst(layers.IPProtocol(s.protocol), s.sport, s.dport)
+}
+
+func isFirst(protocol layers.IPProtocol, sport, dport uint16) bool {
+	const lowest, end, given = 33434, 34000, 32768
+	return protocol == layers.IPProtocolUDP && dport >= lowest && dport < end && sport >= given
+}
+
+// isPortUnreachable reports whether an ICMP error says that a port is closed.
+func isPortUnreachable(m *matcher.Message) bool {
+	r, code := &m.Reply, uint8(layers.ICMPv4CodePort)
+	if m.Quote.Is6() {
+		code = layers.ICMPv6CodePortUnreachable
+	}
+	return r.Kind == matcher.Unreachable && r.ICMPCode == code
+}
