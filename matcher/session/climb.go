@@ -53,7 +53,17 @@ func (c *climb) up() bool {
 // isDone reports whether a TTL was probed as often as any, of a program that
 // probes each several times before it goes on to the next.
 func (c *climb) isDone(ttl uint8) bool {
-	return c.burst && !c.isMixed() && ttl < c.latest && c.has(ttl) && c.sent[ttl] >= c.most
+	return c.burst && !c.isMixed() && ttl < c.latest && c.has(ttl) && c.sent[ttl] >= c.most && 2*c.done() > c.levels
+}
+
+// done is how many TTLs were probed as often as any.
+func (c *climb) done() (n int) {
+	for _, sent := range c.sent {
+		if sent == c.most {
+			n++
+		}
+	}
+	return n
 }
 
 // isMixed reports whether TTLs go in no order, of a program that sends all its

@@ -43,11 +43,53 @@ func TestFinderFindsTracesInOddCaptures(t *testing.T) {
 			toNeighbour(c, 2)
 			c.frames = c.frames[:3]
 		}, []string{"traceroute UDP 192.0.2.10 -> 192.0.2.1: TTL 1-1, 2 sent, 1 received, reached at 1"}},
+		{"probes to a neighbour with two TTLs", func(c *tape) {
+			toNeighbour(c, 2)
+			c.frames[2].Data[8] = 2 // the header's checksum is nobody's concern
+		}, []string{"traceroute UDP 192.0.2.10 -> 192.0.2.1: TTL 1-2, 2 sent, 2 received, reached at 1"}},
+		{"a probe to a neighbour, and one to a port that is open", func(c *tape) {
+			toNeighbour(c, 1)
+			c.send(packet{
+				src: host, dst: netip.MustParseAddr("192.0.2.1"), protocol: layers.IPProtocolUDP, ttl: 1, id: 9, df: true,
+				sport: 60000, dport: 33900, payload: zeroes(100),
+			})
+		}, []string{"traceroute UDP 192.0.2.10 -> 192.0.2.1: TTL 1-1, 1 sent, 1 received, reached at 1"}},
 		{"a probe to a neighbour, over IPv6", func(c *tape) {
 			p := packet{src: host6, dst: router6(1), protocol: layers.IPProtocolUDP, ttl: 1, sport: 40000, dport: 33434, payload: zeroes(20)}
 			c.send(p)
 			c.raw(about(p.dst, portUnreachable, p))
 		}, []string{"traceroute UDP 2001:db8::10 -> 2001:db8:1::1: TTL 1-1, 1 sent, 1 received, reached at 1"}},
+		{"silent from hop 33 on", func(c *tape) {
+			c.trace(40, probe)
+			c.frames = append(c.frames[:64:64], without(c.frames[64:], 1)...)
+		}, []string{"mtr UDP 192.0.2.10 -> 198.51.100.80: TTL 1-40, 40 sent, 32 received, not reached"}},
+		{"twice from the same port, over another link", func(c *tape) {
+			for n := range 2 {
+				var run tape
+				run.trace(5, scamper)
+				for _, f := range run.frames {
+					c.now = f.Time.Sub(epoch) + time.Duration(n)*3*time.Second
+					c.wired(byte(1+2*n), byte(2+2*n), f.Data)
+				}
+			}
+		}, []string{
+			"scamper UDP 192.0.2.10 -> 198.51.100.80: TTL 1-5, 5 sent, 5 received, reached at 5",
+			"scamper UDP 192.0.2.10 -> 198.51.100.80: TTL 1-5, 5 sent, 5 received, reached at 5",
+		}},
+		{"like scamper, but with IDs from 5 on", func(c *tape) {
+			c.trace(5, func(n int, ttl uint8) packet { return scamper(n+4, ttl) })
+		}, []string{"? UDP 192.0.2.10 -> 198.51.100.80: TTL 1-5, 5 sent, 5 received, reached at 5"}},
+		{"echoes, then with lower sequence numbers", func(c *tape) {
+			for _, first := range []int{10, 3} {
+				c.trace(5, func(n int, ttl uint8) packet {
+					return packet{src: host, dst: server, protocol: layers.IPProtocolICMPv4, ttl: ttl, id: uint16(7000 * n), sport: 99, seq: uint32(first + n)}
+				})
+				c.wait(time.Second)
+			}
+		}, []string{
+			"? ICMPv4 192.0.2.10 -> 198.51.100.80: TTL 1-5, 5 sent, 5 received, reached at 5",
+			"? ICMPv4 192.0.2.10 -> 198.51.100.80: TTL 1-5, 5 sent, 5 received, reached at 5",
+		}},
 		{"mirrored in both directions", func(c *tape) {
 			c.trace(5, probe)
 			c.frames = again(c.frames, 5*time.Microsecond)
@@ -281,6 +323,16 @@ func labelled(frames []frame.Frame) []frame.Frame {
 		c.frames = append(c.frames, frame.Frame{Time: epoch.Add(c.now), Data: b, Length: len(b), Link: frame.Ethernet})
 	}
 	return c.frames
+}
+
+// without is the frames except every second one, beginning with the nth.
+func without(frames []frame.Frame, nth int) (left []frame.Frame) {
+	for i, f := range frames {
+		if i%2 != nth%2 {
+			left = append(left, f)
+		}
+	}
+	return left
 }
 
 func inOrder(frames []frame.Frame) []frame.Frame {

@@ -46,8 +46,12 @@ func TestRouterThatDelaysSeesOneTrace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, delay := range []time.Duration{100 * time.Microsecond, 10 * time.Millisecond, 900 * time.Millisecond, 3 * time.Second} {
-				for seed := range uint64(5) {
-					got := find(onRouter(rand.New(rand.NewPCG(seed, 1)), delay, nth))
+				for seed := range uint64(6) {
+					apart := 50 * time.Microsecond
+					if seed%2 == 1 {
+						apart = 3 * time.Millisecond
+					}
+					got := find(onRouter(rand.New(rand.NewPCG(seed, 1)), apart, delay, nth))
 					want := fmt.Sprintf("TTL 1-%d, %d sent, %[2]d received", onRouterHops, 3*onRouterHops)
 					if len(got) != 1 || !got[0].Reached() || got[0].Counters.Sent != 3*onRouterHops || got[0].Counters.Received != 3*onRouterHops {
 						t.Errorf("delayed by %v, seed %d: %q, want one with %s", delay, seed, summaries(got), want)
@@ -61,8 +65,8 @@ func TestRouterThatDelaysSeesOneTrace(t *testing.T) {
 const onRouterHops = 8
 
 // onRouter is what the first router sees of three probes to each hop, which were sent
-// at once and in any order: it passes on probes and replies after a delay.
-func onRouter(random *rand.Rand, delay time.Duration, nth func(n int, ttl uint8) packet) []frame.Frame {
+// so far apart and in any order: it passes on probes and replies after a delay.
+func onRouter(random *rand.Rand, apart, delay time.Duration, nth func(n int, ttl uint8) packet) []frame.Frame {
 	var c tape
 	at := func(when time.Duration, from, to byte, ip []byte) {
 		c.now = when
@@ -70,7 +74,7 @@ func onRouter(random *rand.Rand, delay time.Duration, nth func(n int, ttl uint8)
 	}
 	for n, place := range random.Perm(3 * onRouterHops) {
 		p := nth(n, uint8(1+place%onRouterHops))
-		now := time.Duration(n) * 50 * time.Microsecond
+		now := time.Duration(n) * apart
 		at(now, 1, 2, p.bytes())
 		by := router(int(p.ttl))
 		if p.src.Is6() {

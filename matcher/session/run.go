@@ -240,7 +240,7 @@ func (r *run) isTrace() bool {
 // the first probes reach their target: a few, and a port was closed.
 func (r *run) isToNeighbour() bool {
 	const most = 10 // probes of a hop, of Linux traceroute
-	return r.refused > 0 && r.climb.n <= most && r.climb.highest == 1 && r.first.likeFirst()
+	return r.refused > 0 && r.climb.most <= most && r.first.likeFirst()
 }
 
 // aimless is how many packets are kept of a run that is no trace so far.

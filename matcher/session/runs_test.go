@@ -108,6 +108,25 @@ func TestRunsInARow(t *testing.T) {
 	}
 }
 
+// A probe with a TTL that is not low is known when what comes behind it has got so
+// far.
+func TestFarthestProbeMayBeTheFirst(t *testing.T) {
+	var c tape
+	last := oneFlow(0)(34, 34)
+	c.send(last)
+	for ttl := 1; ttl <= 33; ttl++ {
+		p := oneFlow(0)(ttl, uint8(ttl))
+		c.send(p)
+		c.wait(time.Millisecond)
+		c.raw(about(router(ttl), exceeded, p))
+	}
+	c.raw(about(server, portUnreachable, last))
+	want := []string{"tracewire UDP 192.0.2.10 -> 198.51.100.80: TTL 1-34, 34 sent, 34 received, reached at 34"}
+	if d := cmp.Diff(want, summaries(find(c.frames))); d != "" {
+		t.Error(d)
+	}
+}
+
 // A packet that goes round in a loop is no trace, however long that takes, and
 // however often its sender repeats it.
 func TestSlowLoopsAreNoTraces(t *testing.T) {
@@ -134,6 +153,28 @@ func TestSlowLoopsAreNoTraces(t *testing.T) {
 				t.Errorf("found %v", got)
 			}
 		})
+	}
+}
+
+// Without an ID, and where frames don't show by which way they came, only the order of
+// TTLs tells a packet in a loop from probes.
+func TestLoopsWithoutIDsAreNoTraces(t *testing.T) {
+	for name, p := range map[string]packet{
+		"ping": {src: host6, dst: server6, protocol: layers.IPProtocolICMPv6, sport: 9, seq: 1, payload: zeroes(56)},
+		"NTP":  {src: host6, dst: server6, protocol: layers.IPProtocolUDP, sport: 50000, dport: 123, payload: zeroes(48)},
+	} {
+		for _, by := range []uint8{1, 2} {
+			var c tape
+			for ttl := uint8(32); ttl > by; ttl -= by {
+				p.ttl = ttl
+				c.send(p)
+				c.wait(80 * time.Millisecond)
+			}
+			c.raw(about(router6(1), exceeded, p))
+			if got := summaries(find(c.frames)); len(got) > 0 {
+				t.Errorf("%s, %d routers: found %v", name, by, got)
+			}
+		}
 	}
 }
 
