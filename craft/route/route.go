@@ -1,5 +1,5 @@
-// Package route says how a packet to a destination leaves this host: through
-// which interface, from which address, and to which next hop.
+// Package route says how a packet of a flow to a destination leaves this host:
+// through which interface, from which address, and to which next hop.
 //
 // It asks the kernel, whose tables these are, and lets the kernel resolve the
 // next hop's hardware address: it speaks neither ARP nor NDP itself.
@@ -9,6 +9,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+
+	"github.com/google/gopacket/layers"
 )
 
 // Errors that a caller may want to tell apart. Those returned wrap one of them
@@ -43,6 +45,19 @@ type Options struct {
 
 	// Mark is what the kernel's rules may look at: ip rule's fwmark. 0 is none.
 	Mark uint32
+
+	// Flow is what the packets have besides addresses.
+	Flow Flow
+}
+
+// Flow is what the kernel's rules, and its choice of one route of several, may look
+// at besides addresses. The zero Flow is like that of ip route get, which names
+// none of it.
+type Flow struct {
+	Protocol         layers.IPProtocol
+	SrcPort, DstPort uint16 // of UDP and TCP; 0 is none
+	TOS              uint8
+	FlowLabel        uint32 // of IPv6
 }
 
 // Kind is what packets go to the next hop in.

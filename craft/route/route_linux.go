@@ -26,14 +26,11 @@ func Lookup(dst netip.Addr, o Options) (Route, error) {
 	if err := l.checkSource(); err != nil {
 		return Route{}, err
 	}
-	found, err := netlink.RouteGetWithOptions(l.dst.AsSlice(), l.request())
+	found, err := l.get()
 	if err != nil {
 		return Route{}, l.refusal(err)
 	}
-	if len(found) == 0 {
-		return Route{}, fmt.Errorf("route: %v: %w", dst, ErrNoRoute)
-	}
-	way := l.special(&found[0])
+	way := l.special(found)
 	var r Route
 	switch way.Type {
 	case unix.RTN_BROADCAST, unix.RTN_MULTICAST:
@@ -168,17 +165,6 @@ func (l *lookup) special(found *netlink.Route) *netlink.Route {
 		return found
 	}
 	return &any[0]
-}
-
-func (l *lookup) request() *netlink.RouteGetOptions {
-	r := &netlink.RouteGetOptions{Mark: l.options.Mark}
-	if l.link != nil {
-		r.OifIndex = l.link.Attrs().Index
-	}
-	if l.options.Source.IsValid() {
-		r.SrcAddr = l.options.Source.AsSlice()
-	}
-	return r
 }
 
 // refusal says what the kernel's refusal of a look-up means.
