@@ -26,34 +26,21 @@ type heldPort struct {
 	users  int
 }
 
-// holdPort takes the port that probes from an address are to come from: the one
-// that the Options name, or the first that is free, or that other traces from
-// there have. So traces from one address all have the same, whichever is first. The
-// caller is to close held when the trace has ended; it is nil if it need not be.
-func (t *Tracer) holdPort(source netip.Addr) (held io.Closer, port uint16, err error) {
+// holdPort takes a port that probes from an address are to come from, unless other
+// traces from there have it. Those from one address try the same ports, and so all
+// have the same, whichever is first. The caller is to close held when the trace has
+// ended; it is nil if it need not be.
+func (t *Tracer) holdPort(source netip.Addr, port uint16) (held io.Closer, err error) {
+	if t.options.protocol() == layers.IPProtocolICMPv4 {
+		return nil, nil // an identifier is nobody's
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for port = range t.portsFrom(source) {
-		if t.options.protocol() == layers.IPProtocolICMPv4 {
-			return nil, port, nil // an identifier is nobody's
-		}
-		at := netip.AddrPortFrom(source, port)
-		if err = t.ports.hold(t.options.protocol(), at); err == nil {
-			return closer(func() error { return t.letGo(at) }), port, nil
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) || t.options.SrcPort != 0 {
-			break
-		}
+	at := netip.AddrPortFrom(source, port)
+	if err := t.ports.hold(t.options.protocol(), at); err != nil {
+		return nil, err
 	}
-	return nil, 0, err
-}
-
-// portsFrom yields the ports to try from an address.
-func (t *Tracer) portsFrom(source netip.Addr) iter.Seq[uint16] {
-	if port, ok := t.prepared.port(source); ok {
-		return func(yield func(uint16) bool) { yield(port) }
-	}
-	return portsToTry(&t.options, t.options.Seed)
+	return closer(func() error { return t.letGo(at) }), nil
 }
 
 // portsToTry yields the source port that Options name, or some that follow from a

@@ -82,20 +82,16 @@ type way struct {
 // add adds what a trace to a target needs. What can't be had is left out.
 func (p *preparation) add(dst netip.Addr) {
 	t := p.tracer
-	r, err := t.options.route(dst)
+	r, held, port, err := t.routeAndPort(dst)
 	if err != nil {
 		return
 	}
+	if held != nil {
+		p.held = append(p.held, held)
+	}
 	source := r.Scoped(r.Source)
 	if _, ok := p.ports[source]; !ok {
-		held, port, err := t.holdPort(source)
-		if err != nil {
-			return
-		}
 		p.ports[source] = port
-		if held != nil {
-			p.held = append(p.held, held)
-		}
 	}
 	on := p.on(&r)
 	if end := t.options.end(dst, &r, p.ports[source]); !on.serves(end) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 
 	"github.com/google/gopacket/layers"
 
@@ -70,11 +71,7 @@ func (t *Tracer) dialLive(ctx context.Context, dst netip.Addr) (w *Wire, p *tap,
 // dialHere is dialLive from the network namespace of the calling thread.
 func (t *Tracer) dialHere(ctx context.Context, dst netip.Addr) (*Wire, *tap, error) {
 	o := &t.options
-	r, err := o.route(dst)
-	if err != nil {
-		return nil, nil, err
-	}
-	held, port, err := t.holdPort(r.Scoped(r.Source))
+	r, held, port, err := t.routeAndPort(dst)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,12 +87,34 @@ func (t *Tracer) dialHere(ctx context.Context, dst netip.Addr) (*Wire, *tap, err
 	return w, p, nil
 }
 
-// route is the way to a target.
-func (o *Options) route(dst netip.Addr) (route.Route, error) {
-	if len(o.Gateways) > 0 {
-		dst = o.Gateways[0]
+// routeAndPort looks up the route to a target, and holds the port that the probes are to
+// come from: the route may depend on the port, and the port is held at the address
+// that the route names. Where a port is taken, the route from the next one may be
+// another.
+func (t *Tracer) routeAndPort(dst netip.Addr) (r route.Route, held io.Closer, port uint16, err error) {
+	for port = range portsToTry(&t.options, t.options.Seed) {
+		if r, err = t.options.route(dst, port); err != nil {
+			break
+		}
+		source := r.Scoped(r.Source)
+		if prepared, ok := t.prepared.port(source); ok && port != prepared {
+			continue // another was held there when the right to hold one was given up
+		}
+		held, err = t.holdPort(source, port)
+		if !errors.Is(err, syscall.EADDRINUSE) || t.options.SrcPort != 0 {
+			break
+		}
 	}
-	r, err := route.Lookup(dst, route.Options{Source: o.Source, Interface: o.Interface, Mark: o.Mark})
+	return r, held, port, err
+}
+
+// route is the way to a target, of probes from a port.
+func (o *Options) route(dst netip.Addr, port uint16) (route.Route, error) {
+	to := dst
+	if len(o.Gateways) > 0 {
+		to = o.Gateways[0]
+	}
+	r, err := route.Lookup(to, route.Options{Source: o.Source, Interface: o.Interface, Mark: o.Mark, Flow: o.Flow(dst, port)})
 	switch {
 	case err != nil:
 		return r, err
@@ -105,6 +124,21 @@ func (o *Options) route(dst netip.Addr) (route.Route, error) {
 		return r, fmt.Errorf("tracewire: sending by %s, past %s, %w", r.Port, r.Interface, ErrPrivilege)
 	}
 	return r, nil
+}
+
+// Flow returns what a route to a target may depend on besides addresses, for probes
+// from a port; 0 is the port that SrcPort, or else Seed, says. Of Classic probes, of
+// which each is a flow of its own, it is the first: all of them leave by its route.
+func (o *Options) Flow(dst netip.Addr, port uint16) route.Flow {
+	f := route.Flow{Protocol: o.protocolTo(dst), TOS: uint8(o.TOS), FlowLabel: uint32(o.FlowLabel)}
+	if o.protocol() == layers.IPProtocolICMPv4 {
+		return f
+	}
+	if port == 0 && (o.SrcPort != 0 || o.Seed != 0) {
+		port = firstPort(o, o.Seed)
+	}
+	f.SrcPort, f.DstPort = port, o.dstPort()
+	return f
 }
 
 // end is this host's end of the flow to a target, by a route; zero if it is

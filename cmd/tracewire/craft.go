@@ -137,7 +137,9 @@ func (f *craftFlags) wire(ctx context.Context, target netip.Addr) (*tracewire.Wi
 	if f.options.Dial != nil {
 		return f.dialled(ctx, target)
 	}
-	r, err := route.Lookup(target, route.Options{Interface: f.options.Interface, Mark: f.options.Mark})
+	r, err := route.Lookup(target, route.Options{
+		Interface: f.options.Interface, Mark: f.options.Mark, Flow: f.options.Flow(target, w.Port),
+	})
 	if err != nil {
 		return nil, noWay{err}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -90,8 +91,11 @@ func severalWays(n *kernelnet.Network, cleanup func(func())) map[string]string {
 		}
 	}
 	for _, family := range []string{"-4", "-6"} {
-		host.Run("ip", family, "rule", "add", "fwmark", "7", "table", "77")
-		cleanup(func() { host.Run("ip", family, "rule", "del", "fwmark", "7", "table", "77") })
+		for _, about := range []string{"fwmark 7", "ipproto udp dport 5000", "ipproto tcp sport 7000", "tos 0x10"} {
+			rule := append(strings.Fields(about), "table", "77")
+			host.Run(append([]string{"ip", family, "rule", "add"}, rule...)...)
+			cleanup(func() { host.Run(append([]string{"ip", family, "rule", "del"}, rule...)...) })
+		}
 	}
 	host.Run("ip", "route", "add", "10.99.0.1", "via", "10.77.1.3", "table", "77")
 	host.Run("ip", "route", "add", "fd99:0::1", "via", "fd77:1::3", "table", "77")

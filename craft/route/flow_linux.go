@@ -3,7 +3,6 @@ package route
 import (
 	"encoding/binary"
 
-	"github.com/google/gopacket/layers"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -39,8 +38,10 @@ func (l *lookup) get() (*netlink.Route, error) {
 	if flow.Protocol != 0 {
 		add(unix.RTA_IP_PROTO, []byte{byte(flow.Protocol)})
 	}
-	if flow.hasPorts() {
+	if flow.SrcPort != 0 {
 		add(unix.RTA_SPORT, binary.BigEndian.AppendUint16(nil, flow.SrcPort))
+	}
+	if flow.DstPort != 0 {
 		add(unix.RTA_DPORT, binary.BigEndian.AppendUint16(nil, flow.DstPort))
 	}
 	if flow.FlowLabel != 0 && l.dst.Is6() {
@@ -54,10 +55,6 @@ func (l *lookup) get() (*netlink.Route, error) {
 		return nil, ErrNoRoute
 	}
 	return parseRoute(answers[0])
-}
-
-func (f *Flow) hasPorts() bool {
-	return f.Protocol == layers.IPProtocolUDP || f.Protocol == layers.IPProtocolTCP
 }
 
 // parseRoute reads what a Route is made of from an answer.
