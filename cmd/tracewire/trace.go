@@ -30,6 +30,11 @@ The flow (addresses and ports) is the same for all probes, so that routers
 which balance by flow send them all one way. The path ends where the target
 answers, or where a router says that it can't be reached.
 
+The probes leave by the route of their flow, as 'ip route get HOST ipproto udp
+sport PORT dport PORT tos TOS mark MARK' names it: on a host that hashes flows
+over several uplinks, --sport may choose another. With --classic, where each
+probe is a flow of its own, all leave by the route of the first.
+
 PACKETLEN is the length of the IP packets in bytes (default 60).
 
 Several hosts are traced at the same time, and shown in their order. On each
