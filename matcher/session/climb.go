@@ -47,13 +47,13 @@ func (c *climb) again(ttl uint8) {
 // traces do.
 func (c *climb) up() bool {
 	const near, few = 8, 3
-	return c.levels >= few && c.lowest <= near && !c.isMixed() && c.levels > int(c.highest-c.lowest)/2
+	return c.levels >= few && c.lowest <= near && c.astray <= c.n/8 && c.levels > int(c.highest-c.lowest)/2
 }
 
 // isDone reports whether a TTL was probed as often as any, of a program that
 // probes each several times before it goes on to the next.
 func (c *climb) isDone(ttl uint8) bool {
-	return c.burst && !c.isMixed() && ttl < c.latest && c.has(ttl) && c.sent[ttl] >= c.most && 2*c.done() > c.levels
+	return c.burst && ttl < c.latest && c.has(ttl) && c.sent[ttl] >= c.most && 2*c.done() > c.levels
 }
 
 // done is how many TTLs were probed as often as any.
@@ -65,7 +65,3 @@ func (c *climb) done() (n int) {
 	}
 	return n
 }
-
-// isMixed reports whether TTLs go in no order, of a program that sends all its
-// probes at once: then a TTL that falls begins nothing.
-func (c *climb) isMixed() bool { return c.astray > c.n/8 }

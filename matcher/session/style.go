@@ -236,8 +236,8 @@ func (r *run) looks(s *sighting) (n int) {
 // beginsAgain reports whether a probe is the first of a new run: the TTL is back
 // where it began, and a number that counts too, or each hop had all its probes.
 func (r *run) beginsAgain(s *sighting) bool {
-	const soonest = 2 * time.Millisecond // a program is started anew
-	if r.climb.n == 0 || s.ttl == 0 || s.ttl > r.first.ttl || s.at-r.first.at < int64(soonest) {
+	const soonest = 2 * time.Millisecond // after its last probe a program is started anew
+	if r.climb.n == 0 || s.ttl == 0 || s.ttl > r.first.ttl || s.at-r.latest.at < int64(soonest) {
 		return false
 	}
 	y := &r.style
@@ -259,7 +259,7 @@ func (r *run) beginsAgain(s *sighting) bool {
 func (r *run) isAskedAnew(s *sighting) bool {
 	const most = 256 // probes of such a program
 	y := &r.style
-	if s.isEcho() || y.n > most || y.sport.jump == 0 || y.dport.counts() || s.ttl == r.latest.ttl || !r.climb.has(s.ttl) || r.climb.burst || r.climb.isMixed() {
+	if s.isEcho() || y.n > most || y.sport.jump == 0 || y.dport.counts() || s.ttl == r.latest.ttl || !r.climb.has(s.ttl) || r.climb.burst {
 		return false
 	}
 	return slices.ContainsFunc(r.path.Probes, func(p path.Probe) bool { return p.TTL == s.ttl && p.Reply != nil })
