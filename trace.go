@@ -202,7 +202,7 @@ func (t *trace) finish(interrupted bool, dropped int) {
 // meaning is what a frame, or a watermark, is to the trace that has just
 // observed it.
 func (t *trace) meaning(f *frame.Frame) meaning {
-	return t.notes.meaning(f, t.pending[t.before:])
+	return t.notes.meaning(f, t.pending[t.before:], t.recorder.Holds())
 }
 
 // note takes an event from the recorder, and what it means to the plan.
@@ -231,6 +231,7 @@ func outcomeOf(e *Event) (o plan.Outcome, is bool) {
 	if e.Reply.MatchedBy == matcher.Ambiguous && o.Status == plan.Late {
 		o.Length = 0 // it may be another probe's
 	}
+	o.Unverified = e.Reply.IsUnverified()
 	o.TooBig, o.MTU = e.Reply.Kind == matcher.PacketTooBig, int(e.Reply.MTU)
 	return o, true
 }

@@ -337,8 +337,8 @@ func TestQuotesInTheWild(t *testing.T) {
 		by    matcher.Rule
 	}{
 		"8 bytes":                   {capturetest.Quote{Length: capturetest.QuoteRFC792}, matcher.ByFields},
-		"8 bytes and a swapped ID":  {capturetest.Quote{Length: capturetest.QuoteRFC792, ID: capturetest.QuoteIDSwapped}, matcher.ByFields},
-		"8 bytes and an ID of zero": {capturetest.Quote{Length: capturetest.QuoteRFC792, ID: capturetest.QuoteIDZero}, matcher.ByFields},
+		"8 bytes and a swapped ID":  {capturetest.Quote{Length: capturetest.QuoteRFC792, ID: capturetest.QuoteIDSwapped}, matcher.ByTranslation},
+		"8 bytes and an ID of zero": {capturetest.Quote{Length: capturetest.QuoteRFC792, ID: capturetest.QuoteIDZero}, matcher.ByTranslation},
 		"everything":                {capturetest.Quote{Length: capturetest.QuoteFull}, matcher.ByCookie},
 		"128 bytes":                 {capturetest.Quote{Length: 128}, matcher.ByCookie},
 		"8 bytes, padded with zeros as before an extension": {capturetest.Quote{Edit: func(m []byte) []byte {

@@ -142,6 +142,7 @@ type key struct {
 	ID     uint16  `json:"id"`
 	Token  uint32  `json:"token"`
 	Query  uint16  `json:"query,omitempty"`
+	Data   uint16  `json:"data,omitempty"`
 	Cookie *uint64 `json:"cookie,string,omitempty"`
 }
 
@@ -260,7 +261,7 @@ func (s *Start) Path() *path.Path {
 func SentOf(p *path.Probe, k *craft.Key) *Sent {
 	s := &Sent{
 		TTL: p.TTL, Round: p.Round, ID: p.ID, SrcPort: p.SrcPort, DstPort: p.DstPort, Sequence: p.Sequence, Length: p.Length,
-		Called: At(p.Called), Key: key{ID: k.ID, Token: k.Token, Query: k.Query},
+		Called: At(p.Called), Key: key{ID: k.ID, Token: k.Token, Query: k.Query, Data: k.Data},
 	}
 	if k.HasCookie {
 		s.Key.Cookie = &k.Cookie
@@ -272,6 +273,7 @@ func SentOf(p *path.Probe, k *craft.Key) *Sent {
 func (s *Sent) Probe(dst netip.Addr, protocol layers.IPProtocol) (path.Probe, craft.Key) {
 	k := craft.Key{
 		Dst: dst, Protocol: protocol, SrcPort: s.SrcPort, DstPort: s.DstPort, ID: s.Key.ID, Token: s.Key.Token, Query: s.Key.Query,
+		Data: s.Key.Data,
 	}
 	if s.Key.Cookie != nil {
 		k.Cookie, k.HasCookie = *s.Key.Cookie, true

@@ -41,6 +41,9 @@ func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 		ours = ours || err == nil
 		o.errs = append(o.errs, err)
 	}
+	if !ours && unread == nil && o.hold(to) {
+		return true
+	}
 	for i, r := range to {
 		switch err := o.errs[i]; {
 		case errors.Is(err, matcher.ErrForeign) && !ours:
@@ -50,4 +53,14 @@ func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 		}
 	}
 	return ours
+}
+
+// hold offers the message, which is beyond doubt none of the Recorders', to be held.
+func (o *Observer) hold(to []*Recorder) (held bool) {
+	for i, r := range to {
+		if errors.Is(o.errs[i], matcher.ErrForeign) {
+			held = r.Hold(&o.message, true) || held
+		}
+	}
+	return held
 }

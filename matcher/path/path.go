@@ -33,6 +33,10 @@ type Path struct {
 	// clock that stamps the frames. Ended is zero while it runs.
 	Started, Ended time.Time
 
+	// Flooded says that so many replies which quote the flow of the probes failed the
+	// checks that somebody is forging them, or a program has the same flow.
+	Flooded bool
+
 	// Interrupted says that the trace was ended before it had concluded.
 	Interrupted bool
 
@@ -250,25 +254,45 @@ func (p *Path) isTarget(r *Reply) bool {
 
 // End returns the hop at which the path ends: the target's, or the nearest of a
 // router that says it can't be reached, unless something farther away answered.
-// It is 0 when neither is known.
+// It is 0 when neither is known. One answer of the target that nothing shows to be
+// no forgery (matcher.Reply.IsUnverified) does not end a path by itself.
 func (p *Path) End() uint8 {
 	var target, refusal, farthest uint8
+	var evidence evidence
 	for i := range p.Probes {
 		if r := p.Probes[i].Reply; r != nil && p.isTarget(r) {
+			evidence.add(r)
 			target = lowest(target, r.Hop)
 		} else if r != nil && r.Kind == matcher.TimeExceeded {
 			farthest = max(farthest, r.Hop)
 		}
 	}
-	if target != 0 {
+	if p.endedBy(evidence) {
 		return target
 	}
 	for i := range p.Probes {
-		if r := p.Probes[i].Reply; r != nil && p.refuses(r) && r.Hop >= farthest {
+		if r := p.Probes[i].Reply; r != nil && p.refuses(r) && !r.IsUnverified() && r.Hop >= farthest {
 			refusal = lowest(refusal, r.Hop)
 		}
 	}
 	return refusal
+}
+
+// evidence is what the target's answers to different probes are worth.
+type evidence struct{ verified, unverified int }
+
+func (e *evidence) add(r *Reply) {
+	if r.IsUnverified() {
+		e.unverified++
+	} else {
+		e.verified++
+	}
+}
+
+// endedBy reports whether the target's answers end the path. In a capture one is
+// enough: whoever sent the probes has ended the trace already.
+func (p *Path) endedBy(e evidence) bool {
+	return e.verified > 0 || e.unverified > 1 || e.unverified == 1 && p.Clock.Captured
 }
 
 // refuses reports whether a reply says that nothing like its probe gets farther.

@@ -23,12 +23,12 @@ type places struct {
 		ttl  uint8
 	}
 
-	// Of all the others: where they are, the lowest TTL that drew one from an
-	// address, and whether one of the target's is a first reply.
+	// Of all the others: where they are, and the lowest TTL that drew one from an
+	// address.
 	others  []ref
 	lowest  map[netip.Addr]lowestTTL
-	nearest uint8 // the target's hop, 0 if it didn't answer
-	reached bool
+	nearest uint8    // the target's hop, 0 if it didn't answer
+	target  evidence // of the target's first replies
 
 	end   uint8 // see Path.End
 	stale bool  // end is not known
@@ -94,7 +94,9 @@ func (l *places) add(at ref) {
 	} else {
 		l.others = append(l.others, at)
 		news = l.learnLowest(r, probe.TTL)
-		l.reached = l.reached || at.extra == firstReply && l.path.isTarget(r)
+		if at.extra == firstReply && l.path.isTarget(r) {
+			l.target.add(r)
+		}
 		l.stale = true
 		was := l.nearest
 		l.place(r, probe)
@@ -243,7 +245,7 @@ func (l *places) contradicted(from netip.Addr, hop uint8) bool {
 
 // ending is Path.End, from what is known already.
 func (l *places) ending() uint8 {
-	if l.reached {
+	if l.path.endedBy(l.target) {
 		return l.nearest
 	}
 	if !l.stale {
@@ -251,7 +253,7 @@ func (l *places) ending() uint8 {
 	}
 	l.end, l.stale = 0, false
 	for _, at := range l.others {
-		if r, _ := l.at(at); at.extra == firstReply && l.path.refuses(r) && r.Hop >= l.farthest[0].ttl {
+		if r, _ := l.at(at); at.extra == firstReply && l.path.refuses(r) && !r.IsUnverified() && r.Hop >= l.farthest[0].ttl {
 			l.end = lowest(l.end, r.Hop)
 		}
 	}

@@ -282,8 +282,11 @@ func (s *Finder) quoted(f *frame.Frame, m *matcher.Message) bool {
 	if s.takeTranslated(g, m) || s.takeEarly(g, m) {
 		return true
 	}
+	if known && s.discovered(g, &seen, m) || s.hold(&s.key, g, m) {
+		return true
+	}
 	if known {
-		return s.discovered(g, &seen, m)
+		return false
 	}
 	return likeProbe(&m.Quote) && s.orphan(g, m)
 }
@@ -292,7 +295,7 @@ func (s *Finder) quoted(f *frame.Frame, m *matcher.Message) bool {
 func (s *Finder) discovered(g *group, seen *sighting, m *matcher.Message) bool {
 	if m.Reply.Kind == matcher.TimeExceeded || g != nil && g.expects(seen) {
 		g = s.promote(seen)
-		return s.take(g, m) || s.takeEarly(g, m)
+		return s.take(g, m) || s.takeEarly(g, m) || s.hold(&g.key, g, m)
 	}
 	return false
 }
@@ -328,6 +331,33 @@ func (s *Finder) take(g *group, m *matcher.Message) bool {
 func (s *Finder) takeTranslated(but *group, m *matcher.Message) bool {
 	for _, g := range s.groups.to(&s.key) {
 		if g != but && s.take(g, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// hold offers an ICMP error that agrees with no probe in all to the runs of its group,
+// and if it agrees in two of three to those to the same target: the source may have
+// been translated before it was quoted. The capture may have it a bit early.
+func (s *Finder) hold(key *groupKey, own *group, m *matcher.Message) bool {
+	m.Time = m.Time.Add(disorder)
+	defer func() { m.Time = m.Time.Add(-disorder) }()
+	if own != nil && s.holdIn(own, m, true) {
+		return true
+	}
+	for _, g := range s.groups.to(key) {
+		if g != own && s.holdIn(g, m, false) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Finder) holdIn(g *group, m *matcher.Message, ports bool) bool {
+	for i := len(g.runs) - 1; i >= 0; i-- {
+		if r := g.runs[i]; r.hold(m, ports) {
+			s.active(r)
 			return true
 		}
 	}

@@ -163,10 +163,13 @@ func (w *window) climbs(like *sighting, now int64) bool {
 }
 
 // find returns the packet that an ICMP error is about: of several the one that
-// agrees in most, and of these the earliest.
+// agrees in most, and of these the earliest. The ports alone are enough for a
+// time-exceeded about the only packet with a low TTL that has them.
 func (w *window) find(m *matcher.Message, now int64) (found sighting, ok bool) {
 	src, dst := addrOf(m.Quote.Src), addrOf(m.Quote.Dst)
 	most, by := 4, m.Time.Add(disorder).UnixNano()
+	var alone sighting
+	alike := 0
 	w.walk(dst, uint8(m.Of.Protocol), now, func(k *kept) bool {
 		if k.used() || k.at > by || k.dport != m.Of.DstPort {
 			return true
@@ -180,8 +183,15 @@ func (w *window) find(m *matcher.Message, now int64) (found sighting, ok bool) {
 		if n >= most {
 			found, most, ok = s, n, true
 		}
+		if s.src == src && s.sport == m.Of.SrcPort {
+			alone = s
+			alike++
+		}
 		return true
 	})
+	if !ok && alike == 1 && alone.ttl <= lowTTL && m.Reply.Kind == matcher.TimeExceeded {
+		return alone, true
+	}
 	return found, ok
 }
 
