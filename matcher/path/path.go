@@ -267,7 +267,7 @@ func (p *Path) End() uint8 {
 			farthest = max(farthest, r.Hop)
 		}
 	}
-	if p.endedBy(evidence) {
+	if p.endedBy(evidence, target, farthest) {
 		return target
 	}
 	for i := range p.Probes {
@@ -289,10 +289,14 @@ func (e *evidence) add(r *Reply) {
 	}
 }
 
-// endedBy reports whether the target's answers end the path. In a capture one is
-// enough: whoever sent the probes has ended the trace already.
-func (p *Path) endedBy(e evidence) bool {
-	return e.verified > 0 || e.unverified > 1 || e.unverified == 1 && p.Clock.Captured
+// endedBy reports whether the target's answers, which put it at a hop, end the path.
+// Unverified ones don't if a router answered from there or farther away, nor does
+// one alone. In a capture they do: its trace is over.
+func (p *Path) endedBy(answers evidence, hop, farthest uint8) bool {
+	if answers.verified > 0 || p.Clock.Captured {
+		return answers.verified+answers.unverified > 0
+	}
+	return answers.unverified > 1 && hop > farthest
 }
 
 // refuses reports whether a reply says that nothing like its probe gets farther.

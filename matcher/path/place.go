@@ -1,6 +1,7 @@
 package path
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/tracewire/tracewire/matcher"
@@ -56,9 +57,13 @@ func (s *ttls) highest(most uint8) uint8 {
 	return 0
 }
 
-// lowestTTL is the lowest TTL that drew a reply, and the lowest of those whose
-// reply is no other probe's.
-type lowestTTL struct{ any, sure uint8 }
+// lowestTTL is the lowest TTL that drew a reply; the lowest of those whose reply is
+// no other probe's; and of those the lowest whose reply shows that it is to the
+// probe.
+type lowestTTL struct{ any, alone, sure uint8 }
+
+// best is the lowest TTL of those that are known best.
+func (l lowestTTL) best() uint8 { return cmp.Or(l.sure, l.alone, l.any) }
 
 func newPlaces(p *Path) places { return places{path: p} }
 
@@ -162,8 +167,11 @@ func (l *places) answeredAt(from netip.Addr, most uint8) uint8 {
 // reports whether that is news.
 func (l *places) learnLowest(r *Reply, ttl uint8) bool {
 	old := l.lowest[r.From]
-	now := lowestTTL{any: lowest(old.any, ttl), sure: old.sure}
+	now := lowestTTL{any: lowest(old.any, ttl), alone: old.alone, sure: old.sure}
 	if r.MatchedBy != matcher.Ambiguous {
+		now.alone = lowest(old.alone, ttl)
+	}
+	if r.MatchedBy != matcher.Ambiguous && !r.IsUnverified() {
 		now.sure = lowest(old.sure, ttl)
 	}
 	if now == old {
@@ -217,11 +225,7 @@ func (l *places) told(r *Reply, sent uint8) (uint8, Basis) {
 		}
 		return hop, ByArithmetic
 	}
-	low := l.lowest[r.From]
-	if low.sure != 0 {
-		return low.sure, ByLowestTTL
-	}
-	return low.any, ByLowestTTL
+	return l.lowest[r.From].best(), ByLowestTTL
 }
 
 // quotedHop is how far the probe got by the TTL that the reply quotes, or 0 if
@@ -245,7 +249,7 @@ func (l *places) contradicted(from netip.Addr, hop uint8) bool {
 
 // ending is Path.End, from what is known already.
 func (l *places) ending() uint8 {
-	if l.path.endedBy(l.target) {
+	if l.path.endedBy(l.target, l.nearest, l.farthest[0].ttl) {
 		return l.nearest
 	}
 	if !l.stale {
