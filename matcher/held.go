@@ -96,7 +96,7 @@ func (t *Table) Hold(m *Message, ports bool) bool {
 	}
 	if h.two != none {
 		h.how = translationOf(&t.entries[h.two].key, quote)
-	} else if flow != none && t.entries[flow].sentBy(at) && t.entries[flow].allows(quote) && t.index.before(t.entries, craft.Flow, flow) == none {
+	} else if flow != none && t.entries[flow].sentBy(at) && t.entries[flow].allows(quote) && t.isAlone(quote) {
 		h.ports = flow
 	}
 	h.reply, h.of = m.Reply, *quote
@@ -141,7 +141,7 @@ func (t *Table) two(quote *craft.Key, at int64) (probe int32, agrees bool) {
 	best := candidate{probe: none}
 	if quote.Dst.Is6() {
 		i := t.index.head(t.entries, craft.PortID, quote)
-		if i == none || t.index.before(t.entries, craft.PortID, i) != none || !t.entries[i].sentBy(at) || !t.entries[i].allows(quote) {
+		if i == none || t.isAlone(quote) || t.index.before(t.entries, craft.PortID, i) != none || !t.entries[i].sentBy(at) || !t.entries[i].allows(quote) {
 			return none, false
 		}
 		return i, true
@@ -161,6 +161,12 @@ func (t *Table) two(quote *craft.Key, at int64) (probe int32, agrees bool) {
 		return none, true
 	}
 	return best.probe, best.probe != none
+}
+
+// isAlone reports whether only one probe has the ports of a quote.
+func (t *Table) isAlone(quote *craft.Key) bool {
+	i := t.index.head(t.entries, craft.Flow, quote)
+	return i != none && t.index.before(t.entries, craft.Flow, i) == none
 }
 
 // propose notes by what constants the Token in a held quote may have been shifted,

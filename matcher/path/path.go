@@ -248,6 +248,21 @@ func (p *Path) Reached() bool {
 	return false
 }
 
+// Unverified reports whether the target answered, but nothing in what it answered shows
+// that whoever sent it saw the probes: anybody who knows the ports can have.
+func (p *Path) Unverified() bool {
+	unverified := false
+	for i := range p.Probes {
+		if r := p.Probes[i].Reply; r != nil && p.isTarget(r) {
+			if !r.IsUnverified() {
+				return false
+			}
+			unverified = true
+		}
+	}
+	return unverified
+}
+
 func (p *Path) isTarget(r *Reply) bool {
 	return r.From == p.Target.Addr && r.Kind != matcher.TimeExceeded
 }
