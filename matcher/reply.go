@@ -1,9 +1,3 @@
-// Package matcher says which probe a captured frame answers.
-//
-// It holds the outstanding probes in a Table and reads the headers that ICMP
-// errors quote with a bounds-checked parser of its own. Whose a reply is, is
-// decided by what craft.Key says identifies a probe; a reply that is not
-// beyond doubt is foreign.
 package matcher
 
 import (

@@ -140,6 +140,7 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.Formats(), cobra.ShellCompDirectiveNoFileComp))
 	c.AddCommand(
 		&cobra.Command{Use: "output", Short: "What the output means", Long: outputHelp},
+		&cobra.Command{Use: "security", Short: "Which replies are believed", Long: securityHelp},
 		schemaCommand(stdout),
 		manCommand(c, stdout),
 		replayCommand(stdin, stdout),
