@@ -35,6 +35,7 @@ func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 	ours := false
 	for _, r := range to {
 		err := unread
+		r.holds = false
 		if r.Pass(f.Time, 0); err == nil {
 			_, err = r.match(&o.message)
 		}
