@@ -37,6 +37,7 @@ that are random in all that can't be known, and what chance makes expect
   IPv4 TCP errors                        0      0.00             0      0.00
   IPv6 UDP errors, 48 bytes quoted       0      0.38             0      0.38
   IPv6 ICMP errors, 48 bytes quoted      0      0.38             0      0.38
+  IPv6 TCP errors                        0      0.00             1      0.24
   errors that quote all of UDP, ICMP     0      0                0      0
   echo replies                           0      0                0      0
   SYN-ACKs and RSTs                      0      0.00             0      0.24
