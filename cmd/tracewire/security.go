@@ -20,8 +20,8 @@ forges replies: from then on only what agrees in all is believed, or by a
 translation that was confirmed before, and the finding "flooded" says so.
 
 An echo reply must return the data, a SYN-ACK or RST must acknowledge the
-probe's sequence number plus one, the answer to a DNS query must have its ID. A
-UDP service may answer with nothing of the probe in it: whoever knows the ports
+probe's sequence number plus one, the answer to a DNS query must have its ID.
+A UDP service may answer with nothing of the probe in it: whoever knows the ports
 can have sent that. Such an answer is marked as unverified ("matched_by" is
 "alone" or "ambiguous", the finding is "unverified-destination"), and one of
 them does not end a path.
@@ -44,6 +44,6 @@ that are random in all that can't be known, and what chance makes expect
   UDP answers, marked as unverified    453      540            340      540
 
 Two things remain possible for who knows the source port. Behind a translator
-that renumbers IDs, 16 bits of checksum are all that is left. And with --classic,
-hops can be added behind the last one that answers.
+that renumbers IDs, 16 bits of checksum are all that is left. And with
+--classic, hops can be added behind the last one that answers.
 `
