@@ -366,6 +366,27 @@ func TestQuotesInTheWild(t *testing.T) {
 	}
 }
 
+// One router that quotes in its own way is seen, though nothing confirms it, as soon as
+// its probe would be given up.
+func TestOneRouterWithAQuirk(t *testing.T) {
+	for name, id := range map[string]capturetest.QuoteID{"a swapped ID": capturetest.QuoteIDSwapped, "an ID of zero": capturetest.QuoteIDZero} {
+		t.Run(name, func(t *testing.T) {
+			c := eight()
+			c.Routers[3].Quote = capturetest.Quote{Length: capturetest.QuoteRFC792, ID: id}
+			trace(t, c, capturetest.Host{}, tracewire.Options{Queries: 1}, nil, func(l *lab, p *path.Path, err error) {
+				got := addrs(p)
+				got[len(got)-1] = strings.TrimSuffix(got[len(got)-1], " *")
+				if d := cmp.Diff(eightAddrs, got); d != "" || err != nil {
+					l.Error(err, d)
+				}
+				if r := p.Hop(4).Probes[0].Reply; r == nil || r.MatchedBy != matcher.ByTwo || r.RTT != 8*time.Millisecond || r.Late {
+					l.Errorf("%+v", r)
+				}
+			})
+		})
+	}
+}
+
 func TestDestinationRestoresTheQuotedTTL(t *testing.T) {
 	c := eight()
 	c.Destination.Quote.TTL = capturetest.QuoteTTLSent
