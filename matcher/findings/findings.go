@@ -104,10 +104,10 @@ const (
 	Loop                           // packets go round
 	PathChange                     // other routers than before, for the same flow
 	TargetExceeded                 // a time-exceeded from the destination itself
-	Flooded                        // replies are forged, or somebody else has the probes' flow
-	Unverified                     // nothing shows that the target's answers are to the probes
 	HopMismatch                    // a refusal comes from another hop than the probes' TTL says
 	CaptureLoss                    // the capture missed frames: that probes have no reply says nothing of the path
+	Flooded                        // replies are forged, or somebody else has the probes' flow
+	Unverified                     // nothing shows that the target's answers are to the probes
 )
 
 var kinds = [...]string{
