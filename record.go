@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -179,8 +180,8 @@ func (k *notes) take() (taken []journal.Note) {
 }
 
 // meaning is what a frame, or a watermark, is to the trace, by the events that it
-// caused.
-func (k *notes) meaning(f *frame.Frame, caused []Event) meaning {
+// caused, and by whether it is held: it may cause one later.
+func (k *notes) meaning(f *frame.Frame, caused []Event, held bool) meaning {
 	if !k.record {
 		return meaning{}
 	}
@@ -193,13 +194,13 @@ func (k *notes) meaning(f *frame.Frame, caused []Event) meaning {
 		}
 		return meaning{trace: k.trace, notes: k.take()}
 	}
-	for i := range caused {
-		if caused[i].Kind == path.Answer && !f.Read.IsZero() {
-			k.add(journal.Note{Read: &journal.Read{At: journal.At(f.Read)}})
-		}
+	if !f.Read.IsZero() && (held || slices.ContainsFunc(caused, isAnswer)) {
+		k.add(journal.Note{Read: &journal.Read{At: journal.At(f.Read)}})
 	}
 	return meaning{trace: k.trace, caused: caused, notes: k.take()}
 }
+
+func isAnswer(e Event) bool { return e.Kind == path.Answer }
 
 // comments are what a frame is written with: what people read comes first.
 func comments(meanings []meaning) (all []string) {

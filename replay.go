@@ -85,7 +85,7 @@ type replay struct {
 	waiting  []*path.Path // that were found, until it's their turn
 	gaps     []frame.Gap  // of the capture, as far as it is read
 	last     time.Time    // the stamp of the latest frame
-	cut      bool         // the frame was cut, since it is of no trace
+	cut      *journal.Cut // the frame was cut, since it is of no trace; else nil
 	link     frame.LinkType
 	unread   error // of the first frame whose link type is not known
 }
@@ -151,7 +151,7 @@ func (r *replay) tell(p *path.Path) {
 }
 
 func (r *replay) observe(f *frame.Frame) error {
-	r.cut = false
+	r.cut = nil
 	for i, comment := range f.Comments {
 		note, err := journal.Parse(comment)
 		if err == nil && note != nil {
@@ -183,8 +183,13 @@ func (r *replay) observe(f *frame.Frame) error {
 // show shows a frame to the traces of the recording, and reports whether it is of
 // one of them.
 func (r *replay) show(f *frame.Frame) (ours bool) {
-	if r.cut {
+	if r.cut != nil {
 		r.observer.ObserveForeign(f, r.recordersOn(f.Interface)...)
+		for _, t := range r.running {
+			if slices.Contains(r.cut.Failed, t.number) {
+				t.recorder.FailCheck()
+			}
+		}
 		return false
 	}
 	return r.observer.Observe(f, r.recordersOn(f.Interface)...)
@@ -302,7 +307,7 @@ func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
 	case n.Read != nil:
 		f.Read = n.Read.At.Time()
 	case n.Cut != nil:
-		r.cut = true
+		r.cut = n.Cut
 	case n.End != nil:
 		r.finish(at, *n.End)
 	}

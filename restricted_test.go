@@ -150,3 +150,21 @@ func TestRestrictedTraceTakesNoEchoReplyWithoutItsCookie(t *testing.T) {
 		}
 	})
 }
+
+// Forged errors flood a restricted trace as any other, and its replay, though these
+// are cut.
+func TestRestrictedTraceIsFloodedAsAnyOther(t *testing.T) {
+	for _, restricted := range []bool{false, true} {
+		o := tracewire.Options{Restricted: restricted, Seed: 1, MaxTTL: 8}
+		begin := func(l *lab) {
+			for range 40 {
+				l.conn.Deliver(5e6, l.conn.Inbound(errorAbout(t, l.conn.Host().Addr, forged(t, l, &o, 3))))
+			}
+		}
+		traceRecorded(t, eight(), capturetest.Host{}, o, begin, func(l *lab, r *recorder, p *path.Path, err error) {
+			if err != nil || !p.Flooded || p.Counters.Foreign != 40 {
+				t.Errorf("restricted %v: flooded %v, %+v, %v", restricted, p.Flooded, p.Counters, err)
+			}
+		})
+	}
+}

@@ -171,12 +171,12 @@ func (t *tap) observe(f *frame.Frame) (meanings []meaning) {
 		t.watched = f.Time
 	}
 	for _, one := range t.running {
-		one.before = len(one.pending)
+		one.before, one.failures = len(one.pending), one.recorder.FailedChecks()
 	}
 	whole := len(f.Data)
 	t.observer.Observe(f, t.recorders...)
 	if last := len(t.running) - 1; len(f.Data) < whole && last >= 0 {
-		t.running[last].notes.add(journal.Note{Cut: &journal.Cut{}}) // with the last, on the frame itself (see track.write)
+		t.running[last].notes.add(journal.Note{Cut: &journal.Cut{Failed: t.failed()}}) // with the last, on the frame itself (see track.write)
 	}
 	for _, one := range t.running {
 		if m := one.meaning(f); !m.isNone() {
@@ -189,6 +189,17 @@ func (t *tap) observe(f *frame.Frame) (meanings []meaning) {
 		}
 	}
 	return meanings
+}
+
+// failed are the numbers of the traces by whose checks the frame that they have just
+// observed has failed.
+func (t *tap) failed() (all []int) {
+	for _, one := range t.running {
+		if one.recorder.FailedChecks() > one.failures {
+			all = append(all, one.notes.trace)
+		}
+	}
+	return all
 }
 
 // missed notes what the capture missed.

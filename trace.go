@@ -39,10 +39,11 @@ type trace struct {
 	concluded bool      // since the plan was done
 	failed    error     // why it was the capture that ended
 
-	pending []Event // that are not told
-	before  int     // of these, when the frame came that is being observed
-	seen    int     // of these, when it was observed: with it they are recorded
-	told    []Event // that are to be told
+	pending  []Event // that are not told
+	before   int     // of these, when the frame came that is being observed
+	failures int     // that the recorder knew then
+	seen     int     // of these, when it was observed: with it they are recorded
+	told     []Event // that are to be told
 }
 
 // newTrace makes the trace of a run with a number.
@@ -203,7 +204,7 @@ func (t *trace) finish(interrupted bool, dropped int) {
 // meaning is what a frame, or a watermark, is to the trace that has just
 // observed it.
 func (t *trace) meaning(f *frame.Frame) meaning {
-	return t.notes.meaning(f, t.pending[t.before:])
+	return t.notes.meaning(f, t.pending[t.before:], t.recorder.Holds())
 }
 
 // note takes an event from the recorder, and what it means to the plan.
@@ -232,6 +233,7 @@ func outcomeOf(e *Event) (o plan.Outcome, is bool) {
 	if e.Reply.MatchedBy == matcher.Ambiguous && o.Status == plan.Late {
 		o.Length = 0 // it may be another probe's
 	}
+	o.Unverified = e.Reply.IsUnverified()
 	o.TooBig, o.MTU = e.Reply.Kind == matcher.PacketTooBig, int(e.Reply.MTU)
 	return o, true
 }

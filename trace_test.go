@@ -343,8 +343,8 @@ func TestQuotesInTheWild(t *testing.T) {
 		by    matcher.Rule
 	}{
 		"8 bytes":                   {capturetest.Quote{Length: capturetest.QuoteRFC792}, matcher.ByFields},
-		"8 bytes and a swapped ID":  {capturetest.Quote{Length: capturetest.QuoteRFC792, ID: capturetest.QuoteIDSwapped}, matcher.ByFields},
-		"8 bytes and an ID of zero": {capturetest.Quote{Length: capturetest.QuoteRFC792, ID: capturetest.QuoteIDZero}, matcher.ByFields},
+		"8 bytes and a swapped ID":  {capturetest.Quote{Length: capturetest.QuoteRFC792, ID: capturetest.QuoteIDSwapped}, matcher.ByTranslation},
+		"8 bytes and an ID of zero": {capturetest.Quote{Length: capturetest.QuoteRFC792, ID: capturetest.QuoteIDZero}, matcher.ByTranslation},
 		"everything":                {capturetest.Quote{Length: capturetest.QuoteFull}, matcher.ByCookie},
 		"128 bytes":                 {capturetest.Quote{Length: 128}, matcher.ByCookie},
 		"8 bytes, padded with zeros as before an extension": {capturetest.Quote{Edit: func(m []byte) []byte {
@@ -366,6 +366,27 @@ func TestQuotesInTheWild(t *testing.T) {
 					if probe.Reply.MatchedBy != test.by {
 						l.Errorf("matched by %v", probe.Reply.MatchedBy)
 					}
+				}
+			})
+		})
+	}
+}
+
+// One router that quotes in its own way is seen, though nothing confirms it, as soon as
+// its probe would be given up.
+func TestOneRouterWithAQuirk(t *testing.T) {
+	for name, id := range map[string]capturetest.QuoteID{"a swapped ID": capturetest.QuoteIDSwapped, "an ID of zero": capturetest.QuoteIDZero} {
+		t.Run(name, func(t *testing.T) {
+			c := eight()
+			c.Routers[3].Quote = capturetest.Quote{Length: capturetest.QuoteRFC792, ID: id}
+			trace(t, c, capturetest.Host{}, tracewire.Options{Queries: 1}, nil, func(l *lab, p *path.Path, err error) {
+				got := addrs(p)
+				got[len(got)-1] = strings.TrimSuffix(got[len(got)-1], " *")
+				if d := cmp.Diff(eightAddrs, got); d != "" || err != nil {
+					l.Error(err, d)
+				}
+				if r := p.Hop(4).Probes[0].Reply; r == nil || r.MatchedBy != matcher.ByTwo || r.RTT != 8*time.Millisecond || r.Late {
+					l.Errorf("%+v", r)
 				}
 			})
 		})

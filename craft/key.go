@@ -28,9 +28,10 @@ const (
 // show to be a quote of that probe and of no other. It is comparable, and this
 // package is the one place that knows which fields those are.
 //
-// Besides the destination a probe is told by three values, of which a path may
-// rewrite one: the source port, the ID, and the Token. The Cookie in the
-// payload outweighs them all, where the quote is long enough to show it.
+// Besides the destination a probe is told by three values: the source port, the
+// ID, and the Token. The Cookie in the payload outweighs them all, where the quote
+// is long enough to show it. What a path rewrites of them, and how that is learnt,
+// package matcher says.
 type Key struct {
 	// Dst is the destination, also of a packet that is still on a source route
 	// (RFC 791, section 3.1): the address in the IP header changes at each
@@ -58,7 +59,12 @@ type Key struct {
 	// ID is the IPv4 identification. IPv6 has none: there it is the length of
 	// the payload, which tells apart the probes of tools that vary it, and
 	// agrees in those of the others.
-	ID        uint16
+	ID uint16
+
+	// Data is how many bytes of data a TCP segment carries. A RST acknowledges
+	// them beside the SYN. 0 where a quote ends before the data offset.
+	Data uint16
+
 	Protocol  layers.IPProtocol
 	HasCookie bool
 
@@ -120,10 +126,19 @@ func (p *Packet) ReadKey(k *Key) error {
 		k.SrcPort = binary.BigEndian.Uint16(b)
 		k.DstPort = binary.BigEndian.Uint16(b[2:])
 		k.Token = binary.BigEndian.Uint32(b[4:])
+		k.Data = dataLength(p)
 	default:
 		return ErrNotProbe
 	}
 	return nil
+}
+
+// dataLength is how much data a TCP segment carries, as its headers state it.
+func dataLength(p *Packet) uint16 {
+	if len(p.Payload) < tcpHeader {
+		return 0
+	}
+	return uint16(max(0, p.Length-len(p.Header)-int(p.Payload[12]>>4)*4))
 }
 
 // setShort reads what there is of a transport header that ends before the Token,
@@ -265,6 +280,7 @@ const (
 	PortQuery             // the source port and the Query, which only an answer is sought by
 	Flow                  // the source port: what all probes of a flow share
 	Cookie                // the cookie: what is left when all else was rewritten
+	PortAcked             // the source port, and the Token and the Data together: what a RST acknowledges of both
 
 	Views = iota // how many there are
 )
@@ -301,8 +317,11 @@ var viewFields = [Views]parts{
 // made for it can make many keys hash alike. So do keys of different
 // destinations, which seldom meet.
 func (k *Key) Hash(v View) uint64 {
-	if v == Cookie {
+	switch v {
+	case Cookie:
 		return mix(k.Cookie, uint64(v))
+	case PortAcked:
+		return mix(uint64(k.acked())<<32|uint64(k.SrcPort)<<16|uint64(k.DstPort), uint64(v))
 	}
 	w, of := k.parts(), &viewFields[v]
 	return mix(w.changing&of.changing, w.steady&of.steady|uint64(v)<<56)
@@ -316,23 +335,63 @@ func mix(x, y uint64) uint64 {
 
 // Same reports whether two keys are the same in a view.
 func (k *Key) Same(v View, o *Key) bool {
-	if v == Cookie {
+	switch v {
+	case Cookie:
 		return k.HasCookie && o.HasCookie && k.Cookie == o.Cookie && k.Protocol == o.Protocol
+	case PortAcked:
+		return k.acked() == o.acked() && k.Same(Flow, o)
 	}
 	w, other, of := k.parts(), o.parts(), &viewFields[v]
 	return (w.changing^other.changing)&of.changing == 0 && (w.steady^other.steady)&of.steady == 0 && k.Dst == o.Dst
 }
 
-// Sought yields the views under which the probe of a quote is sought, the
-// likeliest first: two of {source port, ID, Token}, the ID also with its bytes
-// swapped, as some hosts quote it.
-func (k *Key) Sought(yield func(View, *Key) bool) {
-	if !k.Short && !yield(PortToken, k) || !yield(PortID, k) || !k.Short && !yield(IDToken, k) || k.Dst.Is6() {
-		return
+// acked is the sequence number up to which a segment with data is acknowledged,
+// less the SYN.
+func (k *Key) acked() uint32 { return k.Token + uint32(k.Data) }
+
+// Shift is the constant by which the Token in a quote differs from the one that
+// was sent, as an address translator leaves it that restores addresses and ports
+// but not what depends on them: of a UDP checksum in ones' complement (RFC 1624),
+// of a TCP sequence number modulo 2^32. The sequence numbers of ICMP echoes follow
+// each other: between two of them every difference means something else, so they
+// have none but 0. ok is false where there is no telling.
+func (k *Key) Shift(quote *Key) (shift uint32, ok bool) {
+	switch {
+	case quote.Short:
+		return 0, false
+	case k.Protocol == layers.IPProtocolUDP:
+		return onesAdd(quote.Token, ^k.Token&0xffff) % 0xffff, true
+	case k.Protocol == layers.IPProtocolTCP:
+		return quote.Token - k.Token, true
 	}
-	swapped := *k
-	swapped.ID = bits.ReverseBytes16(k.ID)
-	_ = yield(PortID, &swapped) && !k.Short && yield(IDToken, &swapped)
+	return 0, quote.Token == k.Token
+}
+
+// Unshift makes of a quote's Token the one that was sent, if Shift is this.
+func (k *Key) Unshift(shift uint32) {
+	switch k.Protocol {
+	case layers.IPProtocolUDP:
+		if k.Token = onesAdd(k.Token, ^shift&0xffff); k.Token == 0 {
+			k.Token = 0xffff
+		}
+	case layers.IPProtocolTCP:
+		k.Token -= shift
+	}
+}
+
+// onesAdd adds two 16 bits in ones' complement.
+func onesAdd(a, b uint32) uint32 {
+	sum := a + b
+	return sum&0xffff + sum>>16
+}
+
+// SwapID exchanges the bytes of an ID, as hosts do that quote it in their own order.
+func SwapID(id uint16) uint16 { return bits.ReverseBytes16(id) }
+
+// SameID reports whether a quote shows the ID, as it is or with its bytes swapped, as
+// some hosts quote it.
+func (k *Key) SameID(quote *Key) bool {
+	return k.ID == quote.ID || k.ID == SwapID(quote.ID) && k.Dst.Is4()
 }
 
 // Agreement counts how many of the source port, the ID (also with its bytes
@@ -346,7 +405,7 @@ func (k *Key) Agreement(quote *Key) int {
 	if k.SrcPort == quote.SrcPort {
 		n++
 	}
-	if k.ID == quote.ID || k.ID == bits.ReverseBytes16(quote.ID) && k.Dst.Is4() {
+	if k.SameID(quote) {
 		n++
 	}
 	if k.Token == quote.Token && !quote.Short {

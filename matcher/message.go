@@ -17,6 +17,7 @@ type Message struct {
 	Frame     int          // its number
 	Packet    craft.Packet // what the frame carries
 	Direction frame.Direction
+	Cut       bool // less was captured of the frame than was sent
 
 	// IsProbe says that it may be a probe itself, known by Key.
 	IsProbe bool
@@ -49,7 +50,7 @@ func (m *Message) read(f *frame.Frame, own bool) error {
 	if m.carried.Decode(f) != nil || m.Packet.Parse(m.carried.IP) != nil {
 		return ErrUnrelated
 	}
-	m.Direction = m.carried.Direction
+	m.Direction, m.Cut = m.carried.Direction, len(f.Data) < f.Length
 	p := &m.Packet
 	if !(own && m.Direction == frame.In) && maybeProbe(p) {
 		m.IsProbe = p.ReadKey(&m.Key) == nil && !m.Key.Short
@@ -60,9 +61,9 @@ func (m *Message) read(f *frame.Frame, own bool) error {
 	r := &m.Reply
 	r.From, r.TTL, r.Frame, r.Received, r.Read = p.Src, p.TTL, f.Number, f.Time, f.Read
 	r.ICMPType, r.ICMPCode, r.MTU, r.MatchedBy, r.Extensions = 0, 0, 0, 0, nil
-	r.Quoted = Quote{}
+	r.Quoted, r.Translation = Quote{}, Translation{}
 	if isICMP(p) && !m.IsProbe && !isEchoReply(p) {
-		return m.readError(len(f.Data) < f.Length)
+		return m.readError(m.Cut)
 	}
 	if answer, has, err := p.Answer(&m.Of); err == nil {
 		r.Kind, m.Has, m.IsReply = answers[answer], has, true

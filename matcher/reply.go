@@ -1,9 +1,3 @@
-// Package matcher says which probe a captured frame answers.
-//
-// It holds the outstanding probes in a Table and reads the headers that ICMP
-// errors quote with a bounds-checked parser of its own. Whose a reply is, is
-// decided by what craft.Key says identifies a probe; a reply that is not
-// beyond doubt is foreign.
 package matcher
 
 import (
@@ -41,22 +35,34 @@ type Rule uint8
 const (
 	// ByCookie: the reply shows the probe's cookie.
 	ByCookie Rule = iota + 1
-	// ByFields: the reply shows no cookie, but the destination and two of
-	// source port, ID and checksum or sequence number, and only one probe has
-	// them.
+	// ByFields: the reply shows no cookie, but agrees in all else: destination,
+	// source port, ID, and checksum or sequence number; an answer, in what it
+	// returns. Only one probe has them.
 	ByFields
 	// ByOrder: several probes look alike; the earliest without a reply got it.
 	ByOrder
+	// ByTranslation: the quote agrees with the probe, and with no other, under the
+	// Translation that at least three replies to different probes agree on.
+	ByTranslation
+	// ByTwo: the destination and two of source port, ID and checksum or sequence
+	// number agree with this probe alone. The Translation is only this reply's.
+	ByTwo
+	// ByPorts: the destination and ports agree, and no other probe has the same; ID
+	// and checksum were rewritten, as they are for all that get this far.
+	ByPorts
 	// Alone: an answer that quotes nothing, and only one probe was
-	// outstanding that could have drawn it.
+	// outstanding that could have drawn it. Who knows the ports could have sent it.
 	Alone
 	// Ambiguous: an answer that quotes nothing, and more than one probe could
-	// have drawn it. It comes from where it says, but its round trip is not
-	// known.
+	// have drawn it. It comes from where it says, if nobody forged it, but its
+	// round trip is not known.
 	Ambiguous
 )
 
-var rules = [...]string{ByCookie: "cookie", ByFields: "fields", ByOrder: "order", Alone: "alone", Ambiguous: "ambiguous"}
+var rules = [...]string{
+	ByCookie: "cookie", ByFields: "fields", ByOrder: "order", ByTranslation: "translation", ByTwo: "two-fields", ByPorts: "ports",
+	Alone: "alone", Ambiguous: "ambiguous",
+}
 
 // String returns the rule as the JSON output spells it.
 func (r Rule) String() string { return rules[r] }
@@ -73,9 +79,10 @@ type Reply struct {
 	MTU      uint32 // of the next link, where PacketTooBig states it (RFC 1191)
 	TTL      uint8  // the reply's own, as it arrived
 
-	MatchedBy  Rule
-	Quoted     Quote       // of an ICMP error
-	Extensions *Extensions // of an ICMP error: its multi-part extensions (RFC 4884); nil if it has none
+	MatchedBy   Rule
+	Translation Translation // of an ICMP error: what it quotes of the probe's identity otherwise than it was sent
+	Quoted      Quote       // of an ICMP error
+	Extensions  *Extensions // of an ICMP error: its multi-part extensions (RFC 4884); nil if it has none
 }
 
 // Quote is what an ICMP error quotes of the probe's headers: how the probe
@@ -97,6 +104,12 @@ type Quote struct {
 	// the quote is long enough to show it.
 	Checksum    uint16
 	HasChecksum bool
+}
+
+// IsUnverified reports whether nothing in the reply shows that whoever sent it saw the
+// probe: a datagram with nothing of the probe's in it.
+func (r *Reply) IsUnverified() bool {
+	return r.Kind == UDP && (r.MatchedBy == Alone || r.MatchedBy == Ambiguous)
 }
 
 // IsQuoted reports whether the reply quotes the probe: whether Quoted is set.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/gopacket/layers"
+
 	"github.com/tracewire/tracewire/craft"
 )
 
@@ -22,9 +24,11 @@ var (
 // Table holds the probes of a run and finds the one that a frame is about. The
 // zero Table is empty and ready for use. It belongs to one goroutine at a time.
 type Table struct {
-	entries []entry
-	index   index
-	shifted int64 // by how much the clock was stepped: entries are in the time before that
+	entries  []entry
+	index    index
+	shifted  int64 // by how much the clock was stepped: entries are in the time before that
+	segments bool  // some probes carry data over TCP
+	learnt   learnt
 }
 
 type entry struct {
@@ -55,6 +59,7 @@ type Match struct {
 	Probe int    // its number
 	Copy  bool   // the frame is the probe itself, seen leaving
 	Reply *Reply // else: what the frame says to the probe; the Message's
+	Held  bool   // the reply came before, and was held
 }
 
 // Sent adds a probe that is about to be sent with a TTL, and returns its number,
@@ -72,22 +77,27 @@ func (t *Table) Sent(key *craft.Key, ttl uint8, at time.Time) int {
 	t.entries = append(t.entries, entry{})
 	e := &t.entries[n]
 	e.key, e.ttl, e.sent, e.shared = *key, ttl, at.UnixNano()-t.shifted, shared
+	t.segments = t.segments || key.Data > 0
 	return n
 }
 
 // Reset empties the table, for the probes of another run. It keeps its memory.
 func (t *Table) Reset() {
-	t.entries = t.entries[:0]
+	t.entries, t.segments = t.entries[:0], false
 	t.index.reset()
 	t.shifted = 0
+	t.learnt.reset()
 }
 
-// Expire says that a reply to the probe is no longer waited for. One that
-// still comes is matched all the same, where it shows whose it is; an answer
-// that quotes nothing is no longer taken for this probe's.
+// Expire says that a reply to the probe is no longer waited for. If one is held that
+// can be told by itself, it is accepted now: Released has it. One that still
+// comes is matched all the same, where it shows whose it is; an answer that quotes
+// nothing is no longer taken for this probe's.
 func (t *Table) Expire(probe int) {
 	if e := &t.entries[probe]; e.state == outstanding {
-		e.state = expired
+		if !t.settle(int32(probe)) {
+			e.state = expired
+		}
 	}
 }
 
@@ -100,7 +110,8 @@ func (t *Table) Shift(d time.Duration) { t.shifted += int64(d) }
 
 // Match says what a frame is to the probes in the table. It fails with
 // ErrForeign or ErrUnrelated, keeps nothing of the frame, and doesn't allocate.
-// Of a reply to a probe it sets MatchedBy.
+// Of a reply to a probe it sets MatchedBy and Translation. A quote that it calls
+// foreign may be one for Hold.
 func (t *Table) Match(m *Message) (Match, error) {
 	at := m.Time.UnixNano() - t.shifted
 	if m.IsProbe {
@@ -117,7 +128,9 @@ func (t *Table) Match(m *Message) (Match, error) {
 	var by Rule
 	switch {
 	case m.Reply.IsQuoted():
-		probe, by = t.find(&m.Of, at)
+		if probe, by = t.complete(&m.Of, at); probe == none && len(t.learnt.confirmed) > 0 {
+			probe, by, m.Reply.Translation = t.translated(&m.Of, at)
+		}
 	case t.index.head(t.entries, craft.Flow, &m.Of) == none:
 		return Match{}, ErrUnrelated
 	default:
@@ -126,11 +139,21 @@ func (t *Table) Match(m *Message) (Match, error) {
 	if probe == none {
 		return Match{}, ErrForeign
 	}
-	if t.entries[probe].state = answered; m.Reply.Kind == TimeExceeded {
-		t.entries[probe].state = exceeded
-	}
-	m.Reply.MatchedBy = by
+	t.accept(probe, &m.Reply, by)
 	return Match{Probe: int(probe), Reply: &m.Reply}, nil
+}
+
+// accept notes that a reply is a probe's.
+func (t *Table) accept(probe int32, r *Reply, by Rule) {
+	e := &t.entries[probe]
+	if e.state = answered; r.Kind == TimeExceeded {
+		e.state = exceeded
+	}
+	if r.IsQuoted() && by <= ByOrder {
+		t.learnt.farthest = max(t.learnt.farthest, e.ttl)
+	}
+	t.learnt.accepted++
+	r.MatchedBy = by
 }
 
 // copied recognises a probe on its way out: of several that look alike, the
@@ -145,32 +168,13 @@ func (t *Table) copied(key *craft.Key) int32 {
 	return found
 }
 
-// answered finds the probe that the destination itself answered.
-func (t *Table) answered(m *Message, at int64) (int32, Rule) {
-	if m.Of.HasCookie {
-		if i := t.byCookie(&m.Of, at); i != none && t.entries[i].key.Same(m.Has, &m.Of) {
-			return i, ByCookie
-		}
-	}
-	if m.Has == craft.Flow || t.index.head(t.entries, m.Has, &m.Of) == none {
-		return t.alone(craft.Flow, &m.Of, at)
-	}
-	probe, rule := t.alone(m.Has, &m.Of, at)
-	if only := t.index.head(t.entries, m.Has, &m.Of); only == probe && t.index.before(t.entries, m.Has, only) == none {
-		rule = ByFields
-	}
-	return probe, rule
-}
-
-// find returns the one probe sent before at that a quote can be of, and the
-// rule that says so. A cookie that is visible must be the probe's.
-func (t *Table) find(quote *craft.Key, at int64) (int32, Rule) {
+// complete returns the one probe sent before at that a quote agrees with in all that
+// it shows, and the rule that says so. A cookie that is visible must be the
+// probe's, and is enough.
+func (t *Table) complete(quote *craft.Key, at int64) (int32, Rule) {
 	best := candidate{probe: none}
-	for view, part := range quote.Sought {
-		t.seek(&best, view, part, quote, at)
-		if best.agreement == 3 {
-			break // whoever agrees in all is under every view
-		}
+	if !quote.Short && !(t.learnt.flooded && isGuessed(quote)) {
+		t.seek(&best, craft.PortToken, quote, quote, at, agreesFully(quote))
 	}
 	switch {
 	case best.doubtful:
@@ -187,8 +191,31 @@ func (t *Table) find(quote *craft.Key, at int64) (int32, Rule) {
 	return none, 0
 }
 
+// agreesFully is the Agreement of a quote that agrees in all. IPv6 has no ID, and
+// the length in its place counts nothing.
+func agreesFully(quote *craft.Key) int {
+	if quote.Dst.Is6() {
+		return 2
+	}
+	return 3
+}
+
+// isGuessed reports whether a quote that agrees in all can be guessed in a flood: over
+// IPv6, where a checksum or sequence number of 16 bits is all there is besides
+// the ports. RFC 4443 asks routers to quote as much as fits, so that a cookie is
+// visible.
+func isGuessed(quote *craft.Key) bool {
+	return quote.Dst.Is6() && quote.Protocol != layers.IPProtocolTCP && !quote.HasCookie
+}
+
 // tells reports whether the probe is told by its cookie.
 func (e *entry) tells() bool { return e.key.HasCookie && !e.shared }
+
+// allows reports whether the quote's cookie does not contradict that it is of the
+// probe.
+func (e *entry) allows(quote *craft.Key) bool {
+	return !quote.HasCookie || !e.key.HasCookie || quote.Cookie == e.key.Cookie
+}
 
 // byCookie finds the probe by its cookie alone: all else was rewritten.
 func (t *Table) byCookie(quote *craft.Key, at int64) int32 {
@@ -207,25 +234,26 @@ type candidate struct {
 	doubtful  bool // different probes fit equally well
 }
 
-// seek considers the probes that are the same as a part of the quote in a view.
-func (t *Table) seek(best *candidate, view craft.View, part, quote *craft.Key, at int64) {
+// seek considers the probes that are the same as a part of the quote in a view, and
+// agree with it in at least so much.
+func (t *Table) seek(best *candidate, view craft.View, part, quote *craft.Key, at int64, least int) {
 	i := t.index.head(t.entries, view, part)
 	for n := 0; i != none && n < maxChain; n++ {
-		t.consider(best, i, quote, at)
+		t.consider(best, i, quote, at, least)
 		i = t.index.before(t.entries, view, i)
 	}
 }
 
-func (t *Table) consider(best *candidate, i int32, quote *craft.Key, at int64) {
+func (t *Table) consider(best *candidate, i int32, quote *craft.Key, at int64, least int) {
 	e := &t.entries[i]
-	if i == best.probe || !e.sentBy(at) {
-		return
-	}
-	if quote.HasCookie && e.key.HasCookie && quote.Cookie != e.key.Cookie {
+	if i == best.probe || !e.sentBy(at) || !e.allows(quote) {
 		return
 	}
 	n := e.key.Agreement(quote)
-	if n < 2 || n < best.agreement {
+	if n == 3 && quote.Dst.Is4() && least == 3 && e.key.ID != quote.ID {
+		return // its bytes are swapped: a translation
+	}
+	if n < least || n < best.agreement {
 		return
 	}
 	if n > best.agreement {
@@ -254,63 +282,4 @@ func (t *Table) earlier(a, b int32) bool {
 		return a < b
 	}
 	return a > b
-}
-
-// alone finds the probe, of those the same in a view, that an answer without
-// identity is to: the only one outstanding that can have come so far, else, in
-// doubt, the one with the highest TTL. When none is outstanding it may be late,
-// or a duplicate.
-//
-// An answer in doubt leaves the others of its probes in doubt for good: one of
-// them was answered then, whatever is answered now.
-func (t *Table) alone(view craft.View, of *craft.Key, at int64) (int32, Rule) {
-	var farthest [answered + 1]int32 // by state: the probe with the highest TTL
-	var count [answered + 1]int
-	routers := t.routers(view, of, at)
-	for s := range farthest {
-		farthest[s] = none
-	}
-	for i := range t.index.filed(t.entries, view, of) {
-		e := &t.entries[i]
-		if !e.sentBy(at) || e.ttl <= routers {
-			continue
-		}
-		count[e.state]++
-		if best := farthest[e.state]; best == none || e.ttl > t.entries[best].ttl {
-			farthest[e.state] = i
-		}
-	}
-	switch {
-	case count[outstanding] == 1 && !t.entries[farthest[outstanding]].doubt:
-		return farthest[outstanding], Alone
-	case count[outstanding] == 0 && count[expired] == 1 && count[answered] == 0 && !t.entries[farthest[expired]].doubt:
-		return farthest[expired], Alone
-	case count[outstanding] > 0:
-		t.putInDoubt(view, of, at)
-		return farthest[outstanding], Ambiguous
-	case count[answered] > 0:
-		return farthest[answered], Ambiguous
-	}
-	return farthest[expired], Ambiguous
-}
-
-// putInDoubt marks the outstanding probes that are the same in a view: an answer
-// that came may be to any of them.
-func (t *Table) putInDoubt(view craft.View, of *craft.Key, at int64) {
-	for i := range t.index.filed(t.entries, view, of) {
-		if e := &t.entries[i]; e.state == outstanding && e.sentBy(at) {
-			e.doubt = true
-		}
-	}
-}
-
-// routers is the highest TTL at which a router answered a probe that is the same
-// in a view: the destination is farther away.
-func (t *Table) routers(view craft.View, of *craft.Key, at int64) (ttl uint8) {
-	for i := range t.index.filed(t.entries, view, of) {
-		if e := &t.entries[i]; e.state == exceeded && e.sentBy(at) {
-			ttl = max(ttl, e.ttl)
-		}
-	}
-	return ttl
 }

@@ -155,6 +155,7 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	c.AddCommand(
 		&cobra.Command{Use: "output", Short: "What the output means", Long: outputHelp},
 		privilegesCommand(),
+		&cobra.Command{Use: "security", Short: "Which replies are believed", Long: securityHelp},
 		schemaCommand(stdout),
 		manCommand(c, stdout),
 		replayCommand(stdin, stdout),

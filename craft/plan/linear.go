@@ -33,7 +33,7 @@ type Linear struct {
 
 	// Serial is set when probes that may reach the destination must go one at
 	// a time, for its answers to be told apart. It sets itself when an
-	// Outcome is Ambiguous.
+	// Outcome is Ambiguous or Unverified.
 	Serial bool
 
 	ttls     [256]ttlState
@@ -165,7 +165,8 @@ func (l *Linear) Observe(o Outcome) {
 		l.Serial = true
 	case Answered:
 		s.answered++
-		if l.end == 0 || o.TTL < l.end {
+		l.Serial = l.Serial || o.Unverified
+		if !o.Unverified && (l.end == 0 || o.TTL < l.end) {
 			l.hops = max(l.hops, o.TTL)
 		}
 	}

@@ -51,6 +51,11 @@ type Outcome struct {
 	TooBig bool
 	MTU    int
 
+	// Unverified: the reply comes from the destination as far as it says, and shows
+	// nothing of the probe. Such are told apart only one at a time, and one of them
+	// alone does not end the path.
+	Unverified bool
+
 	// End is the hop at which the path is known, by now, to end; 0 while it
 	// isn't known. A later Outcome may correct it, either way.
 	End uint8

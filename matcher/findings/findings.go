@@ -106,6 +106,8 @@ const (
 	TargetExceeded                 // a time-exceeded from the destination itself
 	HopMismatch                    // a refusal comes from another hop than the probes' TTL says
 	CaptureLoss                    // the capture missed frames: that probes have no reply says nothing of the path
+	Flooded                        // replies are forged, or somebody else has the probes' flow
+	Unverified                     // nothing shows that the target's answers are to the probes
 )
 
 var kinds = [...]string{
@@ -113,6 +115,7 @@ var kinds = [...]string{
 	LengthRewrite: "length-rewrite", DFRewrite: "df-rewrite", TTLRewrite: "ttl-rewrite", ZeroTTL: "zero-ttl",
 	MPLS: "mpls", Asymmetry: "asymmetry", SpoofedTarget: "spoofed-destination", RateLimit: "rate-limit", Loss: "loss",
 	Loop: "loop", PathChange: "path-change", TargetExceeded: "ttl-exceeded-from-destination", HopMismatch: "hop-mismatch", CaptureLoss: "capture-loss",
+	Flooded: "flooded", Unverified: "unverified-destination",
 }
 
 // String returns the kind as the JSON output spells it.
@@ -128,6 +131,7 @@ var rules = [...]func(*view) []Finding{
 	asymmetryRule,
 	spoofedExceededRule, spoofedRepliesRule, targetExceededRule, hopMismatchRule,
 	responseRule, captureLossRule, loopRule, pathChangeRule,
+	floodedRule, unverifiedRule,
 }
 
 // Of returns what a trace shows, by hop and kind. It keeps nothing of p but

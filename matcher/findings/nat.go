@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/matcher"
 )
 
 // Address translation is found by what it leaves in quotes. Most translators
@@ -76,7 +78,7 @@ func checksumRule(v *view) []Finding {
 			return "", true
 		case v.isPseudo(sent, a) || v.isPseudo(q.Checksum, a):
 			return "", false
-		case !v.flow:
+		case !v.flow && a.reply.Translation.Token != matcher.TokenShifted:
 			return "a checksum that differs from the one sent", true
 		}
 		return fmt.Sprintf("a checksum that differs by %#04x", onesDifference(q.Checksum, sent)), true

@@ -143,6 +143,7 @@ type key struct {
 	ID     uint16  `json:"id"`
 	Token  uint32  `json:"token"`
 	Query  uint16  `json:"query,omitempty"`
+	Data   uint16  `json:"data,omitempty"`
 	Cookie *uint64 `json:"cookie,string,omitempty"`
 }
 
@@ -198,7 +199,9 @@ type Read struct {
 // Cut says that the frame which the comment is on is of no trace, and was cut
 // behind its headers, since who traced may not see the traffic of others: what is
 // left is not to be taken for a reply. One trace says so for all.
-type Cut struct{}
+type Cut struct {
+	Failed []int `json:"failed,omitempty"` // the traces by whose flow's checks the frame has failed
+}
 
 // End ends a trace.
 type End struct {
@@ -266,7 +269,7 @@ func (s *Start) Path() *path.Path {
 func SentOf(p *path.Probe, k *craft.Key) *Sent {
 	s := &Sent{
 		TTL: p.TTL, Round: p.Round, ID: p.ID, SrcPort: p.SrcPort, DstPort: p.DstPort, Sequence: p.Sequence, Length: p.Length,
-		Called: At(p.Called), Key: key{ID: k.ID, Token: k.Token, Query: k.Query},
+		Called: At(p.Called), Key: key{ID: k.ID, Token: k.Token, Query: k.Query, Data: k.Data},
 	}
 	if k.HasCookie {
 		s.Key.Cookie = &k.Cookie
@@ -278,6 +281,7 @@ func SentOf(p *path.Probe, k *craft.Key) *Sent {
 func (s *Sent) Probe(dst netip.Addr, protocol layers.IPProtocol) (path.Probe, craft.Key) {
 	k := craft.Key{
 		Dst: dst, Protocol: protocol, SrcPort: s.SrcPort, DstPort: s.DstPort, ID: s.Key.ID, Token: s.Key.Token, Query: s.Key.Query,
+		Data: s.Key.Data,
 	}
 	if s.Key.Cookie != nil {
 		k.Cookie, k.HasCookie = *s.Key.Cookie, true

@@ -61,7 +61,7 @@ func TestEveryStrangerIsTold(t *testing.T) {
 	for _, from := range []string{"10.0.0.1", "10.0.0.2", "10.0.0.1"} {
 		m := matcher.Message{Reply: matcher.Reply{From: netip.MustParseAddr(from), Kind: matcher.TimeExceeded}}
 		m.Of.Dst = netip.MustParseAddr("198.51.100.80")
-		rec.Orphan(&m)
+		rec.Orphan(&m.Reply, &m.Of)
 	}
 	rec.Finish(time.Time{})
 	if len(told) != 2 || len(told[0].Probes) != 2 || len(told[1].Probes) != 1 {

@@ -58,6 +58,9 @@ func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 		ours = ours || err == nil
 		o.errs = append(o.errs, err)
 	}
+	if !ours && unread == nil && o.hold(to) {
+		return true
+	}
 	if cuts && !ours {
 		f.Data = headers
 		o.ObserveForeign(f, to...)
@@ -96,4 +99,14 @@ func (r *Recorder) count(err error, ours bool) {
 	case errors.Is(err, matcher.ErrMalformed):
 		r.path.Counters.Malformed++
 	}
+}
+
+// hold offers the message, which is beyond doubt none of the Recorders', to be held.
+func (o *Observer) hold(to []*Recorder) (held bool) {
+	for i, r := range to {
+		if errors.Is(o.errs[i], matcher.ErrForeign) {
+			held = r.Hold(&o.message, true) || held
+		}
+	}
+	return held
 }

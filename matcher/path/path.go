@@ -33,6 +33,10 @@ type Path struct {
 	// clock that stamps the frames. Ended is zero while it runs.
 	Started, Ended time.Time
 
+	// Flooded says that so many replies which quote the flow of the probes failed the
+	// checks that somebody is forging them, or a program has the same flow.
+	Flooded bool
+
 	// Interrupted says that the trace was ended before it had concluded.
 	Interrupted bool
 
@@ -244,31 +248,70 @@ func (p *Path) Reached() bool {
 	return false
 }
 
+// Unverified reports whether the target answered, but nothing in what it answered shows
+// that whoever sent it saw the probes: anybody who knows the ports can have.
+func (p *Path) Unverified() bool {
+	unverified := false
+	for i := range p.Probes {
+		if r := p.Probes[i].Reply; r != nil && p.isTarget(r) {
+			if !r.IsUnverified() {
+				return false
+			}
+			unverified = true
+		}
+	}
+	return unverified
+}
+
 func (p *Path) isTarget(r *Reply) bool {
 	return r.From == p.Target.Addr && r.Kind != matcher.TimeExceeded
 }
 
 // End returns the hop at which the path ends: the target's, or the nearest of a
 // router that says it can't be reached, unless something farther away answered.
-// It is 0 when neither is known.
+// It is 0 when neither is known. One answer of the target that nothing shows to be
+// no forgery (matcher.Reply.IsUnverified) does not end a path by itself.
 func (p *Path) End() uint8 {
 	var target, refusal, farthest uint8
+	var evidence evidence
 	for i := range p.Probes {
 		if r := p.Probes[i].Reply; r != nil && p.isTarget(r) {
+			evidence.add(r)
 			target = lowest(target, r.Hop)
 		} else if r != nil && r.Kind == matcher.TimeExceeded {
 			farthest = max(farthest, r.Hop)
 		}
 	}
-	if target != 0 {
+	if p.endedBy(evidence, target, farthest) {
 		return target
 	}
 	for i := range p.Probes {
-		if r := p.Probes[i].Reply; r != nil && p.refuses(r) && r.Hop >= farthest {
+		if r := p.Probes[i].Reply; r != nil && p.refuses(r) && !r.IsUnverified() && r.Hop >= farthest {
 			refusal = lowest(refusal, r.Hop)
 		}
 	}
 	return refusal
+}
+
+// evidence is what the target's answers to different probes are worth.
+type evidence struct{ verified, unverified int }
+
+func (e *evidence) add(r *Reply) {
+	if r.IsUnverified() {
+		e.unverified++
+	} else {
+		e.verified++
+	}
+}
+
+// endedBy reports whether the target's answers, which put it at a hop, end the path.
+// Unverified ones don't if a router answered from there or farther away, nor does
+// one alone. In a capture they do: its trace is over.
+func (p *Path) endedBy(answers evidence, hop, farthest uint8) bool {
+	if answers.verified > 0 || p.Clock.Captured {
+		return answers.verified+answers.unverified > 0
+	}
+	return answers.unverified > 1 && hop > farthest
 }
 
 // refuses reports whether a reply says that nothing like its probe gets farther.

@@ -1,6 +1,7 @@
 package path
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/tracewire/tracewire/matcher"
@@ -23,12 +24,12 @@ type places struct {
 		ttl  uint8
 	}
 
-	// Of all the others: where they are, the lowest TTL that drew one from an
-	// address, and whether one of the target's is a first reply.
+	// Of all the others: where they are, and the lowest TTL that drew one from an
+	// address.
 	others  []ref
 	lowest  map[netip.Addr]lowestTTL
-	nearest uint8 // the target's hop, 0 if it didn't answer
-	reached bool
+	nearest uint8    // the target's hop, 0 if it didn't answer
+	target  evidence // of the target's first replies
 
 	end   uint8 // see Path.End
 	stale bool  // end is not known
@@ -56,9 +57,13 @@ func (s *ttls) highest(most uint8) uint8 {
 	return 0
 }
 
-// lowestTTL is the lowest TTL that drew a reply, and the lowest of those whose
-// reply is no other probe's.
-type lowestTTL struct{ any, sure uint8 }
+// lowestTTL is the lowest TTL that drew a reply; the lowest of those whose reply is
+// no other probe's; and of those the lowest whose reply shows that it is to the
+// probe.
+type lowestTTL struct{ any, alone, sure uint8 }
+
+// best is the lowest TTL of those that are known best.
+func (l lowestTTL) best() uint8 { return cmp.Or(l.sure, l.alone, l.any) }
 
 func newPlaces(p *Path) places { return places{path: p} }
 
@@ -94,7 +99,9 @@ func (l *places) add(at ref) {
 	} else {
 		l.others = append(l.others, at)
 		news = l.learnLowest(r, probe.TTL)
-		l.reached = l.reached || at.extra == firstReply && l.path.isTarget(r)
+		if at.extra == firstReply && l.path.isTarget(r) {
+			l.target.add(r)
+		}
 		l.stale = true
 		was := l.nearest
 		l.place(r, probe)
@@ -160,8 +167,11 @@ func (l *places) answeredAt(from netip.Addr, most uint8) uint8 {
 // reports whether that is news.
 func (l *places) learnLowest(r *Reply, ttl uint8) bool {
 	old := l.lowest[r.From]
-	now := lowestTTL{any: lowest(old.any, ttl), sure: old.sure}
+	now := lowestTTL{any: lowest(old.any, ttl), alone: old.alone, sure: old.sure}
 	if r.MatchedBy != matcher.Ambiguous {
+		now.alone = lowest(old.alone, ttl)
+	}
+	if r.MatchedBy != matcher.Ambiguous && !r.IsUnverified() {
 		now.sure = lowest(old.sure, ttl)
 	}
 	if now == old {
@@ -215,11 +225,7 @@ func (l *places) told(r *Reply, sent uint8) (uint8, Basis) {
 		}
 		return hop, ByArithmetic
 	}
-	low := l.lowest[r.From]
-	if low.sure != 0 {
-		return low.sure, ByLowestTTL
-	}
-	return low.any, ByLowestTTL
+	return l.lowest[r.From].best(), ByLowestTTL
 }
 
 // quotedHop is how far the probe got by the TTL that the reply quotes, or 0 if
@@ -243,7 +249,7 @@ func (l *places) contradicted(from netip.Addr, hop uint8) bool {
 
 // ending is Path.End, from what is known already.
 func (l *places) ending() uint8 {
-	if l.reached {
+	if l.path.endedBy(l.target, l.nearest, l.farthest[0].ttl) {
 		return l.nearest
 	}
 	if !l.stale {
@@ -251,7 +257,7 @@ func (l *places) ending() uint8 {
 	}
 	l.end, l.stale = 0, false
 	for _, at := range l.others {
-		if r, _ := l.at(at); at.extra == firstReply && l.path.refuses(r) && r.Hop >= l.farthest[0].ttl {
+		if r, _ := l.at(at); at.extra == firstReply && l.path.refuses(r) && !r.IsUnverified() && r.Hop >= l.farthest[0].ttl {
 			l.end = lowest(l.end, r.Hop)
 		}
 	}

@@ -152,7 +152,7 @@ func (l *lab) balances() {
 		if probe.Sent.IsZero() != (probe.Status == path.Unsent) {
 			l.Fatalf("probe %d: status %v, sent %v", probe.Number, probe.Status, probe.Sent)
 		}
-		if r := probe.Reply; r != nil && r.MatchedBy != matcher.Ambiguous && r.Hop > probe.TTL {
+		if r := probe.Reply; r != nil && !r.IsUnverified() && r.Hop > probe.TTL {
 			l.Fatalf("probe %d with TTL %d is answered from hop %d", probe.Number, probe.TTL, r.Hop)
 		}
 		for _, r := range replies(&probe) {

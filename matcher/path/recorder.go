@@ -49,6 +49,7 @@ type Recorder struct {
 	due    int       // if nobody is told of events, the first probe that may be outstanding
 	steps  *steps    // nil until the clock was set
 	pace   *progress // nil if nobody is told of events
+	holds  bool      // the latest frame is held
 	emit   func(Event)
 }
 
@@ -69,6 +70,9 @@ func NewRecorder(p *Path, emit func(Event)) *Recorder {
 	r := &Recorder{path: p, places: newPlaces(p), emit: func(Event) {}}
 	if emit != nil {
 		r.emit, r.pace = emit, &progress{next: int(p.Parameters.FirstTTL)}
+	}
+	if p.Clock.Captured {
+		r.table.Captured()
 	}
 	return r
 }
@@ -91,6 +95,9 @@ func (r *Recorder) Release() (room int) {
 func (r *Recorder) Reuse(p *Path) {
 	p.Probes = r.room.probes
 	r.path, r.places.path, r.emit = p, p, func(Event) {}
+	if p.Clock.Captured {
+		r.table.Captured()
+	}
 }
 
 // Path returns what is known so far. It belongs to the Recorder until Finish, and
@@ -148,18 +155,18 @@ func (r *Recorder) Found(key *craft.Key, ttl uint8, sent time.Time) *Probe {
 
 // Orphan records a reply to a probe that was not captured. What it quotes is all
 // that is known of the probe.
-func (r *Recorder) Orphan(m *matcher.Message) {
+func (r *Recorder) Orphan(reply *matcher.Reply, of *craft.Key) {
 	p := Probe{
 		Status: Replied, SentClock: Capture,
-		ID: m.Quote.ID, SrcPort: m.Of.SrcPort, DstPort: m.Of.DstPort,
+		ID: reply.Quoted.ID, SrcPort: of.SrcPort, DstPort: of.DstPort,
 	}
-	if m.Of.Protocol != layers.IPProtocolUDP {
-		p.Sequence = m.Of.Token
+	if of.Protocol != layers.IPProtocolUDP {
+		p.Sequence = of.Token
 	}
-	p.Number = r.table.Sent(&m.Of, 0, m.Time)
+	p.Number = r.table.Sent(of, 0, reply.Received)
 	r.table.Withdraw(p.Number)
 	p.Reply = r.room.replies.next()
-	p.Reply.Reply = m.Reply
+	p.Reply.Reply = *reply
 	r.path.Probes = append(r.path.Probes, p)
 	r.path.Counters.Received++
 }
@@ -204,7 +211,48 @@ func (r *Recorder) Take(m *matcher.Message) bool {
 	return err == nil
 }
 
+// Hold takes a quote that Take reported to be another's, if it agrees in part with a
+// probe: in two of source port, ID and checksum or sequence number, or with ports set
+// in the ports alone. Whether it is this trace's is decided when other replies
+// confirm it, when the probe is given up, or by Finish.
+func (r *Recorder) Hold(m *matcher.Message, ports bool) bool {
+	r.holds = r.table.Hold(m, ports)
+	r.release()
+	return r.holds
+}
+
+// FailedChecks is how many frames of the trace's flow have failed the checks.
+func (r *Recorder) FailedChecks() int { return r.table.Failed() }
+
+// FailCheck notes that a frame has failed the checks which can't be seen any more.
+func (r *Recorder) FailCheck() {
+	r.table.Fail()
+	r.release()
+}
+
+// Holds reports whether the latest frame that was observed is held.
+func (r *Recorder) Holds() bool { return r.holds }
+
+// release notes the replies that were held, and are decided.
+func (r *Recorder) release() {
+	for m, ok := r.table.Released(); ok; m, ok = r.table.Released() {
+		r.replied(&m)
+	}
+	r.path.Flooded = r.table.Flooded()
+}
+
+// Undecided ends the decisions, and calls reject for each reply that was held and is
+// not the trace's, with the Key that it quotes.
+func (r *Recorder) Undecided(reject func(*matcher.Reply, *craft.Key)) {
+	r.table.Settle()
+	r.release()
+	for reply, of, ok := r.table.Rejected(); ok; reply, of, ok = r.table.Rejected() {
+		reject(reply, of)
+	}
+}
+
 func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
+	r.holds = false
 	if len(r.path.Probes) == 0 { // of many traces at once few have begun to send
 		if m.IsReply && m.Reply.IsQuoted() {
 			return matcher.Match{}, matcher.ErrForeign
@@ -224,6 +272,7 @@ func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
 
 // Finish ends the trace: no further frame will be observed.
 func (r *Recorder) Finish(at time.Time) {
+	r.Undecided(func(*matcher.Reply, *craft.Key) { r.path.Counters.Foreign++ })
 	r.path.Ended = at
 	r.path.closeGaps()
 	if r.pace == nil {
@@ -275,8 +324,10 @@ func (r *Recorder) replied(m *matcher.Match) {
 	}
 	p.Reply = r.room.replies.next()
 	r.read(p.Reply, m.Reply, took)
+	gaveUp := p.Status == Timeout
 	r.steps.settle(p)
-	if p.Reply.Late = p.Status == Timeout; p.Reply.Late {
+	// What was held may be decided after the wait in which it came.
+	if p.Reply.Late = gaveUp && !(m.Held && took <= r.limit(p)); p.Reply.Late {
 		p.Status = Late
 		r.path.Counters.Late++
 	} else {
@@ -284,7 +335,7 @@ func (r *Recorder) replied(m *matcher.Match) {
 		r.path.Counters.Received++
 	}
 	r.places.add(ref{m.Probe, firstReply})
-	r.answered(p)
+	r.answered(p, gaveUp)
 }
 
 // read makes a zero reply what came so long after its probe.
@@ -296,15 +347,15 @@ func (r *Recorder) read(reply *Reply, came *matcher.Reply, took time.Duration) {
 	}
 }
 
-// answered tells of the first reply to a probe.
-func (r *Recorder) answered(p *Probe) {
+// answered tells of the first reply to a probe, which may have been given up.
+func (r *Recorder) answered(p *Probe, gaveUp bool) {
 	if r.pace == nil {
 		return
 	}
 	reply := p.Reply
 	r.pace.doubt = r.pace.doubt || !reply.HasRTT
 	if !reply.Late {
-		if r.path.refuses(reply) || reply.Kind == matcher.TimeExceeded {
+		if !gaveUp && (r.path.refuses(reply) || reply.Kind == matcher.TimeExceeded) {
 			r.pace.asked[p.TTL]++
 		}
 		if reply.HasRTT {
@@ -351,10 +402,9 @@ func (r *Recorder) expire(watermark time.Time) {
 	}
 	for _, n := range r.pace.open.over(now, r.path.Probes, r.deadline) {
 		p := &r.path.Probes[n]
-		r.steps.settle(p)
-		p.Status = Timeout
-		r.table.Expire(n)
-		r.gaveUp(p)
+		if p.Status == Outstanding && r.expired(p) {
+			r.gaveUp(p)
+		}
 	}
 }
 
@@ -369,10 +419,19 @@ func (r *Recorder) expireInOrder(watermark time.Time) {
 		if !r.isPast(p, watermark) {
 			return
 		}
-		r.steps.settle(p)
-		p.Status = Timeout
-		r.table.Expire(p.Number)
+		r.expired(p)
 	}
+}
+
+// expired gives a probe up, unless a reply is held that is accepted now.
+func (r *Recorder) expired(p *Probe) bool {
+	r.table.Expire(p.Number)
+	if r.release(); p.Status != Outstanding {
+		return false
+	}
+	r.steps.settle(p)
+	p.Status = Timeout
+	return true
 }
 
 // isPast reports whether a probe's deadline is past. Of most it isn't by seconds.
@@ -387,11 +446,15 @@ func (r *Recorder) isPast(p *Probe, now time.Time) bool {
 // deadline is until when a reply to an outstanding probe is waited for, by the clock as
 // it was before all steps.
 func (r *Recorder) deadline(p *Probe) time.Time {
-	deadline := p.Sent.Add(r.wait(p.TTL) - r.steps.before(p.Number))
+	return p.Sent.Add(r.limit(p) - r.steps.before(p.Number))
+}
+
+// limit is how long a reply to a probe is waited for, from its stamp.
+func (r *Recorder) limit(p *Probe) time.Duration {
 	if p.SentClock == User {
-		deadline = deadline.Add(copyGrace)
+		return r.wait(p.TTL) + copyGrace
 	}
-	return deadline
+	return r.wait(p.TTL)
 }
 
 // wait is how long a reply to a probe with this TTL is waited for.

@@ -77,5 +77,5 @@ func recordProbe(rec *path.Recorder, n, replies int) {
 func recordStray(rec *path.Recorder) {
 	m := matcher.Message{Reply: matcher.Reply{From: netip.MustParseAddr("10.9.9.9"), Kind: matcher.TimeExceeded}}
 	m.Of.Dst = netip.MustParseAddr("198.51.100.80")
-	rec.Orphan(&m)
+	rec.Orphan(&m.Reply, &m.Of)
 }

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"testing"
@@ -191,6 +192,40 @@ func TestFinderFindsTracesInOddCaptures(t *testing.T) {
 				c.raw(answer)
 			}
 		}, []string{"mtr UDP 192.0.2.10 -> 198.51.100.80: TTL 1-5, 5 sent, 5 received, not reached"}},
+		{"behind a translator that renumbers IDs and leaves the checksum", func(c *tape) {
+			c.trace(5, probe)
+			c.quotes(func(n int, q []byte) {
+				binary.BigEndian.PutUint16(q[4:], uint16(40000+3*n))
+				sum := uint32(binary.BigEndian.Uint16(q[26:])) + 0xa4f6
+				binary.BigEndian.PutUint16(q[26:], uint16(sum&0xffff+sum>>16))
+			})
+		}, []string{whole}},
+		{"behind one that leaves nothing but the ports", func(c *tape) {
+			c.trace(5, probe)
+			c.quotes(func(n int, q []byte) {
+				copy(q[4:], []byte{0x99, byte(n * 77)})
+				copy(q[26:], []byte{byte(n * 91), 0x55})
+			})
+		}, []string{whole}},
+		{"in fragments, with new IDs", func(c *tape) {
+			c.trace(5, func(n int, ttl uint8) packet {
+				p := probe(n, ttl)
+				p.payload = zeroes(1472)
+				return p
+			})
+			for _, f := range c.frames {
+				if f.Data[9] == 17 {
+					f.Data[6] |= 0x20 // more of them follow
+					binary.BigEndian.PutUint16(f.Data[24:], 3008)
+				}
+			}
+			c.quotes(func(n int, q []byte) {
+				q[6] |= 0x20
+				binary.BigEndian.PutUint16(q[4:], uint16(7000+n))
+				binary.BigEndian.PutUint16(q[24:], 3008)
+				q[26] ^= 0x5a
+			})
+		}, []string{whole}},
 		{"SYNs that go again, with the same TTL and with another", func(c *tape) {
 			for n, ttl := range []uint8{1, 2, 3, 4, 2, 9} {
 				p := packet{src: host, dst: server, protocol: layers.IPProtocolTCP, ttl: ttl, id: uint16(n), sport: 33000 + uint16(n), dport: 80, flags: "S"}

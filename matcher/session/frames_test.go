@@ -227,3 +227,17 @@ func (c *tape) trace(hops int, nth func(n int, ttl uint8) packet) {
 		c.wait(9 * time.Millisecond)
 	}
 }
+
+// quotes changes what ICMP errors over IPv4 quote, which is cut to 28 bytes.
+func (c *tape) quotes(change func(n int, quote []byte)) {
+	n := 0
+	for i := range c.frames {
+		f := &c.frames[i]
+		if f.Data[0]>>4 == 4 && f.Data[9] == 1 {
+			f.Data = f.Data[:56]
+			f.Data[2], f.Data[3], f.Length = 0, 56, 56
+			change(n, f.Data[28:])
+			n++
+		}
+	}
+}

@@ -165,6 +165,15 @@ func (r *run) take(m *matcher.Message) bool {
 	return true
 }
 
+// hold offers an ICMP error to the run that agrees with one of its probes in part.
+func (r *run) hold(m *matcher.Message, ports bool) bool {
+	if r.dull || r.climb.n == 0 || !r.recorder.Hold(m, ports) {
+		return false
+	}
+	r.heard(m)
+	return true
+}
+
 func (r *run) heard(m *matcher.Message) {
 	if m.Reply.Kind == matcher.TimeExceeded {
 		r.exceeded++
@@ -193,7 +202,7 @@ func (r *run) orphan(m *matcher.Message, s *sighting) {
 	}
 	r.routers = r.routers || r.router != m.Reply.From
 	r.heard(m)
-	r.recorder.Orphan(m)
+	r.recorder.Orphan(&m.Reply, &m.Of)
 	r.judge()
 }
 
@@ -266,5 +275,6 @@ func (r *run) finish(evicted int) {
 	q.FirstTTL, q.MaxTTL = r.climb.lowest, r.climb.highest
 	q.Queries = r.climb.most
 	r.recorder.Pass(p.Ended.Add(Wait+time.Nanosecond), 0)
+	r.recorder.Undecided(r.recorder.Orphan)
 	r.recorder.Finish(p.Ended)
 }

@@ -299,8 +299,11 @@ func (s *Finder) quoted(f *frame.Frame, m *matcher.Message) bool {
 	if s.takeTranslated(g, m) || s.takeEarly(g, m) {
 		return true
 	}
+	if known != nil && s.discovered(g, known, m) || s.hold(&s.key, g, m) {
+		return true
+	}
 	if known != nil {
-		return s.discovered(g, known, m)
+		return false
 	}
 	return likeProbe(&m.Quote) && s.orphan(g, m)
 }
@@ -319,7 +322,7 @@ func (s *Finder) discovered(g *group, known *kept, m *matcher.Message) bool {
 		return false
 	}
 	g = s.promote(&seen, known)
-	return s.take(g, m) || s.takeEarly(g, m)
+	return s.take(g, m) || s.takeEarly(g, m) || s.hold(&g.key, g, m)
 }
 
 // disorder is how much too early a capture may stamp a reply: where a card has
@@ -365,6 +368,42 @@ func (s *Finder) takeTranslated(but *group, m *matcher.Message) bool {
 		}
 		if s.offers-before >= maxOffers {
 			break
+		}
+	}
+	return false
+}
+
+// hold offers an ICMP error that agrees with no probe in all to the runs of its group,
+// and if it agrees in two of three to those to the same target: the source may have
+// been translated before it was quoted. The capture may have it a bit early.
+func (s *Finder) hold(key *groupKey, own *group, m *matcher.Message) bool {
+	m.Time = m.Time.Add(disorder)
+	defer func() { m.Time = m.Time.Add(-disorder) }()
+	if own != nil && s.holdIn(own.runs, m, true) {
+		return true
+	}
+	before := s.offers
+	for _, g := range s.groups.to(key) {
+		if latest := g.runs[max(0, len(g.runs)-maxLatest):]; g != own && s.holdIn(latest, m, false) {
+			return true
+		}
+		if s.offers-before >= maxOffers {
+			break
+		}
+	}
+	return false
+}
+
+// holdIn offers an ICMP error to runs, the last first.
+func (s *Finder) holdIn(runs []*run, m *matcher.Message, ports bool) bool {
+	for i := len(runs) - 1; i >= 0; i-- {
+		r := runs[i]
+		if !r.mayTake(m) {
+			continue
+		}
+		if s.offers++; r.hold(m, ports) {
+			s.active(r)
+			return true
 		}
 	}
 	return false

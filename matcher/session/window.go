@@ -205,7 +205,9 @@ func (w *window) climbs(like *sighting, now int64) bool {
 // find returns the packet that an ICMP error is about: of several the one that
 // agrees in most, and of these the earliest; or nil. It is sought among those
 // that are alike in the ports and the token, or else the ID; then among the latest
-// to the target, since the source port may have been translated.
+// to the target, since the source port may have been translated. There the ports
+// alone are enough for a time-exceeded about the only packet with a low TTL that has
+// them.
 func (w *window) find(m *matcher.Message, now int64) *kept {
 	of := &m.Of
 	f := finding{
@@ -225,6 +227,9 @@ func (w *window) find(m *matcher.Message, now int64) *kept {
 	if f.best == nil {
 		f.seek(byTarget, of.ID, maxTranslatedWalk)
 	}
+	if f.best == nil && f.alike == 1 && f.alone.ttl <= lowTTL && m.Reply.Kind == matcher.TimeExceeded {
+		return f.alone
+	}
 	return f.best
 }
 
@@ -238,6 +243,8 @@ type finding struct {
 
 	best      *kept
 	most, age int
+	alone     *kept // the last that has the ports alone,
+	alike     int   // and how many have
 }
 
 // leastAgreement is what a quote and a packet must have in common: two of source
@@ -259,6 +266,10 @@ func (f *finding) seek(c chain, id uint16, most int) {
 		}
 		if n > f.most || n == f.most && (f.best == nil || age > f.age) {
 			f.best, f.most, f.age = k, n, age
+		}
+		if c == byTarget && s.src == f.src && s.sport == f.of.SrcPort {
+			f.alone = k
+			f.alike++
 		}
 		return true
 	})

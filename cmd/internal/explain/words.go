@@ -80,13 +80,23 @@ func (e *Evidence) matchedWords(p *path.Probe, r *path.Reply) string {
 			agree, _ := agreement(&key, quote)
 			return "no cookie is visible; destination, " + list(agree) + " are the probe's, and no other's"
 		}
-		return "no cookie is visible; the destination and two of source port, ID and checksum or sequence number are the probe's, and no other's"
+		return "no cookie is visible; destination, source port, ID and checksum or sequence number are the probe's, and no other's"
+	case matcher.ByTranslation:
+		return "at least three replies to different probes agree on what the path rewrites: " + r.Translation.String()
+	case matcher.ByTwo:
+		if key, seen := e.keys[p.Number]; seen && quote != nil {
+			agree, _ := agreement(&key, quote)
+			return "no cookie is visible; destination, " + list(agree) + " are the probe's, and no other's; " + r.Translation.String()
+		}
+		return "no cookie is visible; the destination and two of source port, ID and checksum or sequence number are the probe's, and no other's; " + r.Translation.String()
+	case matcher.ByPorts:
+		return "no other probe has the ports; " + r.Translation.String() + ", as in all replies from here on"
 	case matcher.ByOrder:
 		return "several probes look alike; this was the earliest without a reply"
 	case matcher.Alone:
-		return "it quotes nothing, and no other probe can have drawn it"
+		return "unverified: it quotes nothing, and no other probe can have drawn it"
 	case matcher.Ambiguous:
-		return "it quotes nothing, and several probes can have drawn it: its round trip is not known"
+		return "unverified: it quotes nothing, and several probes can have drawn it: its round trip is not known"
 	}
 	return "the probe is not known"
 }

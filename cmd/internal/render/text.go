@@ -95,9 +95,16 @@ func header(b *bytes.Buffer, p *path.Path) {
 	fmt.Fprintf(b, "traceroute to %s (%v), %s, %s\n", Name(p.Target.Host), p.Target.Addr, hops, packets)
 }
 
-// note says where the path ends if the reply that told so came after that hop's
-// line was written.
+// note says what the lines don't: that replies were forged, or that the target's may
+// be; and where the path ends if the reply that told so came after that hop's line
+// was written. Of others' probes it is not known what shows that a reply is to them.
 func (t *text) note(p *path.Path) error {
+	if p.Flooded && !p.Clock.Captured {
+		fmt.Fprintf(t.notes, "tracewire: many replies that quote packets like these probes failed the checks: somebody forges them\n")
+	}
+	if p.Unverified() && !p.Clock.Captured {
+		fmt.Fprintf(t.notes, "tracewire: unverified: nothing in what %v answered shows that it got the probes\n", p.Target.Addr)
+	}
 	end := p.End()
 	if shown, written := t.written[end]; !written || shown {
 		return nil

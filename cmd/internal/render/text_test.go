@@ -190,10 +190,13 @@ func TestNotes(t *testing.T) {
 		events []path.Event
 		want   string
 	}{
-		"no end":               {events: events(newPath(1, exceeded(1, r1, ms), lost(2)))},
-		"the end was shown":    {events: events(newPath(1, exceeded(1, r1, ms), unreachable(2, 2, target, 3, ms)))},
-		"an end without a RTT": {events: events(newPath(1, ambiguous(datagram(1, 1, ms))))},
-		"a refusal was shown":  {events: events(newPath(1, exceeded(1, r1, ms), unreachable(2, 1, r1, 13, ms)))},
+		"no end":            {events: events(newPath(1, exceeded(1, r1, ms), lost(2)))},
+		"the end was shown": {events: events(newPath(1, exceeded(1, r1, ms), unreachable(2, 2, target, 3, ms)))},
+		"an end without a RTT": {
+			events: events(newPath(1, ambiguous(datagram(1, 1, ms)))),
+			want:   "tracewire: unverified: nothing in what 198.51.100.7 answered shows that it got the probes\n",
+		},
+		"a refusal was shown":                      {events: events(newPath(1, exceeded(1, r1, ms), unreachable(2, 1, r1, 13, ms)))},
 		"a refusal was shown before another reply": {events: events(newPath(2, unreachable(1, 1, r1, 13, ms), exceeded(1, r1, ms)))},
 		"another reply from the end came later": {
 			events: told(newPath(2, unreachable(1, 1, target, 3, ms), late(unreachable(1, 1, target, 3, 6*time.Second))),

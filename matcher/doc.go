@@ -1,0 +1,87 @@
+// Package matcher says which probe a captured frame answers.
+//
+// It holds the outstanding probes in a Table and reads the headers that ICMP
+// errors quote with a bounds-checked parser of its own. What identifies a probe
+// is for craft.Key to say; this package says how much of that a reply must show.
+// A reply that does not show enough is foreign.
+//
+// # Whose quote is it?
+//
+// The rules are tried in this order, and Reply.MatchedBy names the one that told:
+//
+//  1. The cookie is visible and right: the reply is the probe's, whatever else was
+//     rewritten. The cookie is visible and wrong: it is foreign.
+//  2. No cookie is visible, and destination, ports, ID, and checksum or sequence
+//     number all agree with one probe. IPv6 has no ID, and the length counts nothing.
+//     Of probes that are alike, as those of other tools may be, the earliest that is
+//     waited for has the reply.
+//  3. The quote agrees under a Translation that is confirmed.
+//  4. Else a quote that agrees in two of source port, ID and checksum, or in the
+//     ports alone, is held. It is decided later, by the times of the capture alone, so
+//     that a replay decides the same.
+//
+// # What a path rewrites is learnt
+//
+// A device on the path, or the router that quotes, may rewrite what identifies a probe.
+// What it does to one probe it does to all that get as far. So a held quote proposes
+// what was done: the ID renumbered, zeroed or with its bytes swapped; the
+// checksum shifted by a constant in ones' complement (a translator that restores
+// addresses and ports, and not the checksum over them); another checksum; another
+// port. Where only the ports agree, each probe that is waited for proposes the
+// constant that would make the quote its own.
+//
+// A proposal is confirmed when three quotes of different probes agree on it, and
+// if it is a constant, when it has at least two supporters more than any other that
+// the latest quote would fit. All quotes that are held and agree are told then, in the
+// order of arrival. A quote that is left is decided when its probe is given up:
+//
+//   - It agrees in two of three with this probe alone: accepted (ByTwo), unless the
+//     probe has a reply.
+//   - Only its ports agree, and no other probe has them: accepted (ByPorts) if
+//     there are at least three such probes, one quote of each, no probe with this TTL or a
+//     higher one was quoted in full, and the IDs are zero or follow the order of
+//     sending. In a capture of others' probes the ports are enough: nothing is
+//     waited for, nothing ends by it, and the known programs give each probe ports of
+//     its own.
+//
+// # Answers quote nothing
+//
+// An echo reply must have identifier, sequence number and the data; a SYN-ACK or RST
+// must acknowledge the sequence number plus one, and the data if there is any; the
+// answer to a DNS query must have its ID. Anything else is foreign. A datagram may show
+// nothing of the probe at all. It counts if one probe alone can have drawn it (Alone);
+// else nobody knows which (Ambiguous). Either way it is unverified: whoever knows the
+// ports can have sent it. Package path does not end a path by one of them.
+//
+// # Floods
+//
+// More than 24 quotes of the run's flow that failed the checks are a flood. From then
+// on rules 1 to 3 count alone; nothing more is learnt, held, or accepted by itself; a
+// quote of IPv6 must show the cookie, or a sequence number of TCP; unverified
+// datagrams are foreign.
+//
+// An attacker who does not see the probes knows at most addresses, ports and what all
+// probes have in common. IDs start at random; checksums, TCP sequence numbers and
+// cookies are keyed; no forged quote can be better than chance in these. Let s be the
+// probes sent (54 in the tests of package path), w those that are waited for (at
+// most about 20), and N the forged quotes that have the right source port: all if it is
+// known, else one in 16,384. Then these are accepted, on average, in a trace:
+//
+//   - 64 bits of cookie: none.
+//   - IPv4, all three: N·s/2^32. A million, with the port known: 0.013. TCP: N·s/2^48.
+//   - IPv6, ports and 16 bits: 24·s/2^16 = 0.02, since a flood ends that. TCP, with a
+//     sequence number of 32 bits: N·s/2^32.
+//   - Two of three: N·2w/2^16, only if N ≤ 24, since it is decided when the probe is
+//     given up: at most 0.015.
+//   - A constant that three agree on: C(24,3)·w³/2^32 = 0.004. Whatever checksums an
+//     attacker chooses, differences of keyed checksums are random.
+//   - ID changes that three agree on in two of three fields: C(24,3)·(w/2^16)³, nothing.
+//
+// So a forger's chance is about one in fifty runs at best, and that with the source port
+// known. Two weaknesses remain, both only where the evidence is weak. Behind a
+// translator that renumbers IDs, the confirmed constant leaves 16 bits of evidence, flood
+// or not: of a million quotes with the source port known, some 300 agree with a probe.
+// And with ports that count (classic), IDs in order or zero can be made up: who sends
+// three to twenty-four quotes with the right source port, and no two of one probe, can
+// add hops behind the last that answered.
+package matcher

@@ -1,0 +1,36 @@
+package findings
+
+import "fmt"
+
+// floodedRule finds that so many replies failed the checks that somebody forges them.
+// What a capture has of others may as well lack the probes.
+func floodedRule(v *view) []Finding {
+	if !v.path.Flooded || v.path.Clock.Captured {
+		return nil
+	}
+	return []Finding{{
+		Kind: Flooded, Confidence: Likely,
+		Detail: "Many ICMP errors quote the flow of the probes, but nothing that was sent: they are forged, or another program sends from the same port.",
+	}}
+}
+
+// unverifiedRule finds a target of which all answers are datagrams with nothing of the
+// probes in them.
+func unverifiedRule(v *view) []Finding {
+	if !v.path.Unverified() || v.path.Clock.Captured {
+		return nil
+	}
+	var all []answer
+	hop := uint8(0)
+	for h := range v.hops {
+		for _, a := range v.at[h] {
+			if v.isTarget(a.reply) && a.reply.IsUnverified() {
+				all, hop = append(all, a), h
+			}
+		}
+	}
+	return []Finding{{
+		Kind: Unverified, HopFrom: hop, HopTo: hop, Evidence: numbers(all), Confidence: Certain,
+		Detail: fmt.Sprintf("What %v answers has nothing of the probes in it: whoever knows the ports can have sent it.", v.path.Target.Addr),
+	}}
+}
