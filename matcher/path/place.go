@@ -32,6 +32,8 @@ type places struct {
 
 	end   uint8 // see Path.End
 	stale bool  // end is not known
+
+	quotes map[netip.Addr]quotes // of all the others, by who sent them
 }
 
 // ref says where in a Path a reply is.
@@ -71,7 +73,9 @@ func (l *places) reset(p *Path) {
 	if len(l.others) <= usual {
 		clear(l.exceeded)
 		clear(l.lowest)
+		clear(l.quotes)
 		kept.exceeded, kept.lowest, kept.others = l.exceeded, l.lowest, l.others[:0]
+		kept.quotes = l.quotes
 	}
 	*l = kept
 }
@@ -97,6 +101,7 @@ func (l *places) add(at ref) {
 		l.reached = l.reached || at.extra == firstReply && l.path.isTarget(r)
 		l.stale = true
 		was := l.nearest
+		news = l.learnQuote(r, probe.TTL) || news
 		l.place(r, probe)
 		switch {
 		case news:
@@ -209,13 +214,15 @@ func (l *places) told(r *Reply, sent uint8) (uint8, Basis) {
 			return hop, BySameAddress
 		}
 	}
-	if hop := quotedHop(sent, r); hop != 0 && !l.contradicted(r.From, hop) {
-		if isTarget {
-			return hop, ByQuotedTTL
-		}
-		return hop, ByArithmetic
-	}
 	low := l.lowest[r.From]
+	if hop := quotedHop(sent, r); hop != 0 && !l.quotes[r.From].areRewritten(low.sure) && !l.contradicted(r.From, hop) {
+		switch {
+		case isTarget:
+			return hop, ByQuotedTTL
+		case low.sure == 0 || hop <= low.sure:
+			return hop, ByArithmetic
+		}
+	}
 	if low.sure != 0 {
 		return low.sure, ByLowestTTL
 	}
