@@ -2,9 +2,10 @@
 // them.
 //
 // A seed gives a topology (New) in which routers balance, translate, reject,
-// limit, label and misquote as chance decides; every key that a topology has is
-// set in some of them (TestEverySwitchOccurs counts). Its links lose nothing; those
-// of Lossy do. Wait is never long: a way there takes at most 25 ms.
+// limit, label and misquote as chance decides. Every key that a topology has is set
+// in some of them: TestEverySwitchOccurs counts. Links of New lose nothing; links of
+// Lossy do. Delays are a few milliseconds at most, so that programs can be run in many
+// of these networks.
 //
 // Truth says who may answer from which hop. It follows from the topology alone: it
 // shares no code with the simulator, nor with what is tested in it.

@@ -75,6 +75,18 @@ func (t *Truth) Comparable(hop int) bool {
 	})
 }
 
+// Certain reports whether somebody answers from a hop whatever is sent there, unless
+// it gets lost: there is one way, and no silence, no refusal and no contest on it up
+// to there. The target's hop is none of these.
+func (t *Truth) Certain(hop int) bool {
+	if len(t.ways) != 1 {
+		return false
+	}
+	w := &t.ways[0]
+	h, known := w.hops[hop]
+	return known && !h.silent && !h.contested && hop < w.end && hop <= w.last && !h.addrs[t.target]
+}
+
 // Last returns the hop that the target is at at most.
 func (t *Truth) Last() (hop int) {
 	for _, w := range t.ways {
@@ -200,9 +212,9 @@ func (f *finder) add(routers []*topology.Router) {
 	w := way{hops: map[int]face{}, end: 1, last: 256}
 	late := 0 // routers just before that never answer for what runs out there
 	for _, r := range routers {
-		w.face(w.end-late, w.end, f.of(r), r.KeepTTL || r.ZeroTTL || r.Answer.Silent)
+		w.face(w.end-late, w.end, f.of(r), r.KeepTTL || r.ZeroTTL || isSilent(&r.Answer))
 		if r.Reject != nil {
-			w.last = min(w.last, w.end)
+			w.last = min(w.last, w.end-late)
 		}
 		if r.Reject != nil && r.Answer.AsDestination {
 			w.face(w.end+1, w.end+1, []netip.Addr{f.target}, true)
@@ -225,10 +237,19 @@ func (f *finder) add(routers []*topology.Router) {
 		}
 		w.end += p.MaxHops
 	}
-	w.face(first, w.end, addrs, f.answer.Silent)
+	w.face(first, w.end, addrs, isSilent(f.answer))
 	w.last = min(w.last, w.end)
 	f.ways = append(f.ways, w)
 }
+
+// isSilent reports whether a node's errors tell nobody anything: there are none, or
+// they quote less than IPv4 allows.
+func isSilent(a *topology.Answer) bool {
+	return a.Silent || a.Quote.Length > 0 && a.Quote.Length < leastQuote
+}
+
+// leastQuote is an IPv4 header and 8 bytes (RFC 792).
+const leastQuote = 28
 
 // face adds who answers from hops.
 func (w *way) face(first, last int, addrs []netip.Addr, silent bool) {
