@@ -31,7 +31,8 @@ type Truth struct {
 type Rewrites struct{ Port, ID, Checksum bool }
 
 // way is one of the ways there: who may answer from each hop. The first hop is 1,
-// and the target's is at most end. What is refused gets no farther than last.
+// and the target's is at most end. Every packet gets as far as last: what is refused
+// gets no farther, and nothing needs to.
 type way struct {
 	hops      map[int]face
 	end, last int
@@ -235,6 +236,7 @@ func (f *finder) add(routers []*topology.Router) {
 		if p.MinHops > 0 {
 			first = w.end + p.MinHops
 		}
+		w.last = min(w.last, w.end+p.MinHops)
 		w.end += p.MaxHops
 	}
 	w.face(first, w.end, addrs, isSilent(f.answer))
