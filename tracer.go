@@ -191,7 +191,7 @@ func (t *Tracer) reserve(ctx context.Context, want wanted) (p *tap, made bool, e
 // newTap makes the tap of its first user.
 func (t *Tracer) newTap(want wanted) *tap {
 	p := newTap(want, t.options.Recording)
-	p.observer.HeadersOnly = t.options.Restricted
+	p.observer.HeadersOnly, p.ends = t.options.Restricted, t.ends(want.end)
 	return p
 }
 

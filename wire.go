@@ -162,7 +162,6 @@ func (t *Tracer) open(ctx context.Context, r route.Route, w *Wire, end capture.E
 	}
 	begin := func() {}
 	if made {
-		p.ends = t.ends(end)
 		begin = t.beginLive(p, &r)
 	}
 	var wait sync.WaitGroup

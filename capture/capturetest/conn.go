@@ -26,7 +26,8 @@ type Host struct {
 	// NoCopies: the capture never shows what was injected.
 	NoCopies bool
 
-	// Keep makes Conn.Sent return what was injected.
+	// Keep makes Conn.Sent return what was injected, and Conn.Drawn what came of
+	// it.
 	Keep bool
 }
 
@@ -80,6 +81,13 @@ type Conn struct {
 	injected  int
 	malformed []error
 	sent      [][]byte
+	drawn     [][]Arrival
+}
+
+// Arrival is an IP packet that reaches the host.
+type Arrival struct {
+	At time.Time // the stamp of a clock that was not set
+	IP []byte
 }
 
 // Conn connects a host. Under testing/synctest it must be called inside the
@@ -132,6 +140,14 @@ func (c *Conn) Sent() [][]byte {
 	return sent
 }
 
+// Drawn returns, for each frame injected so far, what it draws from the network, in
+// no particular order, if Host.Keep is set. The packets may not be changed.
+func (c *Conn) Drawn() [][]Arrival {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.drawn)
+}
+
 // Inject sends a frame: its copy is captured at once (unless Host.NoCopies),
 // what it draws from the network when it arrives. Like a packet socket it
 // refuses, with an error, only what is shorter than an Ethernet header or
@@ -149,6 +165,7 @@ func (c *Conn) Inject(data []byte) error {
 	c.injected++
 	if c.host.Keep {
 		c.sent = append(c.sent, slices.Clone(data))
+		c.drawn = append(c.drawn, nil)
 	}
 	now := time.Since(c.start)
 	if !c.host.NoCopies {
@@ -172,6 +189,10 @@ func (c *Conn) travel(now time.Duration, data []byte) error {
 	}
 	for _, a := range arrivals {
 		c.schedule(event{at: a.At - c.since, data: c.Inbound(a.IP), dir: frame.In})
+		if c.host.Keep {
+			of := &c.drawn[len(c.drawn)-1]
+			*of = append(*of, Arrival{c.wall.Add(a.At - c.since), a.IP})
+		}
 	}
 	return nil
 }

@@ -220,7 +220,8 @@ const (
 	// ByArithmetic: the quoted TTL says so, and nothing else does. A router
 	// that quotes after it has decremented is one hop nearer than that.
 	ByArithmetic
-	// ByLowestTTL: the lowest TTL that drew such a reply from there.
+	// ByLowestTTL: the lowest TTL that drew such a reply from there. No reply is from
+	// farther away.
 	ByLowestTTL
 )
 

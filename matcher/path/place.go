@@ -33,6 +33,8 @@ type places struct {
 
 	end   uint8 // see Path.End
 	stale bool  // end is not known
+
+	quotes map[netip.Addr]quotes // of all the others, by who sent them
 }
 
 // ref says where in a Path a reply is.
@@ -76,7 +78,9 @@ func (l *places) reset(p *Path) {
 	if len(l.others) <= usual {
 		clear(l.exceeded)
 		clear(l.lowest)
+		clear(l.quotes)
 		kept.exceeded, kept.lowest, kept.others = l.exceeded, l.lowest, l.others[:0]
+		kept.quotes = l.quotes
 	}
 	*l = kept
 }
@@ -104,6 +108,7 @@ func (l *places) add(at ref) {
 		}
 		l.stale = true
 		was := l.nearest
+		news = l.learnQuote(r, probe.TTL) || news
 		l.place(r, probe)
 		switch {
 		case news:
@@ -219,13 +224,16 @@ func (l *places) told(r *Reply, sent uint8) (uint8, Basis) {
 			return hop, BySameAddress
 		}
 	}
-	if hop := quotedHop(sent, r); hop != 0 && !l.contradicted(r.From, hop) {
-		if isTarget {
+	lowest := l.lowest[r.From].best()
+	if hop := quotedHop(sent, r); hop != 0 && !l.quotes[r.From].areRewritten(lowest) && !l.contradicted(r.From, hop) {
+		switch {
+		case isTarget:
 			return hop, ByQuotedTTL
+		case hop <= lowest:
+			return hop, ByArithmetic
 		}
-		return hop, ByArithmetic
 	}
-	return l.lowest[r.From].best(), ByLowestTTL
+	return lowest, ByLowestTTL
 }
 
 // quotedHop is how far the probe got by the TTL that the reply quotes, or 0 if

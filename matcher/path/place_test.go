@@ -226,6 +226,51 @@ func TestWhichHopAnswered(t *testing.T) {
 			},
 			end: 3,
 		},
+		"a router that quotes one TTL, whatever was sent: the lowest TTL that drew it": {
+			replies: []placed{
+				at(2, path.BySentTTL, exceeded(2, r2)),
+				at(4, path.ByLowestTTL, refused(4, 2, r4)),
+				at(4, path.ByLowestTTL, refused(5, 2, r4)),
+				at(4, path.ByLowestTTL, refused(7, 2, r4)),
+			},
+			end: 4,
+		},
+		"a target that quotes one TTL, whatever was sent": {
+			replies: []placed{
+				at(1, path.BySentTTL, exceeded(1, r1)),
+				at(4, path.ByLowestTTL, closed(4, 3)),
+				at(4, path.ByLowestTTL, closed(5, 3)),
+				at(4, path.ByLowestTTL, closed(6, 3)),
+			},
+			end: 4, reached: true,
+		},
+		"a router that quotes the TTL that was sent, and was not drawn by TTL 1": {
+			replies: []placed{
+				at(3, path.ByLowestTTL, refused(3, 3, r3)),
+				at(3, path.ByLowestTTL, refused(5, 5, r3)),
+			},
+			end: 3,
+		},
+		"the first router quotes what was sent": {
+			replies: []placed{
+				at(1, path.ByArithmetic, refused(1, 1, r1)),
+				at(1, path.ByArithmetic, refused(2, 2, r1)),
+			},
+			end: 1,
+		},
+		"one reply that quotes what was sent": {
+			replies: []placed{at(1, path.ByArithmetic, refused(4, 4, r1))},
+			end:     1,
+		},
+		"a refusal that quotes decremented is no farther than the lowest TTL that drew it": {
+			replies: []placed{
+				at(2, path.BySentTTL, exceeded(2, r2)),
+				at(3, path.ByLowestTTL, refused(3, 0, r3)),
+				at(3, path.ByLowestTTL, refused(4, 1, r3)),
+				at(3, path.ByLowestTTL, refused(6, 3, r3)),
+			},
+			end: 3,
+		},
 		"a refusal isn't final if a router answered from beyond": {
 			replies: []placed{
 				at(3, path.BySentTTL, exceeded(3, r3)),

@@ -102,6 +102,7 @@ func (n *Network) send(p *packet, h outer, back []Arrival) []Arrival {
 	}
 	h.ttl = uint8(ttl)
 	ip := n.build.packet(h, p.origin())
+	restoreAnswer(ip, p.nats)
 	if h.wrongLength {
 		shorten(ip)
 	}
@@ -111,7 +112,7 @@ func (n *Network) send(p *packet, h outer, back []Arrival) []Arrival {
 // origin is the host's address, which NATs on the way may have replaced.
 func (p *packet) origin() netip.Addr {
 	if len(p.nats) > 0 {
-		return p.nats[0].inside
+		return p.nats[0].inside.addr
 	}
 	return p.src
 }

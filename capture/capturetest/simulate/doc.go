@@ -34,6 +34,8 @@
 //     for their addresses. Rate limits of destinations are remembered only while
 //     they are not full.
 //   - IPv6 extension headers are stepped over, never acted on.
+//   - A NAT keeps no state: what it maps a port to is a hash, and two sources may
+//     share one. What it did to a packet is remembered with that packet.
 //   - Links that duplicate make no more than 64 packets of one.
 //
 // One core carries, answers included (BenchmarkCarry and BenchmarkMillion on a

@@ -31,6 +31,7 @@ type node struct {
 	links   []*link // leading away from the host
 
 	id     uint16 // of the last IPv4 answer
+	natID  uint16 // of the last packet that its NAT gave an ordered ID
 	bucket bucket
 	many   *buckets // instead of bucket, where it stands for many
 	stats  NodeStats
@@ -85,7 +86,7 @@ func newGraph(t *topology.Topology) *graph {
 // addNode adds the router or destination that n is.
 func (g *graph) addNode(seed uint64, n *topology.Node, nd *node) {
 	nd.name, nd.answer, nd.seed = n.Name, &n.Answer, name(seed, n.Name)
-	nd.id = uint16(nd.seed)
+	nd.id, nd.natID = uint16(nd.seed), uint16(nd.seed>>32)
 	for _, a := range n.Addresses {
 		nd.addrs[family(a.Is6())] = a
 		g.byAddr[a] = nd

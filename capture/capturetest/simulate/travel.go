@@ -96,8 +96,8 @@ func (n *Network) forward(p *packet, r *topology.Router) (*link, problem) {
 		return nil, rejection(r.Reject, next)
 	}
 	p.setTOS(remark(r, p.tos()))
-	if r.NAT != nil && !p.v6 {
-		p.translate(translation{inside: p.src, outside: r.NAT.Address, keepChecksum: r.NAT.KeepQuotedChecksum})
+	if r.NAT != nil {
+		n.translate(p, r.NAT)
 	}
 	return next, problem{}
 }

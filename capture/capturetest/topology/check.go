@@ -220,13 +220,28 @@ func (i item) reject(r *Reject) {
 }
 
 func (i item) nat(n *NAT) {
-	switch i = i.key("address"); {
+	if !n.Address.IsValid() && !n.Address6.IsValid() {
+		i.key("address").named().fault("nat has no address")
+	}
+	switch i := i.key("address"); {
 	case !n.Address.IsValid():
-		i.named().fault("nat has no address")
 	case !n.Address.Is4():
 		i.fault("%v is not IPv4", n.Address)
 	default:
 		i.named().unicast("nat.address", n.Address)
+	}
+	switch i := i.key("address6"); {
+	case !n.Address6.IsValid():
+	case n.Address6.Is4():
+		i.fault("%v is not IPv6", n.Address6)
+	default:
+		i.named().unicast("nat.address6", n.Address6)
+	}
+	oneOf(i, "ports", n.Ports, EndpointIndependent, AddressAndPortDependent)
+	oneOf(i, "id", n.ID, NATIDOrdered, NATIDRandom)
+	oneOf(i, "quoted_ttl", n.QuotedTTL, TTLReceived, TTLValue)
+	if n.QuotedTTLValue != 0 && n.QuotedTTL != TTLValue {
+		i.key("quoted_ttl_value").fault("%d wants nat.quoted_ttl = %q", n.QuotedTTLValue, TTLValue)
 	}
 }
 

@@ -111,6 +111,7 @@ func (c *checker) addresses() {
 		o.node(c, i, r.Node)
 		if r.NAT != nil {
 			o.take(i.key("nat").key("address").named(), r.NAT.Address, i.name)
+			o.take(i.key("nat").key("address6").named(), r.NAT.Address6, i.name)
 		}
 	}
 	for n, d := range c.t.Destinations {

@@ -319,6 +319,16 @@ func TestFaults(t *testing.T) {
 			`lab.toml:15:1: router "r2": nat has no address`},
 		{`nat to IPv6`, edits{r2, r2 + "nat = { address = \"2001:db8::77\" }\n"},
 			`lab.toml:15:9: router "r2": nat.address 2001:db8::77 is not IPv4`},
+		{`nat to IPv4 as address6`, edits{r2, r2 + "nat = { address6 = \"203.0.113.7\" }\n"},
+			`lab.toml:15:9: router "r2": nat.address6 203.0.113.7 is not IPv6`},
+		{`nat to an address6 in use`, edits{r2, r2 + "nat = { address6 = \"2001:db8:3::1\" }\n"},
+			`lab.toml:21:30: destination "d": address 2001:db8:3::1 is that of router "r2" already`},
+		{`nat that maps nothing known`, edits{r2, r2 + "nat = { address = \"203.0.113.7\", ports = \"any\", id = \"kept\", quoted_ttl = \"sent\" }\n"},
+			`lab.toml:15:34: router "r2": nat.ports "any" is none of "endpoint-independent", "address-and-port-dependent"` + "\n" +
+				`lab.toml:15:49: router "r2": nat.id "kept" is none of "ordered", "random"` + "\n" +
+				`lab.toml:15:62: router "r2": nat.quoted_ttl "sent" is none of "received", "value"`},
+		{`nat with a TTL that is not shown`, edits{r2, r2 + "nat = { address = \"203.0.113.7\", quoted_ttl_value = 9 }\n"},
+			`lab.toml:15:34: router "r2": nat.quoted_ttl_value 9 wants nat.quoted_ttl = "value"`},
 		{`nat to an address in use`, edits{r2, r2 + "nat = { address = \"198.51.100.1\" }\n"},
 			`lab.toml:21:14: destination "d": address 198.51.100.1 is that of router "r2" already`},
 		{`nat to a group`, edits{r2, r2 + "nat = { address = \"224.0.0.1\" }\n"},

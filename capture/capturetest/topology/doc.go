@@ -58,7 +58,7 @@
 //	dns = "gw.example"
 //	addresses = ["192.0.2.1", "2001:db8::1"]
 //	balance = "flow"                           # or "packet", "destination"
-//	nat = { address = "203.0.113.1" }
+//	nat = { address = "203.0.113.1" }          # as Linux does; other kinds: see NAT
 //
 //	[[router]]
 //	name = "left"

@@ -233,15 +233,55 @@ const (
 	Forward    Hook = "forward"
 )
 
-// NAT rewrites the source address of packets on their way out, and restores it
-// on their way back, in ICMP quotes too.
+// NAT rewrites the source of packets on their way out, and restores it on their
+// way back, in ICMP quotes too. The zero value with an address does what Linux
+// does.
 type NAT struct {
-	Address netip.Addr `toml:"address"` // IPv4, the source outside
+	// Address is the source outside of IPv4 packets, Address6 that of IPv6
+	// packets (RFC 6296). At least one is set; packets of the other family pass
+	// unchanged.
+	Address  netip.Addr `toml:"address"`
+	Address6 netip.Addr `toml:"address6"`
 
-	// KeepQuotedChecksum: the transport checksum in a quote is left as it was
-	// outside, so that it tells of the NAT. Linux repairs it.
+	// Ports says which source port, or ICMP identifier, a packet gets.
+	Ports PortMapping `toml:"ports"`
+
+	// ID says which IPv4 ID a packet gets. A quote shows the new one.
+	ID NATID `toml:"id"`
+
+	// KeepQuotedChecksum leaves the transport checksum in a quote as it was
+	// outside, so that it reveals the NAT. Linux repairs it.
 	KeepQuotedChecksum bool `toml:"keep_quoted_checksum"`
+
+	// KeepQuotedPort leaves the source port, or the ICMP identifier, in a quote
+	// as it was outside.
+	KeepQuotedPort bool `toml:"keep_quoted_port"`
+
+	// QuotedTTL is the TTL that a quote shows behind the NAT. The empty value
+	// leaves it alone. TTLReceived is the TTL with which the packet came to the
+	// NAT, TTLValue is QuotedTTLValue.
+	QuotedTTL      QuoteTTL `toml:"quoted_ttl"`
+	QuotedTTLValue uint8    `toml:"quoted_ttl_value"`
 }
+
+// PortMapping is how a NAT chooses source ports (RFC 4787, section 4.1). The
+// empty value keeps them.
+type PortMapping string
+
+// The port mappings.
+const (
+	EndpointIndependent     PortMapping = "endpoint-independent"       // one port for each source port
+	AddressAndPortDependent PortMapping = "address-and-port-dependent" // one port for each source port, destination and destination port
+)
+
+// NATID is how a NAT chooses IPv4 IDs. The empty value keeps them.
+type NATID string
+
+// The ways to choose IDs.
+const (
+	NATIDOrdered NATID = "ordered" // up by one from packet to packet
+	NATIDRandom  NATID = "random"
+)
 
 // Destination is a host that can be traced to.
 type Destination struct {

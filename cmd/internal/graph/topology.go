@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -62,7 +63,11 @@ func routerNode(r topology.Router) Node {
 		n.Lines = append(n.Lines, "balances by "+string(r.Balance))
 	}
 	if r.NAT != nil {
-		n.Lines = append(n.Lines, "NAT to "+r.NAT.Address.String())
+		for _, a := range []netip.Addr{r.NAT.Address, r.NAT.Address6} {
+			if a.IsValid() {
+				n.Lines = append(n.Lines, "NAT to "+a.String())
+			}
+		}
 	}
 	if r.Reject != nil {
 		n.Lines = append(n.Lines, rejectLines(r.Reject)...)
