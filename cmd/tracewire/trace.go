@@ -74,6 +74,11 @@ the target can't be reached, if a reply says so:
     !S  source route failed         !F-MTU  fragmentation needed
     !<CODE>, !<TYPE-CODE>  another ICMP error
 
+A * is a probe that was waited for until its time was over. What an interrupt, or
+the answer of the target to another probe, kept from being waited for is no *,
+and lost to no count: its status in JSON is abandoned. A trace that was
+interrupted ends with a line that says so.
+
 With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>;
 with --back, '-N' if the reply seems to have come by N hops; and with --mtu,
 F=MTU behind a time where the path's MTU gets smaller.

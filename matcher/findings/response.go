@@ -53,7 +53,7 @@ func (v *view) concluded(p *path.Probe) bool {
 	switch {
 	case p.Reply != nil:
 		return p.TTL != 0
-	case p.Status == path.Unsent || p.Status == path.Outstanding || v.path.Obscured(p):
+	case p.Status == path.Unsent || p.Status == path.Outstanding || p.Status == path.Abandoned || v.path.Obscured(p):
 		return false
 	case v.path.Clock.Captured || v.path.Interrupted:
 		return v.path.Ended.Sub(p.Sent) >= soon

@@ -29,6 +29,9 @@ func (x *Explanation) Overview(w io.Writer) error {
 	for _, sentence := range render.Unseen(x.path) {
 		b.WriteString(render.Wrap("", "  ", sentence))
 	}
+	if x.path.Interrupted {
+		b.WriteString("the trace was interrupted\n")
+	}
 	hops := x.path.Hops()
 	for i := range hops {
 		b.WriteByte('\n')
@@ -119,9 +122,23 @@ func (x *Explanation) probesThere() string {
 
 func (x *Explanation) header(b *bytes.Buffer) {
 	p := x.path
-	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%s trace to %s (%v) from %v: %d %s sent, %d answered, %d late",
+	abandoned := ""
+	if n := count(p.Probes, func(p *path.Probe) bool { return p.Status == path.Abandoned }); n > 0 {
+		abandoned = fmt.Sprintf(", %d abandoned", n)
+	}
+	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%s trace to %s (%v) from %v: %d %s sent, %d answered, %d late%s",
 		render.ProtocolName(p.Protocol), render.Name(p.Target.Host), p.Target.Addr, p.Source.Addr,
-		p.Counters.Sent, render.Plural("probe", p.Counters.Sent), p.Counters.Received, p.Counters.Late)))
+		p.Counters.Sent, render.Plural("probe", p.Counters.Sent), p.Counters.Received, p.Counters.Late, abandoned)))
+}
+
+// count returns how many of the probes are as wanted.
+func count(probes []path.Probe, wanted func(*path.Probe) bool) (n int) {
+	for i := range probes {
+		if wanted(&probes[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 // named is who sent a reply.
@@ -172,13 +189,17 @@ func (x *Explanation) summary(h *path.Hop) string {
 		return "not probed"
 	}
 	text := cmp.Or(list(who), "no reply")
-	text += fmt.Sprintf(": %d of %d answered in time", answered, len(h.Probes))
+	overshot := count(h.Probes, func(p *path.Probe) bool { return p.Overshot(h.TTL) })
+	text += fmt.Sprintf(": %d of %d answered in time", answered, len(h.Probes)-overshot)
 	switch {
 	case longest == 0:
 	case longest == shortest:
 		text += ", " + duration(longest)
 	default:
 		text += fmt.Sprintf(", %s to %s", duration(shortest), duration(longest))
+	}
+	if overshot > 0 {
+		text += fmt.Sprintf("; %d more went beyond it", overshot)
 	}
 	return text
 }

@@ -213,15 +213,19 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		return reasons
 	case e.path.Obscured(p):
 		return append(reasons, e.unseen(p))
-	case p.SentClock == path.User && p.Status == path.Outstanding:
+	case p.SentClock == path.User && p.Status == path.Abandoned:
 		reasons = append(reasons, "it was handed to the system, and the trace was over before a copy of it was captured, or a reply")
 	case p.SentClock == path.User:
 		reasons = append(reasons, "it was never seen leaving: it was handed to the system, but no copy of it was captured")
+	case p.Overshot(e.path.End()) && p.Status == path.Abandoned:
+		reasons = append(reasons, "it was sent before it was known that the path ends here, and was not waited for")
+	case p.Overshot(e.path.End()):
+		reasons = append(reasons, "it was sent before it was known that the path ends here, and drew no reply")
 	case len(e.suspects[p.Number]) > 0:
 		reasons = append(reasons, "it left, and what came back failed a check")
-	case p.Status == path.Outstanding && e.path.Clock.Captured:
+	case p.Status == path.Abandoned && e.path.Clock.Captured:
 		reasons = append(reasons, "it left, and nothing had come back when the capture ended")
-	case p.Status == path.Outstanding:
+	case p.Status == path.Abandoned:
 		reasons = append(reasons, "it left, and the trace was over before a reply came")
 	default:
 		reasons = append(reasons, fmt.Sprintf("it left, and nothing came back within %s", duration(waited)))

@@ -23,6 +23,7 @@ type text struct {
 	line     bytes.Buffer // that is being made
 	queries  int
 	captured bool           // the probes are those of a capture: no field stands for one that was never sent
+	cut      bool           // the trace was interrupted before the hop was final: nor for one that is abandoned
 	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
 
 	seeksMTU bool // probes that are too long are no answer of a hop
@@ -65,9 +66,13 @@ func (t *text) Event(e path.Event) error {
 		if e.Hop.TTL == 0 {
 			t.stranger(b, &e.Hop)
 		} else {
+			t.cut = e.Path != nil && e.Path.Interrupted
 			t.hop(b, &e.Hop)
 		}
 	case path.Ended:
+		if isUnfinished(e.Path) {
+			b.WriteString(interrupted(e.Path))
+		}
 		if t.more.Findings {
 			b.WriteString(Findings(e.Path))
 		}
@@ -93,6 +98,44 @@ func header(b *bytes.Buffer, p *path.Path) {
 		packets = fmt.Sprintf("%d byte packets", n)
 	}
 	fmt.Fprintf(b, "traceroute to %s (%v), %s, %s\n", Name(p.Target.Host), p.Target.Addr, hops, packets)
+}
+
+// isUnfinished reports whether a trace was interrupted while it had more to learn. A
+// recording that lacks its end, as copies by other programs do, counts as
+// interrupted too, though nothing may be missing from its hops.
+func isUnfinished(p *path.Path) bool {
+	if !p.Interrupted || p.End() == 0 {
+		return p.Interrupted
+	}
+	for _, h := range p.Hops() {
+		asked := 0
+		for i := range h.Probes {
+			if probe := &h.Probes[i]; !probe.Overshot(h.TTL) && probe.Status != path.Abandoned {
+				asked++
+			}
+		}
+		if h.TTL != 0 && asked < p.Parameters.Queries {
+			return true
+		}
+	}
+	return false
+}
+
+// interrupted is the line that ends a trace which was interrupted.
+func interrupted(p *path.Path) string {
+	n := 0
+	for i := range p.Probes {
+		if p.Probes[i].Status == path.Abandoned {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return "interrupted\n"
+	case 1:
+		return "interrupted, while 1 probe was waited for\n"
+	}
+	return fmt.Sprintf("interrupted, while %d probes were waited for\n", n)
 }
 
 // note says where the path ends if the reply that told so came after that hop's
@@ -124,6 +167,9 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		drop = t.drop(h)
 	}
 	shown := fields(h, t.wanted(h))
+	if len(shown) == 0 {
+		return
+	}
 	names := t.names.Wait(inTime(shown))
 	fmt.Fprintf(b, "%2d ", h.TTL)
 	t.written[h.TTL] = slices.ContainsFunc(h.Probes, func(p path.Probe) bool { return p.Reply != nil && ends(p.Reply) })
@@ -211,12 +257,23 @@ func (t *text) extensions(r *path.Reply) string {
 }
 
 // wanted is how many fields the line of a hop has. A program that sent fewer
-// probes to this hop than to others, or none, didn't lose the rest.
+// probes to this hop than to others, or none, didn't lose the rest; nor is a probe
+// lost that went beyond the end of the path, or that an interrupt kept from being
+// waited for.
 func (t *text) wanted(h *path.Hop) int {
-	if !t.captured {
+	if !t.captured && !t.cut {
 		return t.queries
 	}
-	return max(1, min(t.queries, len(h.Probes)))
+	n := 0
+	for i := range h.Probes {
+		if p := &h.Probes[i]; !p.Overshot(h.TTL) && (t.captured || p.Status != path.Abandoned) {
+			n++
+		}
+	}
+	if t.captured {
+		n = max(1, n)
+	}
+	return min(t.queries, n)
 }
 
 // stranger writes the line of one whose replies are to probes that are not

@@ -416,3 +416,47 @@ func TestScriptsFindAFieldForEachQuery(t *testing.T) {
 		t.Errorf("only %d hops refused", marked)
 	}
 }
+
+// abandoned is a probe that nobody waited for.
+func abandoned(ttl uint8) path.Probe { return path.Probe{TTL: ttl, Status: path.Abandoned} }
+
+// A star says that no reply came in time. None stands for a probe that was not
+// waited for.
+func TestStars(t *testing.T) {
+	hop := func(ttl uint8, probes ...path.Probe) path.Hop { return path.Hop{TTL: ttl, Probes: probes} }
+	tests := map[string]struct {
+		change func(*path.Path)
+		hops   []path.Hop
+		want   string
+	}{
+		"interrupted": {
+			func(p *path.Path) { p.Interrupted = true; p.Probes = []path.Probe{abandoned(2), abandoned(3)} },
+			[]path.Hop{hop(1, exceeded(1, r1, time.Millisecond), lost(1)), hop(2, exceeded(2, r2, time.Millisecond), abandoned(2)), hop(3, abandoned(3))},
+			" 1  10.0.1.1  1.000 ms *\n 2  10.0.2.1  1.000 ms\ninterrupted, while 2 probes were waited for\n",
+		},
+		"interrupted between two probes": {
+			func(p *path.Path) { p.Interrupted = true },
+			[]path.Hop{hop(1, exceeded(1, r1, time.Millisecond))},
+			" 1  10.0.1.1  1.000 ms\ninterrupted\n",
+		},
+		"beyond the end, in a capture": {
+			func(p *path.Path) { p.Clock.Captured = true },
+			[]path.Hop{hop(2, datagram(2, 2, time.Millisecond), lost(3), abandoned(4)), hop(5, abandoned(5))},
+			" 2  198.51.100.7  1.000 ms\n 5  *\n",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := newPath(3)
+			test.change(p)
+			all := []path.Event{{Kind: path.Started, Path: p}}
+			for _, h := range test.hops {
+				all = append(all, path.Event{Kind: path.Decided, Hop: h, Path: p})
+			}
+			out := rendered(t, "text", namer(nil), append(all, path.Event{Kind: path.Ended, Path: p}))
+			if _, got, _ := strings.Cut(out, "\n"); got != test.want {
+				t.Errorf("-want +got\n%s", cmp.Diff(test.want, got))
+			}
+		})
+	}
+}
