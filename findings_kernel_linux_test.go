@@ -33,7 +33,7 @@ func TestKernelRoutersMakeTheirFindings(t *testing.T) {
 		"silence": {prepare: func(c *kernelnet.Chain) { silence(c.Routers[2]) }, want: []string{}},
 		"a refusal when forwarding": {
 			prepare: func(c *kernelnet.Chain) { c.Routers[2].Nft(rule("forward", "reject with icmp type admin-prohibited")) },
-			want:    []string{"hop-mismatch 3-4 certain"},
+			want:    []string{"refusal 3-3 certain"},
 		},
 	}
 	for name, test := range tests {

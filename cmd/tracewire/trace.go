@@ -80,7 +80,9 @@ and lost to no count: its status in JSON is abandoned. A trace that was
 interrupted ends with a line that says so.
 
 With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>;
-with --back, '-N' if the reply seems to have come by N hops; and with --mtu,
+with --back, '-N' if the reply seems to have come by N hops and that is two or
+more off the way there (by one it differs too where a router does not count
+itself, so that is no sign); and with --mtu,
 F=MTU behind a time where the path's MTU gets smaller.
 
 A reply stands at the hop that answered, which is not always the TTL that drew

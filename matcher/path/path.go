@@ -374,3 +374,13 @@ func (p *Probe) stands(end uint8) uint8 {
 	}
 	return p.TTL
 }
+
+// IsPortUnreachable reports whether the reply says that no program has the port
+// that the probe was for: of a target, that the probe has got there.
+func (r *Reply) IsPortUnreachable() bool {
+	code := uint8(3) // RFC 792
+	if r.From.Is6() {
+		code = 4 // RFC 4443
+	}
+	return r.Kind == matcher.Unreachable && r.ICMPCode == code
+}

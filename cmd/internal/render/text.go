@@ -36,9 +36,9 @@ type TextOptions struct {
 	// shows them: behind the address, which is repeated where they change.
 	Extensions bool
 
-	// Back asks for the hops on the way back, behind the address, where they are
-	// not as many as on the way there: guessed, as traceroute --back does, from
-	// the reply's TTL.
+	// Back asks for the hops on the way back, behind the address, where the reply
+	// took another way (path.Reply.Detour): guessed, as traceroute --back does, from
+	// the reply's TTL. traceroute shows a difference of one hop too.
 	Back bool
 
 	// Findings asks for what the path does to packets, behind its hops.
@@ -228,24 +228,13 @@ func withoutTooBig(h *path.Hop) *path.Hop {
 	return &kept
 }
 
-// back is how many hops a reply has come by, if that is wanted and not the hop
-// that it is from. Systems send with a TTL of 64, 128 or 255.
+// back is how many hops a reply has come by, if that is wanted and it took another
+// way than the probe: the rule is that of the finding asymmetry.
 func (t *text) back(r *path.Reply) string {
-	hops := 0
-	switch ttl := int(r.TTL); {
-	case !t.more.Back:
-		return ""
-	case ttl <= 64:
-		hops = 65 - ttl
-	case ttl <= 128:
-		hops = 129 - ttl
-	default:
-		hops = 256 - ttl
-	}
-	if hops == int(r.Hop) {
+	if !t.more.Back || r.Detour() == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" '-%d'", hops)
+	return fmt.Sprintf(" '-%d'", r.WayBack()+1)
 }
 
 // extensions are those of a reply, if they are wanted, behind a space.
