@@ -66,7 +66,9 @@ func (s *shown) explainRecording(ctx context.Context, name string, out io.Writer
 // renderer is render.New with what is shown besides. JSON always has it all.
 func (s *shown) renderer(format string, w, notes io.Writer, n render.Namer) (render.Renderer, error) {
 	if format == "text" {
-		return render.NewText(w, notes, n, s.TextOptions), nil
+		o := s.TextOptions
+		o.Findings = o.Findings && !s.explain // which has them too
+		return render.NewText(w, notes, n, o), nil
 	}
 	return render.New(format, w, notes, n)
 }

@@ -73,11 +73,23 @@ the target can't be reached, if a reply says so:
     !P  protocol unreachable        !C  precedence cutoff
     !S  source route failed         !F-MTU  fragmentation needed
     !<CODE>, !<TYPE-CODE>  another ICMP error
+    !<3>, over IPv6 !<4>   port unreachable, but not from the target's address
+
+The last is a firewall that rejects (as Linux does by default), or the target
+itself by another of its addresses: then a line on standard error says so, and
+--findings has other-address in place of refusal. Neither counts as reached.
+
+With -T, [open] or [closed] stands behind the address of a target that answers;
+a line on standard error says that the port is filtered, if none does. -O info
+shows the flags of the answer there, as traceroute does.
+
+The line of the target comes last. If its answer came when a line was written for
+its hop already, as of a target that limits its answers, it is written once more.
 
 A * is a probe that was waited for until its time was over. What an interrupt, or
 the answer of the target to another probe, kept from being waited for is no *,
-and lost to no count: its status in JSON is abandoned. A trace that was
-interrupted ends with a line that says so.
+and lost to no count: its status in JSON is abandoned. A line on standard error says
+that a trace was interrupted.
 
 With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>;
 with --back, '-N' if the reply seems to have come by N hops and that is two or
@@ -122,7 +134,7 @@ Exit codes: 0 the trace ran, whether the target was reached or not; 1 the
 system doesn't let it run, what was found can't be written, or a capture is cut
 or broken; 2 the command line is
 wrong or the host is not known; 3 with --fail-unreached, the target did not
-answer. diff: 0 nothing changed, 1 something did, 2 all that goes wrong.`
+answer, a router refused, or the target answered from another address. diff: 0 nothing changed, 1 something did, 2 all that goes wrong.`
 
 // newCommand returns the program's command line.
 func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {

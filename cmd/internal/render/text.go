@@ -7,8 +7,9 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
@@ -21,8 +22,10 @@ type text struct {
 	names    Namer
 	more     TextOptions
 	line     bytes.Buffer // that is being made
+	target   netip.Addr
 	queries  int
 	captured bool           // the probes are those of a capture: no field stands for one that was never sent
+	ports    bool           // TCP answers say whether the port is open
 	cut      bool           // the trace was interrupted before the hop was final: nor for one that is abandoned
 	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
 
@@ -40,6 +43,9 @@ type TextOptions struct {
 	// took another way (path.Reply.Detour): guessed, as traceroute --back does, from
 	// the reply's TTL. traceroute shows a difference of one hop too.
 	Back bool
+
+	// Info asks for the flags of TCP answers, as traceroute -O info shows them.
+	Info bool
 
 	// Findings asks for what the path does to packets, behind its hops.
 	Findings bool
@@ -59,6 +65,7 @@ func (t *text) Event(e path.Event) error {
 		p := e.Path
 		t.queries, t.captured, t.written = p.Parameters.Queries, p.Clock.Captured, map[uint8]bool{}
 		t.seeksMTU, t.mtu = p.Parameters.MTU, p.Parameters.Length
+		t.target, t.ports = p.Target.Addr, p.Protocol == layers.IPProtocolTCP && asksForPort(p)
 		header(b, p)
 	case path.Answer:
 		t.names.Want(e.Reply.From)
@@ -70,21 +77,20 @@ func (t *text) Event(e path.Event) error {
 			t.hop(b, &e.Hop)
 		}
 	case path.Ended:
-		if isUnfinished(e.Path) {
-			b.WriteString(interrupted(e.Path))
-		}
+		t.belated(b, e.Path)
 		if t.more.Findings {
 			b.WriteString(Findings(e.Path))
 		}
-		if err := t.note(e.Path); err != nil {
+	}
+	if b.Len() > 0 {
+		if _, err := t.w.Write(b.Bytes()); err != nil {
 			return err
 		}
 	}
-	if b.Len() == 0 {
-		return nil
+	if e.Kind == path.Ended {
+		return t.note(e.Path)
 	}
-	_, err := t.w.Write(b.Bytes())
-	return err
+	return nil
 }
 
 // header writes the line that begins a trace. A capture of nothing but replies
@@ -100,60 +106,16 @@ func header(b *bytes.Buffer, p *path.Path) {
 	fmt.Fprintf(b, "traceroute to %s (%v), %s, %s\n", Name(p.Target.Host), p.Target.Addr, hops, packets)
 }
 
-// isUnfinished reports whether a trace was interrupted while it had more to learn. A
-// recording that lacks its end, as copies by other programs do, counts as
-// interrupted too, though nothing may be missing from its hops.
-func isUnfinished(p *path.Path) bool {
-	if !p.Interrupted || p.End() == 0 {
-		return p.Interrupted
+// belated writes the line of the hop at which the path ends once more, if the reply
+// that says so came in time, but after the line was written: what reads the lines
+// finds the destination in the last one.
+func (t *text) belated(b *bytes.Buffer, p *path.Path) {
+	if r := t.cameLater(p); r == nil || r.Late || r.From != t.target {
+		return
 	}
-	for _, h := range p.Hops() {
-		asked := 0
-		for i := range h.Probes {
-			if probe := &h.Probes[i]; !probe.Overshot(h.TTL) && probe.Status != path.Abandoned {
-				asked++
-			}
-		}
-		if h.TTL != 0 && asked < p.Parameters.Queries {
-			return true
-		}
-	}
-	return false
-}
-
-// interrupted is the line that ends a trace which was interrupted.
-func interrupted(p *path.Path) string {
-	n := 0
-	for i := range p.Probes {
-		if p.Probes[i].Status == path.Abandoned {
-			n++
-		}
-	}
-	switch n {
-	case 0:
-		return "interrupted\n"
-	case 1:
-		return "interrupted, while 1 probe was waited for\n"
-	}
-	return fmt.Sprintf("interrupted, while %d probes were waited for\n", n)
-}
-
-// note says where the path ends if the reply that told so came after that hop's
-// line was written.
-func (t *text) note(p *path.Path) error {
-	end := p.End()
-	if shown, written := t.written[end]; !written || shown {
-		return nil
-	}
-	h := p.Hop(end)
-	for i := range h.Probes {
-		if r := h.Probes[i].Reply; r != nil && ends(r) {
-			_, err := fmt.Fprintf(t.notes, "tracewire: the path ends at hop %d, where %v answered %s after that line was written\n",
-				end, r.From, strings.TrimSpace(r.Kind.String()+" "+errorMark(r)))
-			return err
-		}
-	}
-	return nil
+	h := p.Hop(p.End())
+	t.hop(b, &h)
+	t.written[h.TTL] = false // as it was, for the note
 }
 
 // ends reports whether a reply is one that a path can end with.
@@ -166,7 +128,7 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		h = withoutTooBig(h)
 		drop = t.drop(h)
 	}
-	shown := fields(h, t.wanted(h))
+	shown := t.fields(h, t.wanted(h))
 	if len(shown) == 0 {
 		return
 	}
@@ -182,7 +144,7 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		}
 		if extensions := t.extensions(r); r.From != last || extensions != lastExtensions {
 			last, lastExtensions = r.From, extensions
-			b.WriteString(" " + t.responder(r.From, names) + extensions + t.back(r))
+			b.WriteString(" " + t.responder(r.From, names) + extensions + t.back(r) + t.port(r))
 		}
 		if !r.HasRTT {
 			b.WriteString(" *")
@@ -193,7 +155,7 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		b.WriteString(" ms")
 		b.WriteString(drop)
 		drop = ""
-		if mark := errorMark(r); mark != "" {
+		if mark := t.mark(r); mark != "" {
 			b.WriteString(" " + mark)
 		}
 	}
@@ -237,6 +199,25 @@ func (t *text) back(r *path.Reply) string {
 	return fmt.Sprintf(" '-%d'", r.WayBack()+1)
 }
 
+// port is what a TCP answer of the target says of its port: as tcptraceroute shows
+// it, or the flags as traceroute -O info does.
+func (t *text) port(r *path.Reply) string {
+	flags, state := "", ""
+	switch r.Kind {
+	case matcher.SYNACK:
+		flags, state = " <syn,ack>", " [open]"
+	case matcher.RST:
+		flags, state = " <rst,ack>", " [closed]"
+	}
+	switch {
+	case t.more.Info:
+		return flags
+	case t.ports:
+		return state
+	}
+	return ""
+}
+
 // extensions are those of a reply, if they are wanted, behind a space.
 func (t *text) extensions(r *path.Reply) string {
 	if !t.more.Extensions || r.Extensions == nil || len(r.Extensions.Objects) == 0 {
@@ -270,9 +251,14 @@ func (t *text) wanted(h *path.Hop) int {
 func (t *text) stranger(b *bytes.Buffer, h *path.Hop) {
 	from := h.Probes[0].Reply.From
 	b.WriteString(" ?  " + t.responder(from, t.names.Wait([]netip.Addr{from})))
+	last := ""
 	for i := range h.Probes {
+		if extensions := t.extensions(h.Probes[i].Reply); extensions != last {
+			b.WriteString(extensions)
+			last = extensions
+		}
 		b.WriteString(" *")
-		if mark := errorMark(h.Probes[i].Reply); mark != "" {
+		if mark := t.mark(h.Probes[i].Reply); mark != "" {
 			b.WriteString(" " + mark)
 		}
 	}
@@ -306,7 +292,7 @@ func (t *text) responder(a netip.Addr, names map[netip.Addr]string) string {
 // fields chooses which n of a hop's probes stand on its line, in the order of
 // sending: those answered in time before those that weren't, and among them
 // one that says why the path ends here if there is such.
-func fields(h *path.Hop, n int) []path.Probe {
+func (t *text) fields(h *path.Hop, n int) []path.Probe {
 	chosen := make([]bool, len(h.Probes))
 	left := n
 	choose := func(wanted func(*path.Probe) bool, most int) {
@@ -318,7 +304,7 @@ func fields(h *path.Hop, n int) []path.Probe {
 			}
 		}
 	}
-	choose(func(p *path.Probe) bool { return timed(p) && errorMark(p.Reply) != "" }, 1)
+	choose(func(p *path.Probe) bool { return timed(p) && t.mark(p.Reply) != "" }, 1)
 	choose(timed, n)
 	choose(func(p *path.Probe) bool { return p.Status == path.Replied }, n)
 	choose(func(*path.Probe) bool { return true }, n)
@@ -348,6 +334,15 @@ var (
 	// RFC 4443 section 3.1, of whose codes traceroute knows these.
 	unreachable6 = map[uint8]string{0: "!N", 1: "!X", 2: "!H", 3: "!H", 4: ""}
 )
+
+// mark is errorMark, and of a port-unreachable its code if it is not the target's: the
+// path ends there, and not as expected.
+func (t *text) mark(r *path.Reply) string {
+	if r.IsPortUnreachable() && r.From != t.target {
+		return fmt.Sprintf("!<%d>", r.ICMPCode)
+	}
+	return errorMark(r)
+}
 
 // errorMark is what follows a time when the reply was not the expected one.
 func errorMark(r *path.Reply) string {
