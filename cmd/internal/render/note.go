@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/gopacket/layers"
@@ -91,6 +92,12 @@ func (t *text) note(p *path.Path) error {
 
 // otherAddress is a reply of what is probably the target by another address, or nil.
 func otherAddress(p *path.Path) *path.Reply {
+	some := func(probe path.Probe) bool {
+		return probe.Reply != nil && probe.Reply.IsPortUnreachable() && probe.Reply.From != p.Target.Addr
+	}
+	if !slices.ContainsFunc(p.Probes, some) { // as of most: there is nothing to find
+		return nil
+	}
 	for _, f := range findings.Of(p) {
 		if f.Kind == findings.OtherAddress {
 			return p.Probes[f.Evidence[0]].Reply
