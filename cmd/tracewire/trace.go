@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/tracewire/tracewire/cmd/internal/annotate"
+	"github.com/tracewire/tracewire/cmd/internal/help"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -136,6 +137,59 @@ or broken; 2 the command line is
 wrong or the host is not known; 3 with --fail-unreached, the target did not
 answer, a router refused, or the target answered from another address. diff: 0 nothing changed, 1 something did, 2 all that goes wrong.`
 
+const findingsHelp = `--findings, explain and the JSON formats say what a path does to packets: each
+finding with its hops, how sure it is, and the probes that show it. It follows
+from the trace alone. That there is none of a kind means that none was visible.
+
+    certain   no other cause is known, or independent signs agree
+    likely    another cause is known, but rare
+    possible  another cause is about as common; the text names it
+
+What keeps probes from getting farther:
+
+    silence        from some hop on nothing answers: three hops or more, to the end
+    refusal        a router or firewall refuses the probes, and says why
+    other-address  port unreachable from an address that no router showed, with
+                   nothing behind it: probably the target by another address
+    path-mtu       --mtu found that only shorter packets get farther
+    loss           probes or replies get lost from some hop on; a router that
+                   answers less than those behind it has a rate-limit instead
+    rate-limit     a router does not answer all probes, though those behind it do
+    loop           packets go round: the same routers in the same order, twice
+
+What costs time:
+
+    latency        from some hop on round trips are longer by 30 ms or more and by
+                   half of the whole: a long link, or a queue
+    slow-replies   a router answers 20 ms or more later than those behind it; what
+                   it forwards is not delayed
+
+What ways packets take:
+
+    asymmetry      replies pass two routers or more beyond those that the probes
+                   pass, or fewer (by the TTL they arrive with)
+    path-change    several routers answer at a hop for the same flow
+    balanced       several do, and the probes are of several flows (--classic)
+    mpls           a label-switched path: its labels, or other signs of one
+    zero-ttl       a router forwards packets whose TTL has run out
+
+What is changed:
+
+    nat, dscp-rewrite, ecn-rewrite, id-rewrite, length-rewrite, df-rewrite,
+    ttl-rewrite    routers quote that otherwise than it was sent: changed on the
+                   way where all do from some hop on, else by how one quotes
+    ttl-raised     a device gives packets a new TTL as it forwards them
+
+Who answers:
+
+    ttl-exceeded-from-destination  the target lets probes expire: it translates
+                                   (DNAT), or balances, for hosts behind it
+    spoofed-destination            two senders answer in the target's name
+    hop-mismatch                   a refusal, of which only arithmetic says the hop
+
+The thresholds, and why they are what they are, stand with the rules in
+matcher/findings.`
+
 // newCommand returns the program's command line.
 func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	var f flags
@@ -166,9 +220,11 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	_ = c.RegisterFlagCompletionFunc("interface", completeInterfaces)
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.Formats(), cobra.ShellCompDirectiveNoFileComp))
+	c.SetHelpCommand(help.Command(c, func(unknown string) error { return usagef("%s", unknown) }))
 	c.AddCommand(
 		&cobra.Command{Use: "output", Short: "What the output means", Long: outputHelp},
 		privilegesCommand(),
+		&cobra.Command{Use: "findings", Short: "What the findings mean", Long: findingsHelp},
 		schemaCommand(stdout),
 		manCommand(c, stdout),
 		replayCommand(stdin, stdout),
