@@ -92,7 +92,8 @@ the answer of the target to another probe, kept from being waited for is no *,
 and lost to no count: its status in JSON is abandoned. A line on standard error says
 that a trace was interrupted.
 
-With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>;
+With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>,
+<INC:…> (an interface) or <NODE:address,"name"> (what the router calls itself);
 with --back, '-N' if the reply seems to have come by N hops and that is two or
 more off the way there (by one it differs too where a router does not count
 itself, so that is no sign); and with --mtu,

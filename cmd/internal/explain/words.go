@@ -323,7 +323,10 @@ func extensionWords(x *matcher.Extensions) (lines []string) {
 		if o.Interface != nil {
 			lines = append(lines, interfaceWords(o.Interface))
 		}
-		if o.Malformed || o.Labels == nil && o.Interface == nil {
+		if o.Node != nil {
+			lines = append(lines, nodeWords(o.Node))
+		}
+		if o.Malformed || o.Labels == nil && o.Interface == nil && o.Node == nil {
 			lines = append(lines, unknownWords(o))
 		}
 	}
@@ -357,6 +360,17 @@ func interfaceWords(i *matcher.InterfaceInfo) string {
 		words = append(words, fmt.Sprintf("MTU %d", i.MTU))
 	}
 	return strings.Join(words, ", ")
+}
+
+func nodeWords(n *matcher.NodeInfo) string {
+	words := []string{"the router calls itself"}
+	if n.Name != "" {
+		words = append(words, render.Printable(strconv.Quote(n.Name)))
+	}
+	if n.Address.IsValid() {
+		words = append(words, n.Address.String())
+	}
+	return strings.Join(words, " ")
 }
 
 func unknownWords(o *matcher.ExtensionObject) string {
