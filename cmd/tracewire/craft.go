@@ -113,7 +113,7 @@ func (f *craftFlags) craft(ctx context.Context, set *pflag.FlagSet, args []strin
 		return err
 	}
 	defer lab.close()
-	target, err := resolve(ctx, lab.resolver(), args[0], f.network())
+	target, err := resolve(ctx, lab.resolver(), args[0], f.network(), f.options.Interface)
 	if err != nil {
 		return err
 	}
@@ -153,31 +153,33 @@ func (f *craftFlags) wire(ctx context.Context, target netip.Addr) (*tracewire.Wi
 	if f.options.Dial != nil {
 		return f.dialled(ctx, target)
 	}
-	if err := netns.Do(f.options.Namespace, func() error { return f.route(ctx, target, w) }); err != nil {
+	err := netns.Do(f.options.Namespace, func() error {
+		r, err := f.route(target)
+		if err != nil {
+			return err
+		}
+		w.MTU, s.Addr, s.Interface, s.NextHop = r.MTU, r.Source, r.Device(), r.NextHop
+		if s.MAC == nil {
+			s.MAC = r.MAC
+		}
+		if s.NextHopMAC == nil && r.Kind == route.Ethernet {
+			s.NextHopMAC, err = r.Neighbour(ctx)
+		}
+		return err
+	})
+	if err != nil {
 		return nil, noWay{err}
 	}
 	return w, nil
 }
 
-// route sets what a Wire lacks as the trace would: by the route to the target, or to
-// the first gateway of a source route, of the namespace that the thread is in.
-func (f *craftFlags) route(ctx context.Context, target netip.Addr, w *tracewire.Wire) error {
+// route is the route that a trace takes to a target, or to the first gateway of a
+// source route, from the namespace that the thread is in.
+func (f *flags) route(target netip.Addr) (route.Route, error) {
 	if len(f.options.Gateways) > 0 {
 		target = f.options.Gateways[0]
 	}
-	r, err := route.Lookup(target, route.Options{Source: f.options.Source, Interface: f.options.Interface, Mark: f.options.Mark})
-	if err != nil {
-		return err
-	}
-	s := &w.Source
-	w.MTU, s.Addr, s.Interface, s.NextHop = r.MTU, r.Source, r.Device(), r.NextHop
-	if s.MAC == nil {
-		s.MAC = r.MAC
-	}
-	if s.NextHopMAC == nil && r.Kind == route.Ethernet {
-		s.NextHopMAC, err = r.Neighbour(ctx)
-	}
-	return err
+	return route.Lookup(target, route.Options{Source: f.options.Source, Interface: f.options.Interface, Mark: f.options.Mark})
 }
 
 // dialled is the way that frames would go in a network that is no kernel's.
