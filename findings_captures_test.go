@@ -74,7 +74,7 @@ func TestFindingsInRecordingsOfPeers(t *testing.T) {
 		"demo":     {"mpls 6-7 certain", "mpls 0-0 likely", "dscp-rewrite 8-9 likely", "nat 2-3 likely", "balanced 3-6 likely"},
 		"diamond":  {"balanced 2-4 likely", "balanced 4-7 likely", "balanced 4-6 likely"},
 		"firewall": {"refusal 3-3 certain"},
-		"limits":   {"asymmetry 6-6 likely"},
+		"limits":   {"asymmetry 6-6 likely", "slow-replies 4-4 possible"},
 		"lossy":    {"loss 0-2 likely"},
 		"mpls":     {"mpls 2-8 certain", "mpls 6-8 certain"},
 		"nat":      {"nat 3-4 likely"},

@@ -88,7 +88,7 @@ func TestShippedTopologiesMakeTheirFindings(t *testing.T) {
 		"firewall/198.51.100.5":   {"refusal 3-3 certain"},
 		"firewall/198.51.100.6":   {"refusal 3-3 certain"},
 		"firewall/198.51.100.7":   {"refusal 3-3 certain"},
-		"limits/198.51.100.1":     {"rate-limit 2-2 possible", "asymmetry 6-6 likely"},
+		"limits/198.51.100.1":     {"rate-limit 2-2 possible", "slow-replies 4-4 possible", "asymmetry 6-6 likely"},
 		"lossy/198.51.100.1":      {"loss 0-3 likely"},
 		"mpls/198.51.100.1":       {"mpls 2-8 certain"},
 		"nat/198.51.100.1":        {"nat 3-4 likely"},

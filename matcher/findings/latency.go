@@ -125,7 +125,8 @@ func inMS(d time.Duration) string {
 // without delay and is slow to make ICMP errors, as routers are whose control
 // plane is busy or guarded. A way back of its own that is longer looks the same.
 // Where labels say that replies first go on to the end of a tunnel, nothing is
-// found, and neither is what chance can do among the hops.
+// found. Neither is what chance can do among the hops, unless all that is close to the
+// router varies by no more than half of the difference.
 func slowRepliesRule(v *view) (found []Finding) {
 	tunnels := append(explicitRule(v), implicitRule(v)...)
 	for hop := 1; hop < int(v.last); hop++ {
@@ -148,7 +149,8 @@ func slowRepliesRule(v *view) (found []Finding) {
 			}
 		}
 		chance := float64(v.last) * separated(len(behind), over, len(own))
-		if len(behind) == 0 || fastest-least < leastSlow || chance > chancePossible {
+		gap := fastest - least
+		if len(behind) == 0 || gap < leastSlow || chance > chancePossible && !v.isSteady(hop, gap/2) {
 			continue
 		}
 		f := Finding{Kind: SlowReplies, HopFrom: uint8(hop), HopTo: uint8(hop), Evidence: numbers(v.at[hop]), Confidence: Possible}
@@ -156,8 +158,23 @@ func slowRepliesRule(v *view) (found []Finding) {
 			f.Confidence = Likely
 		}
 		f.Detail = fmt.Sprintf("Hop %d answers at least %s later than the fastest behind it: it is slow to answer, or its replies take a longer way; what it forwards is not delayed.",
-			hop, inMS(fastest-least))
+			hop, inMS(gap))
 		found = append(found, f)
 	}
 	return found
+}
+
+// isSteady reports whether the round trips to a hop vary by no more than spread, and
+// those to the nearest two behind it, and whether these are enough.
+func (v *view) isSteady(hop int, spread time.Duration) bool {
+	own := v.timed[hop]
+	var behind []time.Duration
+	for h, hops := hop+1, 0; h <= int(v.last) && hops < 2; h++ {
+		if len(v.timed[h]) > 0 {
+			behind = append(behind, v.timed[h]...)
+			hops++
+		}
+	}
+	return len(own) >= leastReplies && len(behind) >= enoughBefore &&
+		slices.Max(own)-slices.Min(own) <= spread && slices.Max(behind)-slices.Min(behind) <= spread
 }
