@@ -239,7 +239,14 @@ func TestEachSwitchMakesItsFinding(t *testing.T) {
 		"a limited destination": {switches: map[int]string{9: `answer = { limit = { rate = 1, burst = 6 } }`}, options: tracewire.Options{Queries: 10},
 			want: []string{"rate-limit 9-9 possible"}},
 		"jitter, duplicates and packets that overtake": {switches: map[int]string{0: "jitter = \"2ms\"\nreorder = 0.3\nduplicate = 0.2"}},
-		"a small MTU": {switches: map[int]string{0: `mtu = 576`}, options: tracewire.Options{Length: 576}},
+		"a smaller MTU that is sought": {switches: map[int]string{-4: `mtu = 1300`}, options: tracewire.Options{MTU: true, Length: 1500},
+			want: []string{"path-mtu 3-4 certain"}},
+		"a smaller MTU that no router tells": {switches: map[int]string{3: `answer = { silent = true }`, -4: `mtu = 1300`},
+			options: tracewire.Options{MTU: true, Length: 1500}, want: []string{"path-mtu 2-4 likely"}},
+		"two smaller MTUs": {switches: map[int]string{-4: `mtu = 1400`, -7: `mtu = 1300`}, options: tracewire.Options{MTU: true, Length: 1500},
+			want: []string{"path-mtu 3-4 certain", "path-mtu 6-7 certain"}},
+		"an MTU that stays": {options: tracewire.Options{MTU: true, Length: 1500}},
+		"a small MTU":       {switches: map[int]string{0: `mtu = 576`}, options: tracewire.Options{Length: 576}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
