@@ -41,7 +41,7 @@ func (f *familyFlags) register(set *pflag.FlagSet) {
 	for i, family := range families {
 		set.BoolVarP(&f.chosen[i], family.name, family.letter, false, family.usage)
 	}
-	set.VarP(&f.tcp, "options", "O", "of -T: `syn,ack,fin,…` (the flags), ecn (SYN, ECE and CWR), mss=N,\nsack, wscale=N, timestamps (default syn); info shows the flags of answers\nin place of [open] and [closed]")
+	set.VarP(&f.tcp, "options", "O", "of -T: `syn,ack,fin,…` (the flags), ecn (SYN, ECE and CWR), mss=N,\nsack, wscale=N, timestamps (default syn); info shows the flags of answers")
 }
 
 // apply chooses the kind of probe.

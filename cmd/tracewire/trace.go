@@ -80,9 +80,9 @@ The last is a firewall that rejects (as Linux does by default), or the target
 itself by another of its addresses: then a line on standard error says so, and
 --findings has other-address in place of refusal. Neither counts as reached.
 
-With -T, [open] or [closed] stands behind the address of a target that answers;
-a line on standard error says that the port is filtered, if none does. -O info
-shows the flags of the answer there, as traceroute does.
+With -T, a line on standard error says whether the port is open, closed, or
+filtered if no answer of the target came. -O info shows the flags of the answer
+behind the address, as traceroute does.
 
 The line of the target comes last. If its answer came when a line was written for
 its hop already, as of a target that limits its answers, it is written once more.

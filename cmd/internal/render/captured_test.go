@@ -123,7 +123,7 @@ func TestNoFieldStandsForAProbeThatWasNotSent(t *testing.T) {
 		" 2  10.0.2.1  2.000 ms *\n" +
 		" 3  *\n" +
 		" 4  *\n" +
-		" 5  198.51.100.7 [open]  5.000 ms  6.000 ms\n"
+		" 5  198.51.100.7  5.000 ms  6.000 ms\n"
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
@@ -156,7 +156,7 @@ func TestUnknownProbesComeAfterTheHops(t *testing.T) {
 		" 2  10.0.2.1  2.000 ms *\n" +
 		" 3  *\n" +
 		" 4  *\n" +
-		" 5  198.51.100.7 [open]  5.000 ms  6.000 ms\n" +
+		" 5  198.51.100.7  5.000 ms  6.000 ms\n" +
 		" ?  10.0.1.1 *\n" +
 		" ?  10.0.3.1 *\n"
 	if d := cmp.Diff(want, got); d != "" {

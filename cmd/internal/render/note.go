@@ -106,12 +106,18 @@ func otherAddress(p *path.Path) *path.Reply {
 	return nil
 }
 
-// portNote is what is known of the port of a TCP trace that no SYN-ACK or RST has told.
+// portNote is what a TCP trace shows of the port.
 func portNote(p *path.Path) string {
-	if PortState(p) != "filtered" {
+	port := p.Parameters.DstPort
+	switch state := PortState(p); {
+	case p.Clock.Captured:
 		return ""
+	case state == "filtered":
+		return fmt.Sprintf("port %d is filtered: no answer of %v came", port, p.Target.Addr)
+	case state != "":
+		return fmt.Sprintf("port %d is %s", port, state)
 	}
-	return fmt.Sprintf("port %d is filtered: no answer of %v came", p.Parameters.DstPort, p.Target.Addr)
+	return ""
 }
 
 // PortState is what a trace with TCP SYNs shows of the target's port, as nmap calls

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -25,7 +23,6 @@ type text struct {
 	target   netip.Addr
 	queries  int
 	captured bool           // the probes are those of a capture: no field stands for one that was never sent
-	ports    bool           // TCP answers say whether the port is open
 	cut      bool           // the trace was interrupted before the hop was final: nor for one that is abandoned
 	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
 
@@ -65,7 +62,7 @@ func (t *text) Event(e path.Event) error {
 		p := e.Path
 		t.queries, t.captured, t.written = p.Parameters.Queries, p.Clock.Captured, map[uint8]bool{}
 		t.seeksMTU, t.mtu = p.Parameters.MTU, p.Parameters.Length
-		t.target, t.ports = p.Target.Addr, p.Protocol == layers.IPProtocolTCP && asksForPort(p)
+		t.target = p.Target.Addr
 		header(b, p)
 	case path.Answer:
 		t.names.Want(e.Reply.From)
@@ -144,7 +141,7 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		}
 		if extensions := t.extensions(r); r.From != last || extensions != lastExtensions {
 			last, lastExtensions = r.From, extensions
-			b.WriteString(" " + t.responder(r.From, names) + extensions + t.back(r) + t.port(r))
+			b.WriteString(" " + t.responder(r.From, names) + extensions + t.back(r) + t.flags(r))
 		}
 		if !r.HasRTT {
 			b.WriteString(" *")
@@ -199,21 +196,14 @@ func (t *text) back(r *path.Reply) string {
 	return fmt.Sprintf(" '-%d'", r.WayBack()+1)
 }
 
-// port is what a TCP answer of the target says of its port: as tcptraceroute shows
-// it, or the flags as traceroute -O info does.
-func (t *text) port(r *path.Reply) string {
-	flags, state := "", ""
-	switch r.Kind {
-	case matcher.SYNACK:
-		flags, state = " <syn,ack>", " [open]"
-	case matcher.RST:
-		flags, state = " <rst,ack>", " [closed]"
-	}
+// flags are those of a TCP answer, if they are wanted, as traceroute -O info shows them.
+func (t *text) flags(r *path.Reply) string {
 	switch {
-	case t.more.Info:
-		return flags
-	case t.ports:
-		return state
+	case !t.more.Info:
+	case r.Kind == matcher.SYNACK:
+		return " <syn,ack>"
+	case r.Kind == matcher.RST:
+		return " <rst,ack>"
 	}
 	return ""
 }

@@ -485,8 +485,8 @@ func TestTheDestinationsLineIsWrittenAgain(t *testing.T) {
 	}
 }
 
-// What a TCP answer says of the port stands behind the address; the flags do if these
-// are asked for.
+// What a TCP answer says of the port is a note beside the lines, which are as
+// traceroute's; the flags stand behind the address if they are asked for.
 func TestPorts(t *testing.T) {
 	answer := func(kind matcher.Kind) *path.Path {
 		p := datagram(1, 1, ms)
@@ -501,10 +501,10 @@ func TestPorts(t *testing.T) {
 		path                     *path.Path
 		line, info, state, notes string
 	}{
-		"open":                 {answer(matcher.SYNACK), "198.51.100.7 [open]  1.000 ms", "198.51.100.7 <syn,ack>  1.000 ms", "open", ""},
-		"closed":               {answer(matcher.RST), "198.51.100.7 [closed]  1.000 ms", "198.51.100.7 <rst,ack>  1.000 ms", "closed", ""},
+		"open":                 {answer(matcher.SYNACK), "198.51.100.7  1.000 ms", "198.51.100.7 <syn,ack>  1.000 ms", "open", "tracewire: port 33434 is open\n"},
+		"closed":               {answer(matcher.RST), "198.51.100.7  1.000 ms", "198.51.100.7 <rst,ack>  1.000 ms", "closed", "tracewire: port 33434 is closed\n"},
 		"an answer to an ACK":  {flags(answer(matcher.RST), craft.FlagACK), "198.51.100.7  1.000 ms", "198.51.100.7 <rst,ack>  1.000 ms", "", ""},
-		"an answer, with ECN":  {flags(answer(matcher.SYNACK), craft.FlagSYN|craft.FlagECE|craft.FlagCWR), "198.51.100.7 [open]  1.000 ms", "198.51.100.7 <syn,ack>  1.000 ms", "open", ""},
+		"an answer, with ECN":  {flags(answer(matcher.SYNACK), craft.FlagSYN|craft.FlagECE|craft.FlagCWR), "198.51.100.7  1.000 ms", "198.51.100.7 <syn,ack>  1.000 ms", "open", "tracewire: port 33434 is open\n"},
 		"filtered":             {silence, "*", "*", "filtered", "tracewire: port 33434 is filtered: no answer of 198.51.100.7 came\n"},
 		"a trace that was cut": {cut, "", "", "", "tracewire: interrupted, while 1 probe was waited for\n"},
 		"no TCP":               {newPath(1, lost(1)), "*", "*", "", ""},
