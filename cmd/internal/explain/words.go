@@ -365,7 +365,7 @@ func interfaceWords(i *matcher.InterfaceInfo) string {
 func nodeWords(n *matcher.NodeInfo) string {
 	words := []string{"the router calls itself"}
 	if n.Name != "" {
-		words = append(words, render.Printable(strconv.Quote(n.Name)))
+		words = append(words, render.Name(strconv.Quote(n.Name)))
 	}
 	if n.Address.IsValid() {
 		words = append(words, n.Address.String())
