@@ -9,8 +9,8 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// leastLatency is the least rise of the round trip that is a finding: 30 ms is that
-// of 3,000 km of fibre, more than any link within a country. A rise must also be
+// leastLatency is the least rise of the round trip that is a finding: 30 ms is what
+// 3,000 km of fibre take, more than lies between most routers. A rise must also be
 // half of the whole round trip or more, to be where most of the time goes.
 const leastLatency = 30 * time.Millisecond
 
@@ -157,7 +157,7 @@ func slowRepliesRule(v *view) (found []Finding) {
 		if chance <= chanceLikely {
 			f.Confidence = Likely
 		}
-		f.Detail = fmt.Sprintf("Hop %d answers at least %s later than the fastest behind it: it is slow to answer, or its replies take a longer way; what it forwards is not delayed.",
+		f.Detail = fmt.Sprintf("Hop %d answers at least %s later than the fastest hop behind it: it is slow to answer, or its replies take a longer way; what it forwards is not delayed.",
 			hop, inMS(gap))
 		found = append(found, f)
 	}

@@ -193,7 +193,7 @@ func balancedRule(v *view) (found []Finding) {
 		for h := first; h < hop; h++ {
 			f.Evidence = append(f.Evidence, numbers(v.exceeded(uint8(h)))...)
 		}
-		f.Detail = fmt.Sprintf("Up to %d routers answer at a hop, as each probe is of another flow: flows take different ways, and a line may show hops of several.",
+		f.Detail = fmt.Sprintf("Up to %d routers answer at a hop: the probes are of several flows, which take different ways, so that hops below each other need not be linked.",
 			v.widest(uint8(first), uint8(hop-1)))
 		if v.path.Parameters.Classic {
 			f.Detail += " Without --classic all probes go one way."
