@@ -38,6 +38,7 @@ func findingsIn(t *testing.T, name string) (all []findings.Finding, traces int) 
 
 func TestFindingsInCapturesOfOthers(t *testing.T) {
 	want := map[string][]string{
+		"arkime_v6_traceroute_1999.pcap":           {"latency 3-4 likely"},
 		"caracal_icmp-icmp-ttl-exceeded-mpls.pcap": {"mpls 11-11 certain"},
 		"pcapplusplus_IcmpPackets.pcap":            {"mpls 0-0 likely"},
 		"tcpdump_mpls_traceroute.pcap":             {"mpls 1-2 certain"},
@@ -70,9 +71,10 @@ func TestFindingsInCapturesOfOthers(t *testing.T) {
 // show, each as much of it as its probes do. What isn't named shows nothing.
 func TestFindingsInRecordingsOfPeers(t *testing.T) {
 	can := map[string][]string{
-		"demo":     {"mpls 6-7 certain", "mpls 0-0 likely", "dscp-rewrite 8-9 likely", "nat 2-3 likely"},
-		"firewall": {"hop-mismatch 3-4 certain"},
-		"limits":   {"asymmetry 6-6 likely"},
+		"demo":     {"mpls 6-7 certain", "mpls 0-0 likely", "dscp-rewrite 8-9 likely", "nat 2-3 likely", "balanced 3-6 likely"},
+		"diamond":  {"balanced 2-4 likely", "balanced 4-7 likely", "balanced 4-6 likely"},
+		"firewall": {"refusal 3-3 certain"},
+		"limits":   {"asymmetry 6-6 likely", "slow-replies 4-4 possible"},
 		"lossy":    {"loss 0-2 likely"},
 		"mpls":     {"mpls 2-8 certain", "mpls 6-8 certain"},
 		"nat":      {"nat 3-4 likely"},

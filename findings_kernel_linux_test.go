@@ -31,9 +31,23 @@ func TestKernelRoutersMakeTheirFindings(t *testing.T) {
 			want: []string{},
 		},
 		"silence": {prepare: func(c *kernelnet.Chain) { silence(c.Routers[2]) }, want: []string{}},
+		"a TTL that is set on all packets": {
+			prepare: func(c *kernelnet.Chain) { c.Routers[2].Nft(rule("postrouting", "ip ttl set 64")) },
+			want:    []string{"ttl-raised 3-4 certain"},
+		},
+		"a TTL that is set on replies": {
+			prepare: func(c *kernelnet.Chain) { c.Routers[1].Nft(rule("postrouting", "ip protocol icmp ip ttl set 64")) },
+			want:    []string{"ttl-raised 2-3 likely"},
+		},
+		"what Linux rejects with by default": {
+			prepare: func(c *kernelnet.Chain) {
+				c.Routers[2].Nft(rule("forward", "ip daddr "+destination.String()+" reject"))
+			},
+			want: []string{"refusal 3-3 certain"},
+		},
 		"a refusal when forwarding": {
 			prepare: func(c *kernelnet.Chain) { c.Routers[2].Nft(rule("forward", "reject with icmp type admin-prohibited")) },
-			want:    []string{"hop-mismatch 3-4 certain"},
+			want:    []string{"refusal 3-3 certain"},
 		},
 	}
 	for name, test := range tests {

@@ -81,16 +81,21 @@ func TestShippedTopologiesMakeTheirFindings(t *testing.T) {
 	want := map[string][]string{
 		"demo/198.51.100.80":      {"nat 2-3 likely", "mpls 6-7 certain", "dscp-rewrite 8-9 likely"},
 		"dscp/198.51.100.1":       {"dscp-rewrite 3-4 certain", "ecn-rewrite 4-5 possible", "dscp-rewrite 5-6 certain"},
-		"firewall/198.51.100.2":   {"hop-mismatch 3-4 certain"},
-		"firewall/198.51.100.4":   {"hop-mismatch 3-4 certain"},
-		"firewall/198.51.100.6":   {"hop-mismatch 3-4 certain"},
-		"firewall/198.51.100.7":   {"hop-mismatch 3-4 certain"},
-		"limits/198.51.100.1":     {"rate-limit 2-2 possible", "asymmetry 6-6 likely"},
+		"firewall/198.51.100.1":   {"refusal 3-3 certain"},
+		"firewall/198.51.100.2":   {"refusal 3-3 certain"},
+		"firewall/198.51.100.3":   {"refusal 3-3 certain"},
+		"firewall/198.51.100.4":   {"refusal 3-3 certain"},
+		"firewall/198.51.100.5":   {"refusal 3-3 certain"},
+		"firewall/198.51.100.6":   {"refusal 3-3 certain"},
+		"firewall/198.51.100.7":   {"refusal 3-3 certain"},
+		"limits/198.51.100.1":     {"rate-limit 2-2 possible", "slow-replies 4-4 possible", "asymmetry 6-6 likely"},
 		"lossy/198.51.100.1":      {"loss 0-3 likely"},
 		"mpls/198.51.100.1":       {"mpls 2-8 certain"},
 		"nat/198.51.100.1":        {"nat 3-4 likely"},
 		"per-packet/198.51.100.1": {"path-change 2-4 possible"},
 		"per-packet/198.51.100.2": {"path-change 2-4 possible"},
+		"services/198.51.100.4":   {"silence 2-3 likely"},
+		"services/198.51.100.6":   {"silence 2-3 likely"},
 		"quotes/198.51.100.1": {
 			"id-rewrite 5-5 certain", "id-rewrite 6-6 certain", "ttl-rewrite 7-7 likely", "ttl-rewrite 8-8 likely", "zero-ttl 10-11 certain",
 		},
@@ -216,5 +221,30 @@ func TestLossIsFoundOnItsLink(t *testing.T) {
 	}
 	if found < seeds-2 || limits > 2 {
 		t.Errorf("of %d traces %d show the loss, and %d a limit", seeds, found, limits)
+	}
+}
+
+// Where round trips vary by more than what would be a finding, chance alone seldom
+// makes one, or at the wrong hop.
+func TestJitterIsSeldomTakenForLatency(t *testing.T) {
+	const seeds = 100
+	for link, links := range map[int]map[int]string{
+		1: {-1: `jitter = "100ms"`}, 5: {-5: `jitter = "100ms"`}, 9: {-9: `jitter = "100ms"`}, 0: {0: `jitter = "25ms"`},
+	} {
+		for _, queries := range []int{1, 3, 10} {
+			wrong := 0
+			for seed := range uint64(seeds) {
+				top := row(t, links)
+				top.Seed = seed + 1
+				for _, f := range findings.Of(simulated(t, top, netip.MustParseAddr("198.51.100.1"), tracewire.Options{Queries: queries})) {
+					if f.Kind == findings.Latency && int(f.HopTo) != link || f.Kind == findings.SlowReplies {
+						wrong++
+					}
+				}
+			}
+			if wrong > 4 {
+				t.Errorf("link %d, %d queries: %d of %d", link, queries, wrong, seeds)
+			}
+		}
 	}
 }

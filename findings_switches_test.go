@@ -31,7 +31,11 @@ func row(t *testing.T, switches map[int]string) *topology.Topology {
 			kind, addr = "destination", "198.51.100.1"
 		}
 		fmt.Fprintf(&b, "\n[[%s]]\nname = \"n%d\"\naddresses = [\"%s\"]\n%s\n", kind, hop, addr, switches[hop])
-		fmt.Fprintf(&b, "\n[[link]]\npath = [\"%s\", \"n%d\"]\ndelay = \"1ms\"\n%s\n%s\n", before, hop, switches[0], switches[-hop])
+		link := switches[-hop]
+		if !strings.Contains(link, "delay") {
+			link += "\ndelay = \"1ms\""
+		}
+		fmt.Fprintf(&b, "\n[[link]]\npath = [\"%s\", \"n%d\"]\n%s\n%s\n", before, hop, switches[0], link)
 		before = fmt.Sprint("n", hop)
 	}
 	return parsed(t, b.String())
@@ -55,7 +59,8 @@ func behind(from, to int, keys string) map[int]string {
 	return all
 }
 
-// Whatever probes are like, a path on which nothing happens has no findings.
+// Whatever probes are like, a path on which nothing happens has no findings. That
+// a target says nothing is one.
 func TestACleanPathHasNoFindings(t *testing.T) {
 	options := []tracewire.Options{
 		{}, {Queries: 1}, {Queries: 10, InFlight: 1}, {TOS: 0xb9, DF: true, Length: 1400}, {FirstTTL: 5}, {MaxTTL: 5}, {FirstTTL: 9},
@@ -65,8 +70,12 @@ func TestACleanPathHasNoFindings(t *testing.T) {
 			for _, target := range []string{"", `udp = "echo"`, `udp = "nothing"`} {
 				o.Seed = seed + 1
 				p := simulated(t, row(t, map[int]string{endOfRow: target}), netip.MustParseAddr("198.51.100.1"), o)
-				if all := placedKinds(t, findings.Of(p)); len(all) > 0 {
-					t.Errorf("%+v, target %q: %v", o, target, all)
+				want := []string{}
+				if target == `udp = "nothing"` && o.MaxTTL == 0 {
+					want = []string{fmt.Sprintf("silence %d-9 likely", map[bool]int{true: 0, false: 8}[o.FirstTTL == 9])}
+				}
+				if d := cmp.Diff(want, placedKinds(t, findings.Of(p))); d != "" {
+					t.Errorf("%+v, target %q: -want +got\n%s", o, target, d)
 				}
 			}
 		}
@@ -149,8 +158,18 @@ func TestEachSwitchMakesItsFinding(t *testing.T) {
 		"an error that states too little of itself": {switches: map[int]string{4: `answer = { wrong_length = true }`}},
 		"an interface named":                        {switches: map[int]string{4: `answer = { interface = { index = 3, name = "eth0" } }`}},
 		"a silent router":                           {switches: map[int]string{4: `answer = { silent = true }`}},
-		"a silent destination":                      {switches: map[int]string{9: `answer = { silent = true }`}},
-		"a slow router":                             {switches: map[int]string{4: `answer = { delay = "40ms" }`}},
+		"a silent destination":                      {switches: map[int]string{9: `answer = { silent = true }`}, want: []string{"silence 8-9 likely"}},
+		"a silent destination, just in reach":       {switches: map[int]string{9: `answer = { silent = true }`}, options: tracewire.Options{MaxTTL: 10}},
+		"a slow router":                             {switches: map[int]string{4: `answer = { delay = "40ms" }`}, want: []string{"slow-replies 4-4 possible"}},
+		"a slow router, ten queries": {switches: map[int]string{4: `answer = { delay = "40ms" }`}, options: tracewire.Options{Queries: 10},
+			want: []string{"slow-replies 4-4 likely"}},
+		"a router that is slow by little": {switches: map[int]string{4: `answer = { delay = "15ms" }`}, options: tracewire.Options{Queries: 10}},
+		"a long link":                     {switches: map[int]string{-5: `delay = "40ms"`}, want: []string{"latency 4-5 likely"}},
+		"a long link to the destination":  {switches: map[int]string{-9: `delay = "40ms"`}, want: []string{"latency 8-9 likely"}},
+		"a long first link":               {switches: map[int]string{-1: `delay = "40ms"`}, want: []string{"latency 0-1 likely"}},
+		"long links, each a third":        {switches: map[int]string{-2: `delay = "40ms"`, -5: `delay = "40ms"`, -8: `delay = "40ms"`}},
+		"a link of 12 ms":                 {switches: map[int]string{-5: `delay = "12ms"`}},
+		"jitter of 100 ms everywhere":     {switches: map[int]string{-1: `jitter = "50ms"`}},
 
 		"labels": {switches: behind(4, 5, `answer = { mpls = { labels = [{ label = 16001 }] } }`), want: []string{"mpls 4-5 certain"}},
 		"labels in two tunnels": {switches: map[int]string{
@@ -197,13 +216,16 @@ func TestEachSwitchMakesItsFinding(t *testing.T) {
 		"a shorter way back from some on": {switches: behind(6, 9, `answer = { return_hops = -2 }`), want: []string{"asymmetry 5-6 likely"}},
 
 		"a router with the destination's name": {switches: map[int]string{4: `answer = { as_destination = true }`},
-			want: []string{"spoofed-destination 4-4 certain"}},
+			want: []string{"ttl-exceeded-from-destination 4-4 likely"}},
 		"the last router with the destination's name": {switches: map[int]string{8: `answer = { as_destination = true }`},
 			want: []string{"ttl-exceeded-from-destination 8-8 certain"}},
-		"a refusal before forwarding":         {switches: map[int]string{4: `reject = { code = 13 }`}},
-		"a refusal when forwarding":           {switches: map[int]string{4: `reject = { code = 13, hook = "forward" }`}, want: []string{"hop-mismatch 4-5 certain"}},
-		"a refusal in the destination's name": {switches: map[int]string{4: "reject = { code = 3 }\nanswer = { as_destination = true }"}},
-		"a loop":                              {switches: map[int]string{5: `answer = { as = "10.0.3.1" }`, 6: `answer = { as = "10.0.4.1" }`}, want: []string{"loop 3-6 likely"}},
+		"a refusal before forwarding":          {switches: map[int]string{4: `reject = { code = 13 }`}, want: []string{"refusal 4-4 certain"}},
+		"a refusal when forwarding":            {switches: map[int]string{4: `reject = { code = 13, hook = "forward" }`}, want: []string{"refusal 4-4 certain"}},
+		"a port-unreachable when forwarding":   {switches: map[int]string{4: `reject = { code = 3, hook = "forward" }`}, want: []string{"refusal 4-4 certain"}},
+		"a port-unreachable before forwarding": {switches: map[int]string{4: `reject = { code = 3 }`}, want: []string{"other-address 4-4 likely"}},
+		"a destination with another address":   {switches: map[int]string{9: `answer = { as = "10.0.9.9" }`}, want: []string{"other-address 9-9 likely"}},
+		"a refusal in the destination's name":  {switches: map[int]string{4: "reject = { code = 3 }\nanswer = { as_destination = true }"}},
+		"a loop":                               {switches: map[int]string{5: `answer = { as = "10.0.3.1" }`, 6: `answer = { as = "10.0.4.1" }`}, want: []string{"loop 3-6 likely"}},
 		"a loop that goes on": {switches: map[int]string{
 			5: `answer = { as = "10.0.3.1" }`, 6: `answer = { as = "10.0.4.1" }`, 7: `answer = { as = "10.0.3.1" }`, 8: `answer = { as = "10.0.4.1" }`,
 		}, want: []string{"loop 3-8 certain"}},
@@ -217,7 +239,14 @@ func TestEachSwitchMakesItsFinding(t *testing.T) {
 		"a limited destination": {switches: map[int]string{9: `answer = { limit = { rate = 1, burst = 6 } }`}, options: tracewire.Options{Queries: 10},
 			want: []string{"rate-limit 9-9 possible"}},
 		"jitter, duplicates and packets that overtake": {switches: map[int]string{0: "jitter = \"2ms\"\nreorder = 0.3\nduplicate = 0.2"}},
-		"a small MTU": {switches: map[int]string{0: `mtu = 576`}, options: tracewire.Options{Length: 576}},
+		"a smaller MTU that is sought": {switches: map[int]string{-4: `mtu = 1300`}, options: tracewire.Options{MTU: true, Length: 1500},
+			want: []string{"path-mtu 3-4 certain"}},
+		"a smaller MTU that no router tells": {switches: map[int]string{3: `answer = { silent = true }`, -4: `mtu = 1300`},
+			options: tracewire.Options{MTU: true, Length: 1500}, want: []string{"path-mtu 2-4 likely"}},
+		"two smaller MTUs": {switches: map[int]string{-4: `mtu = 1400`, -7: `mtu = 1300`}, options: tracewire.Options{MTU: true, Length: 1500},
+			want: []string{"path-mtu 3-4 certain", "path-mtu 6-7 certain"}},
+		"an MTU that stays": {options: tracewire.Options{MTU: true, Length: 1500}},
+		"a small MTU":       {switches: map[int]string{0: `mtu = 576`}, options: tracewire.Options{Length: 576}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

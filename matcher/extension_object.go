@@ -10,10 +10,10 @@ import (
 
 // ExtensionObject is an object of an extension structure (RFC 4884 section 8).
 //
-// What it says is in Labels or in Interface, where its class is known and it is
+// What it says is in Labels, Interface or Node, where its class is known and it is
 // in order; else it is in Payload, as bytes. Of an object of a known class that
-// is malformed, Labels or Interface has what could be read of it, and Payload
-// has it all.
+// is malformed, the one of these has what could be read of it, and Payload has it
+// all.
 type ExtensionObject struct {
 	Class  uint8
 	Type   uint8 // the C-Type
@@ -21,6 +21,7 @@ type ExtensionObject struct {
 
 	Labels    []Label        // of class 1, type 1, the top of the stack first
 	Interface *InterfaceInfo // of class 2
+	Node      *NodeInfo      // of class 5
 
 	Payload   []byte
 	Malformed bool
@@ -64,12 +65,22 @@ var interfaceRoles = [...]string{Incoming: "incoming", SubIPComponent: "sub-ip-c
 // String returns the role as the JSON output spells it.
 func (r InterfaceRole) String() string { return interfaceRoles[r] }
 
+// NodeInfo is what a router tells of itself, where the address that it answers from
+// doesn't (draft-ietf-intarea-extended-icmp-nodeid). What it does not tell is zero.
+type NodeInfo struct {
+	Address netip.Addr // IPv4 or IPv6
+
+	// Name is as in InterfaceInfo.
+	Name string
+}
+
 // The classes of objects that are decoded, and the one type of the first (RFC
 // 4950 section 3, RFC 5837 section 4).
 const (
 	classMPLS      = 1
 	typeLabelStack = 1
 	classInterface = 2
+	classNode      = 5
 )
 
 // What an interface information object holds is said by the bits of its type;
@@ -81,6 +92,10 @@ const (
 	statesMTU     = 1 << 0
 	roleShift     = 6
 )
+
+// unknownFirst are the bits of a node identification's type that stand before those of
+// address and name: what they state would come first, and nobody knows how long.
+const unknownFirst = 0xff &^ (statesAddress | statesName | statesMTU)
 
 const (
 	objectHeader = 4  // length (2 bytes), class, type
@@ -144,6 +159,8 @@ func parseObject(b []byte) (o ExtensionObject, problem string) {
 		o.Labels, problem = parseLabels(payload)
 	case o.Class == classInterface:
 		o.Interface, problem = parseInterface(o.Type, payload)
+	case o.Class == classNode && o.Type&unknownFirst == 0 && o.Type&(statesAddress|statesName) != 0:
+		o.Node, problem = parseNode(o.Type, payload)
 	default:
 		known = false
 	}
@@ -193,6 +210,24 @@ func parseInterface(cType uint8, b []byte) (*InterfaceInfo, string) {
 		info.MTU = p.number("MTU")
 	}
 	if len(p.b) > 0 && p.problem == "" {
+		p.problem = fmt.Sprintf("%d bytes too many", len(p.b))
+	}
+	return info, p.problem
+}
+
+// parseNode reads a node identification: the address and the name, as those of an
+// interface, in this order. What a bit behind theirs states comes behind them, and is
+// passed over.
+func parseNode(cType uint8, b []byte) (*NodeInfo, string) {
+	info := &NodeInfo{}
+	p := interfaceParser{b: b}
+	if cType&statesAddress != 0 {
+		info.Address = p.address()
+	}
+	if cType&statesName != 0 {
+		info.Name = p.name()
+	}
+	if len(p.b) > 0 && p.problem == "" && cType&statesMTU == 0 {
 		p.problem = fmt.Sprintf("%d bytes too many", len(p.b))
 	}
 	return info, p.problem

@@ -49,6 +49,46 @@ func TestExtensionObjects(t *testing.T) {
 			"", "<MPLS:L=16,E=0,S=1,T=1;MPLS:L=32,E=7,S=1,T=0>",
 		},
 		{
+			"a node's address and name", "0014 0506 0001 0000 0a030006 08 706537 00000000",
+			objects{{Class: 5, Type: 6, Length: 20, Node: &matcher.NodeInfo{Address: v4, Name: "pe7"}}},
+			"", `<NODE:10.3.0.6,"pe7">`,
+		},
+		{
+			"a node's address, IPv6", "0018 0504 0002 0000 20010db8000000000000000000000006",
+			objects{{Class: 5, Type: 4, Length: 24, Node: &matcher.NodeInfo{Address: v6}}},
+			"", `<NODE:2001:db8::6>`,
+		},
+		{
+			"a node's name", "0008 0502 04 706537",
+			objects{{Class: 5, Type: 2, Length: 8, Node: &matcher.NodeInfo{Name: "pe7"}}},
+			"", `<NODE:"pe7">`,
+		},
+		{
+			"a node's name, and something unknown behind it", "000c 0503 04 706537 01020304",
+			objects{{Class: 5, Type: 3, Length: 12, Node: &matcher.NodeInfo{Name: "pe7"}}},
+			"", `<NODE:"pe7">`,
+		},
+		{
+			"something unknown before a node's name", "000c 050a 01020304 04 706537",
+			objects{{Class: 5, Type: 10, Length: 12, Payload: bytes("01020304 04 706537")}},
+			"", `<5/10:01020304,04706537>`,
+		},
+		{
+			"a node's name that is too long", "0048 0502 44" + strings.Repeat("6e", 67),
+			objects{{Class: 5, Type: 2, Length: 72, Node: &matcher.NodeInfo{Name: strings.Repeat("n", 67)}, Payload: bytes("44" + strings.Repeat("6e", 67)), Malformed: true}},
+			"1: name of stated length 68", "<5/2:446e6e6e" + strings.Repeat(",6e6e6e6e", 16) + ">",
+		},
+		{
+			"a node's address of no family", "000c 0504 0007 0000 0a030006",
+			objects{{Class: 5, Type: 4, Length: 12, Node: &matcher.NodeInfo{}, Payload: bytes("0007 0000 0a030006"), Malformed: true}},
+			"1: address family 7", "<5/4:00070000,0a030006>",
+		},
+		{
+			"more than a node", "000c 0502 04 706537 01020304",
+			objects{{Class: 5, Type: 2, Length: 12, Node: &matcher.NodeInfo{Name: "pe7"}, Payload: bytes("04 706537 01020304"), Malformed: true}},
+			"1: 4 bytes too many", "<5/2:04706537,01020304>",
+		},
+		{
 			"no label", "0004 0101",
 			objects{{Class: 1, Type: 1, Length: 4, Payload: []byte{}, Malformed: true}},
 			"1: no label", "<1/1:>",

@@ -10,12 +10,14 @@ import (
 //
 //	<MPLS:L=24001,E=0,S=0,T=1/L=24002,E=5,S=1,T=253>
 //	<INC:515,10.3.0.6,"et-0/0/3.0",mtu=9000>
+//	<NODE:10.3.0.6,"pe7">
 //	<3/1:00000203,0a>
 //
 // Interface information begins with its role: INC, SUB, OUT or NXT. What the
 // router does not tell of index, address, name and MTU is left out. This is the
 // form of traceroute's current manual page; 2.1.2 and older ones print that
-// class in hexadecimal. Objects of other classes, and malformed ones whatever
+// class in hexadecimal. A node identification, which it prints so too, has the
+// router's address and name. Objects of other classes, and malformed ones whatever
 // their class, are shown as class, type and 32-bit words in hexadecimal.
 //
 // Names are quoted as in Go: nothing that a terminal would act on is left.
@@ -41,6 +43,8 @@ func (o *ExtensionObject) append(to []byte) []byte {
 		return appendLabels(to, o.Labels)
 	case o.Interface != nil:
 		return o.Interface.append(to, o.Type)
+	case o.Node != nil:
+		return o.Node.append(to, o.Type)
 	}
 	return o.appendHex(to)
 }
@@ -106,6 +110,21 @@ func (i *InterfaceInfo) append(to []byte, cType uint8) []byte {
 	}
 	if separator == ':' {
 		to = append(to, separator)
+	}
+	return to
+}
+
+// append needs the object's type, as that of InterfaceInfo does.
+func (n *NodeInfo) append(to []byte, cType uint8) []byte {
+	to = append(to, "NODE:"...)
+	if cType&statesAddress != 0 {
+		to = n.Address.AppendTo(to)
+	}
+	if cType&statesName != 0 {
+		if cType&statesAddress != 0 {
+			to = append(to, ',')
+		}
+		to = strconv.AppendQuote(to, n.Name)
 	}
 	return to
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tracewire/tracewire/cmd/internal/help"
 	"github.com/tracewire/tracewire/testdata/topologies"
 )
 
@@ -68,6 +69,7 @@ func newCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 		Run: func(*cobra.Command, []string) {},
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	c.SetHelpCommand(help.Command(c, func(wrong string) error { return usagef("%s", wrong) }))
 	c.AddCommand(runCommand(stdin, stdout, stderr), checkCommand(), graphCommand(stdout), listCommand(stdout), showCommand(stdout))
 	return c
 }

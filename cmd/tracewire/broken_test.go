@@ -81,7 +81,12 @@ func TestCutCaptures(t *testing.T) {
 	}
 }
 
+// oneLine reports whether one line says what is wrong. A line more may say that the
+// trace counts as interrupted there.
 func oneLine(stderr string) bool {
+	if first, rest, ok := strings.Cut(stderr, "\n"); ok && strings.HasPrefix(first, "tracewire: interrupted") {
+		stderr = rest
+	}
 	return strings.HasPrefix(stderr, "tracewire: standard input: ") && strings.Count(stderr, "\n") == 1 && strings.HasSuffix(stderr, "\n")
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/capture/netns"
 	"github.com/tracewire/tracewire/capture/pcapng"
 	"github.com/tracewire/tracewire/cmd/internal/dissect"
 	"github.com/tracewire/tracewire/cmd/internal/outfile"
@@ -26,15 +27,15 @@ import (
 )
 
 const craftLong = `craft builds the frames of a trace and sends none of them. It takes the flags of
-the trace; with the same --seed the frames are those that the trace sends, byte
-for byte. No privilege is needed.
+the trace that shape its frames; with the same --seed these are what the trace
+sends, byte for byte. No privilege is needed.
 
 Shown are the fields of the first probe, each with its offset in the frame, and
 the frame as a hexdump, on a terminal in the same colours. Between probes only
 TTL, IP ID, checksums and the identity in the payload change: --list shows these
 of each, --ttl and --all show more probes in full.
 
-Source and next hop are those of the route to the host. Where there is none, or
+Source and next hop are those of the route that the trace would take. Where there is none, or
 for another machine's frames, give --source, --source-mac and --next-hop-mac.
 
 With --write the frames go to a pcapng file, in the order of rounds and TTLs; no
@@ -65,8 +66,7 @@ func craftCommand(stdout io.Writer) *cobra.Command {
 	}
 	set := c.Flags()
 	f.register(set)
-	// They shape no frame. A trace's command line works all the same.
-	for _, name := range []string{"numeric", "sim-queries", "wait", "sendwait", "format", "extensions", "findings", "explain", "fail-unreached", "version"} {
+	for _, name := range shapeNothing {
 		set.Lookup(name).Hidden = true
 	}
 	set.Lookup("write").Usage = "write the frames to this pcapng `file`, and don't show them"
@@ -78,8 +78,24 @@ func craftCommand(stdout io.Writer) *cobra.Command {
 	return c
 }
 
+// shapeNothing are the flags of a trace that shape no frame: they are about waiting, or
+// about what is shown.
+var shapeNothing = []string{
+	"numeric", "sim-queries", "wait", "sendwait", "format", "extensions", "back", "findings", "explain", "at-once", "fail-unreached", "version",
+}
+
+// checkShape refuses the flags that shape no frame.
+func checkShape(set *pflag.FlagSet) error {
+	for _, name := range shapeNothing {
+		if set.Changed(name) {
+			return usagef("--%s is no matter of craft, which sends nothing and shows frames as text", name)
+		}
+	}
+	return nil
+}
+
 func (f *craftFlags) craft(ctx context.Context, set *pflag.FlagSet, args []string, stdout io.Writer) error {
-	if err := cmp.Or(checkRefused(set), f.check()); err != nil {
+	if err := cmp.Or(checkRefused(set), checkShape(set), f.check()); err != nil {
 		return err
 	}
 	hosts, err := f.hosts(args)
@@ -97,7 +113,7 @@ func (f *craftFlags) craft(ctx context.Context, set *pflag.FlagSet, args []strin
 		return err
 	}
 	defer lab.close()
-	target, err := resolve(ctx, lab.resolver(), args[0], f.network())
+	target, err := resolve(ctx, lab.resolver(), args[0], f.network(), f.options.Interface)
 	if err != nil {
 		return err
 	}
@@ -137,25 +153,37 @@ func (f *craftFlags) wire(ctx context.Context, target netip.Addr) (*tracewire.Wi
 	if f.options.Dial != nil {
 		return f.dialled(ctx, target)
 	}
-	r, err := route.Lookup(target, route.Options{
-		Interface: f.options.Interface, Mark: f.options.Mark, Flow: f.options.Flow(target, w.Port),
+	err := netns.Do(f.options.Namespace, func() error {
+		r, err := f.route(target)
+		if err != nil {
+			return err
+		}
+		w.MTU, s.Addr, s.Interface, s.NextHop = r.MTU, r.Source, r.Device(), r.NextHop
+		if s.MAC == nil {
+			s.MAC = r.MAC
+		}
+		if s.NextHopMAC == nil && r.Kind == route.Ethernet {
+			s.NextHopMAC, err = r.Neighbour(ctx)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, noWay{err}
 	}
-	w.MTU, s.Interface, s.NextHop = r.MTU, r.Interface, r.NextHop
-	if !s.Addr.IsValid() {
-		s.Addr = r.Source
-	}
-	if s.MAC == nil {
-		s.MAC = r.MAC
-	}
-	if s.NextHopMAC == nil && r.Kind == route.Ethernet {
-		if s.NextHopMAC, err = r.Neighbour(ctx); err != nil {
-			return nil, noWay{err}
-		}
-	}
 	return w, nil
+}
+
+// route is the route that a trace takes to a target, or to the first gateway of a
+// source route, from the namespace that the thread is in.
+func (f *flags) route(target netip.Addr) (route.Route, error) {
+	to := target
+	if len(f.options.Gateways) > 0 {
+		to = f.options.Gateways[0]
+	}
+	return route.Lookup(to, route.Options{
+		Source: f.options.Source, Interface: f.options.Interface, Mark: f.options.Mark,
+		Flow: f.options.Flow(target, uint16(f.options.SrcPort)),
+	})
 }
 
 // dialled is the way that frames would go in a network that is no kernel's.

@@ -148,6 +148,8 @@ func hint(command string, err error) string {
 		return "'ip address add … dev …' gives it one"
 	case errors.Is(err, route.ErrSource):
 		return "'ip -brief address' lists the addresses"
+	case errors.Is(err, route.ErrNetlink):
+		return "let AF_NETLINK sockets pass in this container or sandbox, or trace from its host"
 	case errors.Is(err, route.ErrNeighbour):
 		return "is it up, and on that link?"
 	case errors.Is(err, syscall.EMFILE):

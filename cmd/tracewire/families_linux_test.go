@@ -181,5 +181,9 @@ var roundTrip = regexp.MustCompile(`\d+\.\d{3} ms`)
 // trip.
 func withoutTimes(text string) string {
 	_, hops, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	return roundTrip.ReplaceAllString(hops, "T")
+	return besideLines.ReplaceAllString(roundTrip.ReplaceAllString(hops, "T"), "")
 }
+
+// besideLines is what stands on standard error beside the lines of hops: the state of
+// a port, say.
+var besideLines = regexp.MustCompile(`\ntracewire: .*`)

@@ -41,7 +41,7 @@ func (f *familyFlags) register(set *pflag.FlagSet) {
 	for i, family := range families {
 		set.BoolVarP(&f.chosen[i], family.name, family.letter, false, family.usage)
 	}
-	set.VarP(&f.tcp, "options", "O", "of -T: `syn,ack,fin,…` (the flags), ecn (SYN, ECE and CWR), mss=N,\nsack, wscale=N, timestamps (default syn)")
+	set.VarP(&f.tcp, "options", "O", "of -T: `syn,ack,fin,…` (the flags), ecn (SYN, ECE and CWR), mss=N,\nsack, wscale=N, timestamps (default syn); info shows the flags of answers")
 }
 
 // apply chooses the kind of probe.
@@ -70,6 +70,7 @@ func (f *familyFlags) apply(o *tracewire.Options) error {
 // tcpValue is what -O says.
 type tcpValue struct {
 	craft.TCP
+	info  bool // the flags of answers are to be shown
 	given bool
 	text  string
 }
@@ -91,6 +92,8 @@ func (v *tcpValue) Set(s string) error {
 		switch {
 		case isFlag && !isNumber:
 			v.Flags |= flag
+		case name == "info" && !isNumber:
+			v.info = true
 		case name == "sack" && !isNumber:
 			v.SACK = true
 		case name == "timestamps" && !isNumber:
@@ -108,7 +111,7 @@ func (v *tcpValue) Set(s string) error {
 			}
 			v.Scaling, v.Scale = true, uint8(n)
 		default:
-			return fmt.Errorf("%q is none of syn, ack, fin, rst, psh, urg, ece, cwr, ecn, mss=N, sack, wscale=N, timestamps", word)
+			return fmt.Errorf("%q is none of syn, ack, fin, rst, psh, urg, ece, cwr, ecn, mss=N, sack, wscale=N, timestamps, info", word)
 		}
 	}
 	return nil

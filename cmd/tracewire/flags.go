@@ -69,7 +69,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.Var(&nameValue{&f.write, "file"}, "write", "also write all that is captured to this pcapng `file`, with comments:\nfor Wireshark, and for 'tracewire replay'")
 	f.atOnce = 16
 	set.Var(between(&f.atOnce, 1, 1000, "n"), "at-once", "trace to so many of several hosts at the same time (default 16); -N\nholds for each")
-	set.BoolVar(&f.failUnreached, "fail-unreached", false, "exit with 3 if the target doesn't answer")
+	set.BoolVar(&f.failUnreached, "fail-unreached", false, "exit with 3 if the target doesn't answer: so too if a router refuses,\nand if the target answers from another of its addresses (a finding,\nother-address, tells the two apart)")
 	set.BoolVarP(&f.version, "version", "V", false, "print the version and exit")
 	registerRefused(set)
 }
@@ -129,6 +129,7 @@ func (f *flags) check() error {
 	if err := f.family.apply(o); err != nil {
 		return err
 	}
+	f.shown.Info = f.family.tcp.info
 	if f.write == "-" {
 		return usagef("--write needs a file: standard output has the trace")
 	}

@@ -11,10 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/capture/netns"
 	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/craft/route"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -134,7 +137,11 @@ func (f *flags) run(ctx context.Context, tracer *tracewire.Tracer, lanes []*lane
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			l.end(l.run(ctx, tracer, f.resolver, f.network(), i+1))
+			err := l.run(ctx, tracer, f.resolver, f, i+1)
+			if errors.Is(err, route.ErrNeighbour) && f.format != "text" {
+				f.documented(l)
+			}
+			l.end(err)
 		})
 	}
 }
@@ -149,18 +156,19 @@ func (l *lane) named(err error) error {
 	return errorOf{l.host, err}
 }
 
-// resolve finds the address of the lane's host in a network, unless that is known.
-func (l *lane) resolve(ctx context.Context, r resolver, network string) error {
+// resolve finds the address of the lane's host, of the family that the flags ask for,
+// unless it is known.
+func (l *lane) resolve(ctx context.Context, r resolver, f *flags) error {
 	if !l.target.IsValid() && l.failed == nil {
-		l.target, l.failed = resolve(ctx, r, l.host, network)
+		l.target, l.failed = resolve(ctx, r, l.host, f.network(), f.options.Interface)
 	}
 	return l.failed
 }
 
 // run traces to a lane's host, which has an address in a network. The trace has
 // the number of the host, for replays to show it in its place.
-func (l *lane) run(ctx context.Context, tracer *tracewire.Tracer, r resolver, network string, number int) error {
-	if err := l.resolve(ctx, r, network); err != nil {
+func (l *lane) run(ctx context.Context, tracer *tracewire.Tracer, r resolver, f *flags, number int) error {
+	if err := l.resolve(ctx, r, f); err != nil {
 		return err
 	}
 	traced := false
@@ -177,6 +185,40 @@ func (l *lane) run(ctx context.Context, tracer *tracewire.Tracer, r resolver, ne
 		return nil // it has shown what it knows
 	}
 	return errEarly
+}
+
+// documented has a lane show the trace to a host whose next hop does not answer: no
+// probe has left. A program that reads the documents finds one for each host.
+func (f *flags) documented(l *lane) {
+	p := &path.Path{
+		Target: path.Target{Host: l.host, Addr: l.target.WithZone("")}, Tool: "tracewire", Started: time.Now().UTC().Round(0),
+	}
+	w := &tracewire.Wire{Port: uint16(f.options.SrcPort), VLAN: f.options.VLAN}
+	err := netns.Do(f.options.Namespace, func() error {
+		r, err := f.route(l.target)
+		w.MTU = r.MTU
+		w.Source = path.Source{Addr: r.Source, Interface: r.Device(), MAC: r.MAC, NextHop: r.NextHop}
+		return err
+	})
+	if err != nil {
+		return // it has changed meanwhile
+	}
+	p.Source = w.Source
+	w.Source.NextHopMAC = w.Source.MAC // any, to build frames that nobody sends
+	parameters, frames, err := tracewire.Frames(l.target, w, &f.options)
+	if err != nil {
+		return
+	}
+	p.Parameters = parameters
+	for crafted := range frames {
+		p.Protocol = crafted.Key.Protocol
+		break
+	}
+	p.Ended = p.Started
+	begun := *p
+	begun.Ended = time.Time{}
+	l.add(path.Event{Kind: path.Started, Path: &begun})
+	l.add(path.Event{Kind: path.Ended, Path: p})
 }
 
 // show renders what comes of a lane, until it is over.
@@ -213,10 +255,15 @@ func (f *flags) network() string {
 var familyNames = map[string]string{"ip": "", "ip4": "IPv4 ", "ip6": "IPv6 "}
 
 // resolve asks r for the address of a host in a network: of "ip" an IPv4 one if it
-// has such.
-func resolve(ctx context.Context, r resolver, host, network string) (netip.Addr, error) {
+// has such. A link-local address without a zone is on the link of the interface, if one
+// is given.
+func resolve(ctx context.Context, r resolver, host, network, on string) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap(), checkFamily(a.Unmap(), network)
+		a = a.Unmap()
+		if a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "" {
+			a = a.WithZone(on)
+		}
+		return a, checkFamily(a, network)
 	}
 	if _, err := strconv.Atoi(host); err == nil || host == "" {
 		return netip.Addr{}, usagef("%q is not a host", host)

@@ -18,11 +18,11 @@ import (
 //
 //	              ┌── 10.77.1.2 r1 ───────────────────────────────┐
 //	host ─ switch ┤   │  └ 10.77.5.2 ─ office, a network namespace far 10.99.0.1
-//	  │           └── 10.77.1.3 r2 ─── 10.77.3.2 x ───────────────┘    10.98.0.1
+//	  │           └── 10.77.1.3 r2 ─── 10.77.3.2 x ─── y ─────────┘    10.98.0.1
 //	  └─ trunk, VLAN 5 ─ 10.78.1.2 r1
 //
 // Its default route leads through r1, and that of mark 7 through r2. What far
-// answers comes back through x and r2.
+// answers comes back through y, x and r2.
 func TestLinkScripts(t *testing.T) {
 	kernelnet.Require(t, "ip")
 	variables := severalWays(kernelnet.New(t), t.Cleanup)
@@ -57,7 +57,8 @@ func recorded(ts *testscript.TestScript, _ bool, args []string) {
 // severalWays builds the network, and returns what scripts know of it.
 func severalWays(n *kernelnet.Network, cleanup func(func())) map[string]string {
 	host, lan := n.Host(), n.Router("switch")
-	r1, r2, x, far, office := n.Router("r1"), n.Router("r2"), n.Router("x"), n.Router("far"), n.Router("office")
+	r1, r2, x, y := n.Router("r1"), n.Router("r2"), n.Router("x"), n.Router("y")
+	far, office := n.Router("far"), n.Router("office")
 	toHost, toR1, toR2 := n.Link(host, lan), n.Link(r1, lan), n.Link(r2, lan)
 	n.Bridge("br0", []kernelnet.End{toHost.B, toR1.B, toR2.B})
 	for i, l := range []*kernelnet.Link{toHost, toR1, toR2} {
@@ -65,7 +66,8 @@ func severalWays(n *kernelnet.Network, cleanup func(func())) map[string]string {
 	}
 	n.Link(r1, far, both("10.77.2.0/24")...)
 	n.Link(r2, x, both("10.77.3.0/24")...)
-	n.Link(x, far, both("10.77.4.0/24")...)
+	n.Link(x, y, both("10.77.4.0/24")...)
+	n.Link(y, far, both("10.77.6.0/24")...)
 	n.Link(office, r1, both("10.77.5.0/24")...)
 	trunk := trunkOf(n.Link(host, r1))
 	far.Address(both("10.99.0.1")...)
@@ -81,7 +83,9 @@ func severalWays(n *kernelnet.Network, cleanup func(func())) map[string]string {
 		{r1, "10.77.2.2", []string{"10.99.0.1", "10.98.0.1"}},
 		{r2, "10.77.3.2", []string{"10.99.0.1"}},
 		{x, "10.77.4.2", []string{"10.99.0.1"}},
-		{far, "10.77.4.1", []string{"10.77.1.0/24", "10.77.5.0/24", "10.78.1.0/24"}},
+		{y, "10.77.6.2", []string{"10.99.0.1"}},
+		{far, "10.77.6.1", []string{"10.77.1.0/24", "10.77.5.0/24", "10.78.1.0/24"}},
+		{y, "10.77.4.1", []string{"10.77.1.0/24", "10.77.5.0/24", "10.78.1.0/24"}},
 		{x, "10.77.3.1", []string{"10.77.1.0/24", "10.77.5.0/24", "10.78.1.0/24"}},
 		{r2, "10.77.1.2", []string{"10.77.5.0/24", "10.78.1.0/24"}},
 	} {

@@ -99,7 +99,7 @@ func (f *flags) resolveAll(ctx context.Context, lanes []*lane) (found []netip.Ad
 		slots <- struct{}{}
 		asking.Go(func() {
 			defer func() { <-slots }()
-			l.resolve(ctx, f.resolver, f.network())
+			l.resolve(ctx, f.resolver, f)
 		})
 	}
 	asking.Wait()

@@ -295,7 +295,7 @@ func (s *shower) render(e path.Event) error {
 	hopless := e.Path != nil && e.Path.Clock.Captured && s.replayer.flags.format == "text"
 	if hopless && e.Kind == path.Ended {
 		for _, h := range e.Path.Hops() {
-			if err := s.out.Event(path.Event{Kind: path.Decided, Hop: h}); err != nil {
+			if err := s.out.Event(path.Event{Kind: path.Decided, Hop: h, Path: e.Path}); err != nil {
 				return err
 			}
 		}

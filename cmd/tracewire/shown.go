@@ -20,7 +20,7 @@ type shown struct {
 
 func (s *shown) register(set *pflag.FlagSet) {
 	set.BoolVarP(&s.Extensions, "extensions", "e", false, "show ICMP extensions, such as MPLS labels, behind the address")
-	set.BoolVar(&s.Back, "back", false, "show the hops on the way back, guessed by the reply's TTL, where they\nare not as many as on the way there")
+	set.BoolVar(&s.Back, "back", false, "show the hops on the way back, guessed by the reply's TTL, where they\nare two or more off the way there: by one routers differ in how they\ncount")
 	set.BoolVar(&s.Findings, "findings", false, "say below the hops what the path does to packets: rewrites, tunnels,\nrate limits and so on, with the numbers of the probes that show it")
 }
 
@@ -66,7 +66,9 @@ func (s *shown) explainRecording(ctx context.Context, name string, out io.Writer
 // renderer is render.New with what is shown besides. JSON always has it all.
 func (s *shown) renderer(format string, w, notes io.Writer, n render.Namer) (render.Renderer, error) {
 	if format == "text" {
-		return render.NewText(w, notes, n, s.TextOptions), nil
+		o := s.TextOptions
+		o.Findings = o.Findings && !s.explain // which has them too
+		return render.NewText(w, notes, n, o), nil
 	}
 	return render.New(format, w, notes, n)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/tracewire/tracewire/cmd/internal/annotate"
+	"github.com/tracewire/tracewire/cmd/internal/help"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -78,9 +79,29 @@ the target can't be reached, if a reply says so:
     !P  protocol unreachable        !C  precedence cutoff
     !S  source route failed         !F-MTU  fragmentation needed
     !<CODE>, !<TYPE-CODE>  another ICMP error
+    !<3>, over IPv6 !<4>   port unreachable, but not from the target's address
 
-With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>;
-with --back, '-N' if the reply seems to have come by N hops; and with --mtu,
+The last is a firewall that rejects (as Linux does by default), or the target
+itself by another of its addresses: then a line on standard error says so, and
+--findings has other-address in place of refusal. Neither counts as reached.
+
+With -T, a line on standard error says whether the port is open, closed, or
+filtered if no answer of the target came. -O info shows the flags of the answer
+behind the address, as traceroute does.
+
+The line of the target comes last. If its answer came when a line was written for
+its hop already, as of a target that limits its answers, it is written once more.
+
+A * is a probe that was waited for until its time was over. What an interrupt, or
+the answer of the target to another probe, kept from being waited for is no *,
+and lost to no count: its status in JSON is abandoned. A line on standard error says
+that a trace was interrupted.
+
+With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>,
+<INC:…> (an interface) or <NODE:address,"name"> (what the router calls itself);
+with --back, '-N' if the reply seems to have come by N hops and that is two or
+more off the way there (by one it differs too where a router does not count
+itself, so that is no sign); and with --mtu,
 F=MTU behind a time where the path's MTU gets smaller.
 
 A reply stands at the hop that answered, which is not always the TTL that drew
@@ -120,7 +141,60 @@ Exit codes: 0 the trace ran, whether the target was reached or not; 1 the
 system doesn't let it run, what was found can't be written, or a capture is cut
 or broken; 2 the command line is
 wrong or the host is not known; 3 with --fail-unreached, the target did not
-answer. diff: 0 nothing changed, 1 something did, 2 all that goes wrong.`
+answer, a router refused, or the target answered from another address. diff: 0 nothing changed, 1 something did, 2 all that goes wrong.`
+
+const findingsHelp = `--findings, explain and the JSON formats say what a path does to packets: each
+finding with its hops, how sure it is, and the probes that show it. It follows
+from the trace alone. That there is none of a kind means that none was visible.
+
+    certain   no other cause is known, or independent signs agree
+    likely    another cause is known, but rare
+    possible  another cause is about as common; the text names it
+
+What keeps probes from getting farther:
+
+    silence        from some hop on nothing answers: three hops or more, to the end
+    refusal        a router or firewall refuses the probes, and says why
+    other-address  port unreachable from an address that no router showed, with
+                   nothing behind it: probably the target by another address
+    path-mtu       --mtu found that only shorter packets get farther
+    loss           probes or replies get lost from some hop on; a router that
+                   answers less than those behind it has a rate-limit instead
+    rate-limit     a router does not answer all probes, though those behind it do
+    loop           packets go round: the same routers in the same order, twice
+
+What costs time:
+
+    latency        from some hop on round trips are longer by 30 ms or more and by
+                   half of the whole: a long link, or a queue
+    slow-replies   a router answers 20 ms or more later than those behind it; what
+                   it forwards is not delayed
+
+What ways packets take:
+
+    asymmetry      replies pass two routers or more beyond those that the probes
+                   pass, or fewer (by the TTL they arrive with)
+    path-change    several routers answer at a hop for the same flow
+    balanced       several do, and the probes are of several flows (--classic)
+    mpls           a label-switched path: its labels, or other signs of one
+    zero-ttl       a router forwards packets whose TTL has run out
+
+What is changed:
+
+    nat, dscp-rewrite, ecn-rewrite, id-rewrite, length-rewrite, df-rewrite,
+    ttl-rewrite    routers quote that otherwise than it was sent: changed on the
+                   way where all do from some hop on, else by how one quotes
+    ttl-raised     a device gives packets a new TTL as it forwards them
+
+Who answers:
+
+    ttl-exceeded-from-destination  the target lets probes expire: it translates
+                                   (DNAT), or balances, for hosts behind it
+    spoofed-destination            two senders answer in the target's name
+    hop-mismatch                   a refusal, of which only arithmetic says the hop
+
+The thresholds, and why they are what they are, stand with the rules in
+matcher/findings.`
 
 // newCommand returns the program's command line.
 func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
@@ -152,10 +226,12 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	_ = c.RegisterFlagCompletionFunc("interface", completeInterfaces)
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.Formats(), cobra.ShellCompDirectiveNoFileComp))
+	c.SetHelpCommand(help.Command(c, func(unknown string) error { return usagef("%s", unknown) }))
 	c.AddCommand(
 		&cobra.Command{Use: "output", Short: "What the output means", Long: outputHelp},
 		privilegesCommand(),
 		&cobra.Command{Use: "security", Short: "Which replies are believed", Long: securityHelp},
+		&cobra.Command{Use: "findings", Short: "What the findings mean", Long: findingsHelp},
 		schemaCommand(stdout),
 		manCommand(c, stdout),
 		replayCommand(stdin, stdout),

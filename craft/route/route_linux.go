@@ -19,6 +19,11 @@ import (
 // family. An IPv6 link-local address has the name or index of its interface for
 // its zone, or o says the interface.
 func Lookup(dst netip.Addr, o Options) (Route, error) {
+	r, err := lookUp(dst, o)
+	return r, because(err, openNetlink)
+}
+
+func lookUp(dst netip.Addr, o Options) (Route, error) {
 	l := lookup{dst: dst.Unmap().WithZone(""), options: o}
 	if err := l.choose(dst.Zone()); err != nil {
 		return Route{}, err

@@ -8,22 +8,6 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// wayBack is how many routers a reply passed, by the TTL that is left of what
-// systems send with, if that many would be as likely as possible beside the
-// expected number.
-func wayBack(ttl uint8, expected int) int {
-	best := 255 - int(ttl)
-	for _, initial := range [...]int{128, 64, 32} {
-		passed := initial - int(ttl)
-		if passed >= 0 && distance(passed, expected) < distance(best, expected) {
-			best = passed
-		}
-	}
-	return best
-}
-
-func distance(a, b int) int { return max(a-b, b-a) }
-
 // excessAt is by how many routers the way back from a hop is longer than the way
 // there, if all replies agree: of time-exceededs, and of what the target sends
 // itself. Other errors' hops are not sure enough.
@@ -50,15 +34,7 @@ func (v *view) placed(r *path.Reply) bool {
 	return v.isTarget(r) && r.Hop != 0 && (v.counted[r.Hop] || len(v.at[r.Hop-1]) > 0)
 }
 
-func excessOf(r *path.Reply) int {
-	there := int(r.Hop) - 1
-	return wayBack(r.TTL, there) - there
-}
-
-// leastExcess is the least difference between the ways that is a finding: by one
-// they differ too where a router decrements its own replies, or doesn't decrement
-// at all.
-const leastExcess = 2
+func excessOf(r *path.Reply) int { return r.WayBack() - (int(r.Hop) - 1) }
 
 // The ways back that are findings.
 const (
@@ -67,23 +43,25 @@ const (
 )
 
 // asymmetryRule finds hops whose replies pass more or fewer routers than the
-// probes did, by the TTL that replies arrive with: systems send them with 32,
-// 64, 128 or 255, of which the one is taken that fits best. Where the path goes
-// through MPLS routers that send replies on to the end of the tunnel, that is the
-// cause, and the finding is the tunnel's, and where a router answers for one before
-// it, that. A longer way back from some hop on may also be a tunnel which hides
-// its routers on the way there and doesn't on the way back (FRPLA in Vanaubel et
-// al., 2017): by itself it is no better a sign of that than of another route.
+// probes did, by the TTL that replies arrive with (path.Reply.WayBack). Where the
+// path goes through MPLS routers that send replies on to the end of the tunnel,
+// that is the cause, and the finding is the tunnel's; where a router answers for
+// one before it, that; where packets go round, the loop; and where something sets
+// the TTL, that. A longer way back from some hop on may also be a tunnel which
+// hides its routers on the way there and doesn't on the way back (FRPLA in
+// Vanaubel et al., 2017): by itself it is no better a sign of that than of another
+// route. If the target shows it and quotes nothing, its distance may be wrong
+// instead: something before it may raise the TTL of probes.
 func asymmetryRule(v *view) (found []Finding) {
-	explained := slices.Concat(explicitRule(v), implicitRule(v), uTurnRule(v), invisibleRule(v), zeroTTLRule(v))
+	explained := slices.Concat(explicitRule(v), implicitRule(v), uTurnRule(v), invisibleRule(v), zeroTTLRule(v), loopRule(v), raisedRule(v))
 	look := func(a answer) (string, bool) {
 		excess := v.excess[a.reply.Hop]
 		switch {
-		case !excess.known || !v.placed(a.reply) || within(explained, a.reply.Hop):
+		case !excess.known || !v.placed(a.reply) || within(explained, a.reply.Hop) || v.setBack(a.reply.Hop):
 			return "", false
-		case excess.n >= leastExcess:
+		case a.reply.Detour() > 0:
 			return longer, true
-		case excess.n <= -leastExcess:
+		case a.reply.Detour() < 0:
 			return shorter, true
 		}
 		return "", true
@@ -103,6 +81,10 @@ func asymmetryRule(v *view) (found []Finding) {
 		if t.single() {
 			f.HopFrom, f.HopTo = t.first, t.last
 			f.Detail = fmt.Sprintf("Replies of %v come back a way that is %s than the way there, by %s.", t.routers[0], t.key, routers(&t.stretch))
+			if a := t.sights[0].answer; t.key == longer && v.isTarget(a.reply) && !a.reply.IsQuoted() {
+				f.Detail = fmt.Sprintf("Replies of %v, the destination, come back a way that is longer than the way there, by %s; or something before it raises the TTL of probes, and hops are hidden.",
+					t.routers[0], routers(&t.stretch))
+			}
 		}
 		found = append(found, f)
 	}
@@ -113,7 +95,7 @@ func asymmetryRule(v *view) (found []Finding) {
 func routers(s *stretch) string {
 	least, most := 255, 0
 	for _, x := range s.sights {
-		excess := distance(excessOf(x.reply), 0)
+		excess := max(excessOf(x.reply), -excessOf(x.reply))
 		least, most = min(least, excess), max(most, excess)
 	}
 	if least == most {

@@ -27,25 +27,6 @@ func (v *view) farthestRouter() (farthest uint8) {
 	return farthest
 }
 
-// spoofedExceededRule finds a router that sends time-exceededs in the target's
-// name though other routers are behind it: the target can't be both. Where no
-// router is behind it, targetExceededRule has it.
-func spoofedExceededRule(v *view) (found []Finding) {
-	farthest := v.farthestRouter()
-	for hop := range v.hops {
-		all := v.fromTarget(hop)
-		if len(all) == 0 || hop >= farthest {
-			continue
-		}
-		found = append(found, Finding{
-			Kind: SpoofedTarget, HopFrom: hop, HopTo: hop, Evidence: numbers(all, v.exceeded(farthest)), Confidence: Certain,
-			Detail: fmt.Sprintf("Hop %d sends time-exceededs as %v, the destination, but routers as far as hop %d are behind it.",
-				hop, v.path.Target.Addr, farthest),
-		})
-	}
-	return found
-}
-
 // leastContradiction is by how many routers two replies of the target must be
 // apart to be from two senders: by less they may come back different ways.
 const leastContradiction = 3
@@ -92,16 +73,16 @@ func spoofedRepliesRule(v *view) []Finding {
 	return []Finding{f}
 }
 
-// targetExceededRule finds time-exceededs from the target's address with no
-// router behind: usually a translator or balancer with that address, behind
-// which the real target is. A router just before the target that takes its
-// name looks the same.
+// targetExceededRule finds time-exceededs from the target's address: usually of a
+// translator or balancer with that address, behind which the real target is. Where
+// routers answer behind it in their own names, it forwards ports (DNAT), or a
+// middlebox answers in the target's name. A router just before the target that
+// takes its name looks the same.
 func targetExceededRule(v *view) []Finding {
 	f := Finding{Kind: TargetExceeded, Confidence: Certain}
-	farthest := v.farthestRouter()
 	for hop := range v.hops {
 		all := v.fromTarget(hop)
-		if len(all) == 0 || hop < farthest {
+		if len(all) == 0 {
 			continue
 		}
 		if f.HopFrom == 0 {
@@ -114,54 +95,10 @@ func targetExceededRule(v *view) []Finding {
 		return nil
 	}
 	f.Detail = fmt.Sprintf("%v lets probes expire that are for itself: it translates or balances for hosts behind it.", v.path.Target.Addr)
+	if farthest := v.farthestRouter(); farthest > f.HopFrom {
+		f.Confidence = Likely
+		f.Detail = fmt.Sprintf("%v, the destination, lets probes expire at hop %d, and routers as far as hop %d are behind it: it forwards to a host behind them (DNAT), or a middlebox answers in its name.",
+			v.path.Target.Addr, f.HopFrom, farthest)
+	}
 	return []Finding{f}
-}
-
-// hopMismatchRule finds routers that refuse packets, but only those sent with a
-// higher TTL than it takes to get there, so that a tool which goes by the TTL
-// shows the refusal too far away: the router refuses when it forwards, or did
-// not answer the first. Which hop it is follows from a time-exceeded of the same
-// address, or from the quoted TTL alone, which may be off by one.
-func hopMismatchRule(v *view) (found []Finding) {
-	for hop := range v.hops {
-		lowest := map[string]answer{}
-		for _, a := range v.refusals(hop) {
-			from := a.reply.From.String()
-			if old, known := lowest[from]; !known || a.probe.TTL < old.probe.TTL {
-				lowest[from] = a
-			}
-		}
-		for _, a := range v.refusals(hop) {
-			if lowest[a.reply.From.String()] != a || a.probe.TTL <= hop {
-				continue
-			}
-			found = append(found, mismatch(a))
-		}
-	}
-	return found
-}
-
-// refusals are a hop's errors that say that the target can't be reached. That
-// a packet is too long is for whoever forwards to say.
-func (v *view) refusals(hop uint8) (all []answer) {
-	for _, a := range v.at[hop] {
-		if k := a.reply.Kind; (k == matcher.Unreachable || k == matcher.ParameterProblem) && !v.isTarget(a.reply) {
-			all = append(all, a)
-		}
-	}
-	return all
-}
-
-func mismatch(a answer) Finding {
-	f := Finding{
-		Kind: HopMismatch, HopFrom: a.reply.Hop, HopTo: a.probe.TTL, Evidence: []int{a.probe.Number}, Confidence: Certain,
-		Detail: fmt.Sprintf("%v refuses packets sent with TTL %d or more, but is hop %d: it refuses as it forwards.",
-			a.reply.From, a.probe.TTL, a.reply.Hop),
-	}
-	if a.reply.Basis != path.BySameAddress {
-		f.Confidence = Possible
-		f.Detail = fmt.Sprintf("%v refuses packets sent with TTL %d or more, but by its quote is hop %d, give or take one.",
-			a.reply.From, a.probe.TTL, a.reply.Hop)
-	}
-	return f
 }

@@ -98,7 +98,7 @@ const (
 	ZeroTTL                        // a router forwards packets whose TTL has run out
 	MPLS                           // a label-switched path
 	Asymmetry                      // the way back is longer or shorter than the way there
-	SpoofedTarget                  // somebody on the path answers in the destination's name
+	SpoofedTarget                  // two senders answer in the destination's name
 	RateLimit                      // a router doesn't answer all probes
 	Loss                           // probes or replies get lost
 	Loop                           // packets go round
@@ -106,6 +106,14 @@ const (
 	TargetExceeded                 // a time-exceeded from the destination itself
 	HopMismatch                    // a refusal comes from another hop than the probes' TTL says
 	CaptureLoss                    // the capture missed frames: that probes have no reply says nothing of the path
+	TTLRaised                      // a device gives packets a new TTL as it forwards them
+	PathMTU                        // packets of the probes' length don't get all the way
+	Refusal                        // a router or firewall refuses the probes
+	OtherAddress                   // the destination seems to answer from another of its addresses
+	Silence                        // from some hop on nothing answers
+	Latency                        // the round trips get much longer, from some hop on
+	SlowReplies                    // a router takes long to answer, not to forward
+	Balanced                       // flows take different ways, and the probes are of several
 	Flooded                        // replies are forged, or somebody else has the probes' flow
 	Unverified                     // nothing shows that the target's answers are to the probes
 )
@@ -115,6 +123,8 @@ var kinds = [...]string{
 	LengthRewrite: "length-rewrite", DFRewrite: "df-rewrite", TTLRewrite: "ttl-rewrite", ZeroTTL: "zero-ttl",
 	MPLS: "mpls", Asymmetry: "asymmetry", SpoofedTarget: "spoofed-destination", RateLimit: "rate-limit", Loss: "loss",
 	Loop: "loop", PathChange: "path-change", TargetExceeded: "ttl-exceeded-from-destination", HopMismatch: "hop-mismatch", CaptureLoss: "capture-loss",
+	TTLRaised: "ttl-raised", PathMTU: "path-mtu", Refusal: "refusal", OtherAddress: "other-address", Silence: "silence",
+	Latency: "latency", SlowReplies: "slow-replies", Balanced: "balanced",
 	Flooded: "flooded", Unverified: "unverified-destination",
 }
 
@@ -128,9 +138,9 @@ var rules = [...]func(*view) []Finding{
 	addressRule, portRule, checksumRule,
 	ttlRule, zeroTTLRule, zeroTTLTargetRule,
 	explicitRule, implicitRule, uTurnRule, invisibleRule,
-	asymmetryRule,
-	spoofedExceededRule, spoofedRepliesRule, targetExceededRule, hopMismatchRule,
-	responseRule, captureLossRule, loopRule, pathChangeRule,
+	asymmetryRule, raisedRule,
+	spoofedRepliesRule, targetExceededRule, refusalRule,
+	responseRule, captureLossRule, silenceRule, mtuRule, latencyRule, slowRepliesRule, loopRule, pathChangeRule, balancedRule,
 	floodedRule, unverifiedRule,
 }
 

@@ -102,24 +102,36 @@ func (v *view) tunnel(first, last uint8) Finding {
 // strayLabels is explicitRule for replies whose hop is not known, since their
 // probes were not captured.
 func (v *view) strayLabels() (found []Finding) {
-	var from netip.Addr
-	var evidence []int
+	var all []answer
 	for i := range v.path.Probes {
 		probe := &v.path.Probes[i]
 		if probe.Reply == nil || probe.Reply.Hop != 0 {
 			continue
 		}
 		if a := (answer{probe, probe.Reply}); len(labels(a)) > 0 {
-			from, evidence = a.reply.From, append(evidence, probe.Number)
+			all = append(all, a)
 		}
 	}
-	if len(evidence) == 0 {
+	if len(all) == 0 {
 		return nil
 	}
-	return []Finding{{
-		Kind: MPLS, Evidence: evidence, Confidence: Likely,
-		Detail: fmt.Sprintf("Explicit tunnel: %v reports labels, at a hop that is not known.", from),
-	}}
+	from := addresses(all)
+	f := Finding{Kind: MPLS, Evidence: numbers(all), Confidence: Likely}
+	f.Detail = fmt.Sprintf("Explicit tunnel: %v reports labels, at a hop that is not known.", from[0])
+	if len(from) > 1 {
+		f.Detail = fmt.Sprintf("Explicit tunnel: %s report labels, at hops that are not known.", listed(from))
+	}
+	return []Finding{f}
+}
+
+// listed names addresses, the last one behind an "and".
+func listed(all []netip.Addr) string {
+	names := make([]string, len(all))
+	for i, a := range all {
+		names[i] = a.String()
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // implicitRule finds a tunnel by quoted TTLs that rise by one from hop to hop:

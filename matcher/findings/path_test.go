@@ -2,6 +2,7 @@ package findings_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/findings"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -45,7 +47,7 @@ func TestRoutes(t *testing.T) {
 			want: []string{"path-change 3-6 likely"}},
 		"other routers, not at the same time": {queries: 6, do: both(from(4, x, 4, 5, 6), from(5, y, 6), from(5, router(72), 4)),
 			want: []string{"path-change 3-6 likely"}},
-		"other routers for other flows": {do: both(varied, from(4, x, 2))},
+		"other routers for other flows": {do: both(varied, from(4, x, 2)), want: []string{"balanced 3-5 likely"}},
 		"other routers for ICMP whose checksum isn't known": {do: both(from(4, x, 2), func(s sketch) {
 			s.Protocol = layers.IPProtocolICMPv4
 			captured(s)
@@ -139,6 +141,7 @@ func TestWaysBackAndTunnels(t *testing.T) {
 		"TTLs 0 and 0 of one router":             {do: both(left(5, 0), left(6, 0), from(5, router(6), all...)), want: []string{"ttl-rewrite 5-6 likely"}},
 		"TTLs 0 and up at the target":            {do: targetQuotes(0, 1, 2), want: []string{"zero-ttl 9-9 likely"}},
 		"TTLs 1 and up at the target":            {do: targetQuotes(1, 2, 3)},
+		"a TTL 0 at the target, and none above":  {do: left(end, 0)},
 		"a TTL 0 at the target":                  {do: targetQuotes(0, 0, 0)},
 		"TTLs at the target that don't fit":      {do: targetQuotes(0, 1, 5)},
 		"ways back that get shorter by two":      {do: both(back(4, 4, 6), back(5, 5, 4), back(6, 6, 2)), want: []string{"mpls 4-6 possible"}},
@@ -157,7 +160,7 @@ func TestAnswersOfOthers(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]change{
-		"a time-exceeded as the target, routers behind": {do: func(s sketch) { s.at(4, 4, exceeded) }, want: []string{"spoofed-destination 4-4 certain"}},
+		"a time-exceeded as the target, routers behind": {do: func(s sketch) { s.at(4, 4, exceeded) }, want: []string{"ttl-exceeded-from-destination 4-4 likely"}},
 		"time-exceededs as the target, none behind":     {do: func(s sketch) { s.at(7, 8, exceeded) }, want: []string{"ttl-exceeded-from-destination 7-8 certain"}},
 		"the target, from two distances": {do: func(s sketch) {
 			s.at(end, end, func(p *path.Probe) { p.Reply.TTL -= uint8(4 * (p.Round % 2)) })
@@ -169,6 +172,12 @@ func TestAnswersOfOthers(t *testing.T) {
 				p.Extra = append(p.Extra, again)
 			})
 		}, want: []string{"spoofed-destination 9-9 likely"}},
+		"the target, from distances three apart": {do: func(s sketch) {
+			s.at(end, end, func(p *path.Probe) { p.Reply.TTL -= uint8(3 * (p.Round % 2)) })
+		}, want: []string{"spoofed-destination 9-9 likely"}},
+		"the target, from distances two apart": {do: func(s sketch) {
+			s.at(end, end, func(p *path.Probe) { p.Reply.TTL -= uint8(2 * (p.Round % 2)) })
+		}},
 		"the target, nearly from the same distance": {do: func(s sketch) {
 			s.at(end, end, func(p *path.Probe) { p.Reply.TTL -= uint8(p.Round % 2) })
 		}},
@@ -186,10 +195,10 @@ func TestAnswersOfOthers(t *testing.T) {
 
 		"a refusal at its hop": {do: func(s sketch) {
 			s.at(4, end, refused(4, path.ByArithmetic))
-		}},
+		}, want: []string{"refusal 4-4 certain"}},
 		"a refusal when forwarding": {do: func(s sketch) {
 			s.at(5, end, refused(4, path.BySameAddress))
-		}, want: []string{"hop-mismatch 4-5 certain"}},
+		}, want: []string{"refusal 4-4 certain"}},
 		"a refusal, late": {do: func(s sketch) {
 			s.at(4, end, func(p *path.Probe) { p.Reply, p.Status = nil, path.Timeout })
 			p := &s.Probes[6]
@@ -224,16 +233,19 @@ func TestProbesWithoutReply(t *testing.T) {
 	}
 	spread := both(lose(4, 2), lose(5, 1, 5), lose(6, 4), lose(7, 3), lose(8, 2, 6), lose(9, 1, 4))
 	for name, test := range map[string]change{
-		"silent hops":                   {do: both(silent(4), silent(5))},
-		"one probe":                     {do: lose(4, 2)},
-		"one at two hops":               {do: both(lose(4, 2), lose(7, 1))},
-		"all but the first":             {do: lose(4, 2, 3), want: []string{"rate-limit 4-4 possible"}},
-		"all but the last":              {do: lose(4, 1, 2), want: []string{"rate-limit 4-4 possible"}},
-		"all but the first, of many":    {queries: 10, do: lose(4, 2, 3, 4, 5, 6, 7, 8, 9, 10), want: []string{"rate-limit 4-4 certain"}},
-		"those that came too soon":      {queries: 6, do: both(slower, lose(4, 2, 3)), want: []string{"rate-limit 4-4 possible"}},
-		"any of many":                   {queries: 10, do: lose(4, 1, 2, 5, 7, 8, 10), want: []string{"rate-limit 4-4 certain"}},
-		"of the last hop, from some on": {queries: 10, do: lose(9, 7, 8, 9, 10), want: []string{"rate-limit 9-9 possible"}},
-		"of the last hop, any":          {queries: 10, do: lose(9, 1, 4, 5, 9), want: []string{"loss 7-9 possible"}},
+		"silent hops":       {do: both(silent(4), silent(5))},
+		"one probe":         {do: lose(4, 2)},
+		"one at two hops":   {do: both(lose(4, 2), lose(7, 1))},
+		"all but the first": {do: lose(4, 2, 3), want: []string{"rate-limit 4-4 possible"}},
+		// Chance leaves out as many at that hop of 15 probes in 1 of 35 traces; at
+		// hop 4, of 18, in 1 of 51.
+		"all but the last, four hops from the end": {do: lose(5, 1, 2)},
+		"all but the last":                         {do: lose(4, 1, 2), want: []string{"rate-limit 4-4 possible"}},
+		"all but the first, of many":               {queries: 10, do: lose(4, 2, 3, 4, 5, 6, 7, 8, 9, 10), want: []string{"rate-limit 4-4 certain"}},
+		"those that came too soon":                 {queries: 6, do: both(slower, lose(4, 2, 3)), want: []string{"rate-limit 4-4 possible"}},
+		"any of many":                              {queries: 10, do: lose(4, 1, 2, 5, 7, 8, 10), want: []string{"rate-limit 4-4 certain"}},
+		"of the last hop, from some on":            {queries: 10, do: lose(9, 7, 8, 9, 10), want: []string{"rate-limit 9-9 possible"}},
+		"of the last hop, any":                     {queries: 10, do: lose(9, 1, 4, 5, 9), want: []string{"loss 7-9 possible"}},
 		"of the last hop, in TCP": {queries: 10, do: both(lose(9, 7, 8, 9, 10), func(s sketch) { s.Protocol = layers.IPProtocolTCP }),
 			want: []string{"loss 7-9 possible"}},
 		"from some hop on":                        {queries: 6, do: spread, want: []string{"loss 0-4 likely"}},
@@ -249,10 +261,21 @@ func TestProbesWithoutReply(t *testing.T) {
 		"none, though the capture lost frames":  {do: missed(start, start.Add(time.Minute))},
 		"from some hop on, but not at the last": {do: both(lose(4, 2), lose(6, 3), lose(7, 1)), want: []string{"loss 0-4 possible"}},
 		"at hops behind which nothing is lost":  {queries: 10, do: both(lose(3, 2), lose(4, 1, 5), lose(5, 3, 8))},
+		// That hop 4 loses 3 or more of the 5 is chance in 1 of 41 traces: it may be
+		// loss from there on. 4 or more of 7 is in 1 of 73: then it is not.
+		"from some hop on, most at the first":     {queries: 6, do: both(lose(4, 1, 3, 5), lose(6, 2), lose(9, 4)), want: []string{"loss 0-4 likely"}},
+		"from some hop on, far more at the first": {queries: 6, do: both(lose(4, 1, 3, 5), lose(6, 2))},
 		"a trace that was interrupted": {do: both(lose(4, 2, 3), func(s sketch) {
 			s.Interrupted, s.Ended = true, start.Add(50*ms)
 		})},
 		"a capture that ended": {do: both(captured, lose(4, 2, 3), func(s sketch) { s.Ended = start.Add(50 * ms) })},
+		"probes that nobody waited for": {do: both(lose(4, 2, 3), lose(5, 1), lose(9, 1, 2), func(s sketch) {
+			s.at(1, end, func(p *path.Probe) {
+				if p.Reply == nil {
+					p.Status = path.Abandoned
+				}
+			})
+		})},
 		"probes that never left": {do: func(s sketch) {
 			s.lose(4, 2, 3)
 			s.at(4, 4, func(p *path.Probe) {
@@ -263,5 +286,31 @@ func TestProbesWithoutReply(t *testing.T) {
 		}},
 	} {
 		t.Run(name, test.run)
+	}
+}
+
+// A label whose TTL is high was not seen by the routers before: 128 is high, and
+// what is left of a probe's is not.
+func TestOpaqueTunnels(t *testing.T) {
+	for ttl, want := range map[uint8]string{
+		1: "Explicit tunnel: hop 4 reports", 100: "Explicit tunnel: hop 4 reports", 127: "Explicit tunnel: hop 4 reports",
+		128: "Opaque tunnel: hop 4 reports label 16001 with TTL 128, so about 127 routers", 255: "with TTL 255, so the routers before it are hidden",
+	} {
+		s := clean(3)
+		labelled(4, 4, ttl, matcher.Extensions{Verified: true})(s)
+		if all := findings.Of(s.Path); len(all) != 1 || !strings.Contains(all[0].Detail, want) {
+			t.Errorf("TTL %d: %v, want %s", ttl, all, want)
+		}
+	}
+}
+
+// Of labels at hops that are not known all who report them are named.
+func TestStrayLabelsAreNamed(t *testing.T) {
+	s := clean(1)
+	labelled(2, 5, 1, matcher.Extensions{Verified: true})(s)
+	s.at(1, end, func(p *path.Probe) { p.TTL, p.Reply.Hop, p.Reply.Basis, p.Round = 0, 0, 0, 0 })
+	all := findings.Of(s.Path)
+	if want := "10.0.2.1, 10.0.3.1, 10.0.4.1 and 10.0.5.1 report labels, at hops that are not known"; len(all) != 1 || !strings.Contains(all[0].Detail, want) {
+		t.Errorf("%v, want %s", all, want)
 	}
 }

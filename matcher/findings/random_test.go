@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/findings"
 	"github.com/tracewire/tracewire/matcher/path"
@@ -18,12 +19,15 @@ import (
 // dice makes paths of chance: few values, so that they often agree.
 type dice struct {
 	*rand.Rand
-	period int // after so many hops routers come again
+	period     int // after so many hops routers come again
+	slowFrom   int // behind this hop replies take long
+	slowAt     int // and of this hop
+	silentFrom int // behind this hop there are none
 }
 
 func roll(a, b uint64) dice {
 	r := rand.New(rand.NewPCG(a, b))
-	return dice{r, []int{3, 256}[r.IntN(2)]}
+	return dice{r, []int{3, 256}[r.IntN(2)], r.IntN(12), r.IntN(12), 5 + r.IntN(20)}
 }
 
 func (d dice) often() bool { return d.IntN(4) > 0 }
@@ -83,6 +87,16 @@ func (d dice) reply(p *path.Probe) *path.Reply {
 	if !d.often() {
 		r.Kind = matcher.Kind(1 + d.IntN(int(matcher.RST)))
 		r.Hop, r.Basis = d.ttl(), path.Basis(1+d.IntN(int(path.ByLowestTTL)))
+		r.ICMPCode = uint8(d.IntN(5))
+	}
+	if d.often() {
+		r.RTT, r.HasRTT = time.Duration(1+d.IntN(9))*ms, true
+		if int(p.TTL) > d.slowFrom || int(p.TTL) == d.slowAt {
+			r.RTT += 80 * ms
+		}
+	}
+	if r.Kind == matcher.PacketTooBig {
+		r.MTU = 60
 	}
 	if r.IsQuoted() {
 		r.Quoted = d.quote(p)
@@ -102,23 +116,26 @@ func (d dice) path() *path.Path {
 	p := &path.Path{
 		Target: path.Target{Addr: target}, Source: path.Source{Addr: host}, Started: start, Ended: start.Add(time.Duration(d.IntN(9)) * time.Second),
 		Protocol:   []layers.IPProtocol{layers.IPProtocolUDP, layers.IPProtocolTCP, layers.IPProtocolICMPv4, layers.IPProtocolICMPv6}[d.IntN(4)],
-		Parameters: path.Parameters{FirstTTL: d.ttl(), MaxTTL: 255, TOS: uint8(d.IntN(2) * 0xb8), Length: 60 * d.IntN(3), DF: !d.often()},
+		Parameters: path.Parameters{FirstTTL: d.ttl(), MaxTTL: 255, TOS: uint8(d.IntN(2) * 0xb8), Length: 60 * d.IntN(3), DF: !d.often(), MTU: !d.often()},
 		Clock:      path.Clock{Captured: !d.often()}, Interrupted: !d.often(),
 	}
 	if !d.often() {
 		p.Source, p.Target = path.Source{}, path.Target{Addr: d.addr()}
+	}
+	if d.IntN(8) == 0 {
+		p.Gaps = []frame.Gap{{From: start, To: start.Add(time.Second)}}
 	}
 	oneFlow := d.often()
 	for n := range d.IntN(60) {
 		probe := path.Probe{
 			Number: n, TTL: d.ttl(), Round: 1 + d.IntN(3), ID: uint16(d.IntN(1 << 16)), SrcPort: 50000, DstPort: 33434,
 			Checksum: uint16(d.IntN(3)), HasChecksum: d.often(), Sent: start.Add(time.Duration(d.IntN(3000)) * ms),
-			Status: []path.Status{path.Outstanding, path.Timeout, path.Unsent}[d.IntN(3)],
+			Status: []path.Status{path.Outstanding, path.Timeout, path.Unsent, path.Abandoned}[d.IntN(4)], Length: []int{0, 60, 60, 90}[d.IntN(4)],
 		}
 		if !oneFlow {
 			probe.DstPort += uint16(n)
 		}
-		if d.often() {
+		if d.often() && int(probe.TTL) <= d.silentFrom {
 			probe.Reply, probe.Status = d.reply(&probe), path.Replied
 			if !d.often() {
 				probe.Extra = append(probe.Extra, *d.reply(&probe))
@@ -177,7 +194,7 @@ func TestFindingsOfChance(t *testing.T) {
 			t.Fatal(fmt.Sprint("seed ", seed))
 		}
 	}
-	for k := findings.DSCPRewrite; k <= findings.HopMismatch; k++ {
+	for k := findings.DSCPRewrite; k <= findings.Balanced; k++ {
 		if kinds[k.String()] == 0 {
 			t.Errorf("no %v came up: %v", k, kinds)
 		}

@@ -48,12 +48,13 @@ func (v *view) turnouts() (all []turnout) {
 }
 
 // concluded reports whether it is known that a probe was answered, or that it
-// wasn't: in a capture that ended soon after, or that missed frames, it isn't.
+// wasn't: in a capture that ended soon after, or that missed frames, it isn't, nor of
+// one that was only sent to see whether it is too long.
 func (v *view) concluded(p *path.Probe) bool {
 	switch {
 	case p.Reply != nil:
 		return p.TTL != 0
-	case p.Status == path.Unsent || p.Status == path.Outstanding || v.path.Obscured(p):
+	case p.Status == path.Unsent || p.Status == path.Outstanding || p.Status == path.Abandoned || v.path.Obscured(p) || v.tests(p):
 		return false
 	case v.path.Clock.Captured || v.path.Interrupted:
 		return v.path.Ended.Sub(p.Sent) >= soon

@@ -169,44 +169,56 @@ func idRule(v *view) []Finding {
 	return oddity{IDRewrite, "the IP ID", isQuirk}.find(v.stretches(1, look))
 }
 
-// lengthRule finds lengths in the IP header that are not quoted as sent: routers
-// that quote it in their byte order or less the header, fragmentation on the
-// way, or something that changes what packets carry.
+// lengthRule finds lengths in the IP header that are not quoted as each probe was
+// sent: routers that quote it in their byte order or less the header,
+// fragmentation on the way, or something that changes what packets carry. Probes
+// whose length is not known show nothing.
 func lengthRule(v *view) []Finding {
-	sent := v.path.Parameters.Length
-	if v.path.Clock.Captured && v.tooBig() {
-		return nil
-	}
-	all := v.ofSent(func(q *matcher.Quote) string {
+	same := v.oneLength()
+	look := func(a answer) (string, bool) {
+		sent, quoted := a.probe.Length, a.reply.Quoted.Length
+		turned := quoted == int(bits.ReverseBytes16(uint16(sent)))
+		key := fmt.Sprintf("as %d instead of %d", quoted, sent)
 		switch {
-		case q.Length == sent:
-			return ""
-		case q.Length == int(bits.ReverseBytes16(uint16(sent))):
-			return fmt.Sprintf("as %d, which is %d %s", q.Length, sent, swapped)
-		case q.Length < sent && !v.path.Parameters.DF && sent > minMTU:
-			return fmt.Sprintf("as %d instead of %d (fragments, if the path has such a link)", q.Length, sent)
+		case !a.reply.IsQuoted() || sent == 0:
+			return "", false
+		case quoted == sent:
+			return "", true
+		case turned && same:
+			return fmt.Sprintf("as %d, which is %d %s", quoted, sent, swapped), true
+		case turned:
+			return swapped, true
+		case !same && quoted < sent:
+			key = fmt.Sprintf("as %d less than sent", sent-quoted)
+		case !same:
+			key = fmt.Sprintf("as %d more than sent", quoted-sent)
 		}
-		return fmt.Sprintf("as %d instead of %d", q.Length, sent)
-	})
+		if quoted < sent && !v.path.Parameters.DF && sent > minMTU {
+			key += " (fragments, if the path has such a link)"
+		}
+		return key, true
+	}
 	isQuirk := func(key string) bool { return strings.HasSuffix(key, swapped) }
-	return oddity{LengthRewrite, "the length", isQuirk}.find(all)
+	return oddity{LengthRewrite, "the length", isQuirk}.find(v.stretches(1, look))
+}
+
+// oneLength reports whether all probes whose length is known have the same.
+func (v *view) oneLength() bool {
+	length := 0
+	for i := range v.path.Probes {
+		switch p := &v.path.Probes[i]; {
+		case p.Length == 0:
+		case length == 0:
+			length = p.Length
+		case length != p.Length:
+			return false
+		}
+	}
+	return true
 }
 
 // minMTU is the longest packet that no link of IPv4 has to fragment (RFC 791).
 const minMTU = 68
-
-// tooBig reports whether a router asked for shorter packets. A program may then
-// have sent such.
-func (v *view) tooBig() bool {
-	for hop := range v.hops {
-		for _, a := range v.at[hop] {
-			if a.reply.Kind == matcher.PacketTooBig {
-				return true
-			}
-		}
-	}
-	return false
-}
 
 // dfRule finds the don't-fragment flag set or cleared. Tunnels clear it to hide
 // a small MTU; other than that it is how a router quotes.

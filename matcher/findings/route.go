@@ -173,3 +173,32 @@ func (v *view) changedIn(first, last uint8) int {
 	}
 	return round
 }
+
+// balancedRule finds hops at which several routers answer, in a trace of several
+// flows: its lines mix hops of different ways, which no packet takes together.
+// Balancers that go by the flow do that, and a change of the path looks the same.
+func balancedRule(v *view) (found []Finding) {
+	if !v.varies() {
+		return nil
+	}
+	for hop := 1; hop <= int(v.last); hop++ {
+		first := hop
+		for hop <= int(v.last) && v.several(uint8(hop)) {
+			hop++
+		}
+		if first == hop {
+			continue
+		}
+		f := Finding{Kind: Balanced, HopFrom: v.before(uint8(first)), HopTo: v.next(uint8(hop - 1)), Confidence: Likely}
+		for h := first; h < hop; h++ {
+			f.Evidence = append(f.Evidence, numbers(v.exceeded(uint8(h)))...)
+		}
+		f.Detail = fmt.Sprintf("Up to %d routers answer at a hop: the probes are of several flows, which take different ways, so that hops below each other need not be linked.",
+			v.widest(uint8(first), uint8(hop-1)))
+		if v.path.Parameters.Classic {
+			f.Detail += " Without --classic all probes go one way."
+		}
+		found = append(found, f)
+	}
+	return found
+}

@@ -46,7 +46,7 @@ func clean(queries int) sketch {
 		for ttl := 1; ttl <= end; ttl++ {
 			n := len(p.Probes)
 			probe := path.Probe{
-				Number: n, TTL: uint8(ttl), Round: round, ID: uint16(0x1203 + 7*n), SrcPort: 50000, DstPort: 33434,
+				Number: n, TTL: uint8(ttl), Round: round, ID: uint16(0x1203 + 7*n), Length: 60, SrcPort: 50000, DstPort: 33434,
 				Checksum: uint16(0x4000 + 321*n), HasChecksum: true, Sent: start.Add(time.Duration(n) * ms), Status: path.Replied,
 			}
 			probe.Reply = reply(&probe, ttl)
@@ -196,8 +196,11 @@ func TestRewrites(t *testing.T) {
 		"length, in one quote":      {do: quote(4, 4, length(40)), want: []string{"length-rewrite 4-4 certain"}},
 		"length, its bytes swapped": {do: quote(end, end, length(60<<8)), want: []string{"length-rewrite 9-9 likely"}},
 		"length of the last":        {do: quote(end, end, length(40)), want: []string{"length-rewrite 8-9 possible"}},
-		"length in a capture with another program's mind": {do: both(captured, quote(4, end, length(52)), func(s sketch) {
-			s.Probes[2].Reply.Kind = matcher.PacketTooBig
+		"length of probes that are shorter themselves": {do: both(captured, quote(4, end, length(52)), func(s sketch) {
+			s.at(4, end, func(p *path.Probe) { p.Length = 52 })
+		})},
+		"length in a capture that doesn't show it": {do: both(captured, quote(4, end, length(52)), func(s sketch) {
+			s.at(1, end, func(p *path.Probe) { p.Length = 0 })
 		})},
 		"length, two that differ": {do: both(quote(4, 4, length(40)), quote(6, 6, length(88))),
 			want: []string{"length-rewrite 4-4 certain", "length-rewrite 6-6 certain"}},

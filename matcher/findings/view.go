@@ -3,6 +3,7 @@ package findings
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/google/gopacket/layers"
 
@@ -27,9 +28,12 @@ type view struct {
 	// the flow sends them different ways.
 	flow bool
 
-	counted [256]bool    // by hop: whether the target is there by the TTL that it quotes
-	quoted  [256]perhaps // by hop: see quotedTTL
-	excess  [256]perhaps // by hop: see excessAt
+	counted [256]bool            // by hop: whether the target is there by the TTL that it quotes
+	quoted  [256]perhaps         // by hop: see quotedTTL
+	excess  [256]perhaps         // by hop: see excessAt
+	longest [256]int             // by hop: see fits
+	timed   [256][]time.Duration // by hop: see timedAt
+	setFrom uint8                // the first of the hops whose replies get their TTL on the way, or 0
 }
 
 // perhaps is a number that may not be known.
@@ -51,8 +55,32 @@ func newView(p *path.Path) *view {
 	for hop := range v.hops {
 		v.quoted[hop] = v.quotedTTL(hop)
 		v.excess[hop] = v.excessAt(hop)
+		v.longest[hop] = v.fits(hop)
+		v.timed[hop] = v.timedAt(hop)
+	}
+	if s, ok := v.sameTTL(); ok {
+		v.setFrom = s.first
 	}
 	return v
+}
+
+// varies reports whether the probes are known to be of several flows.
+func (v *view) varies() bool {
+	isICMP := isICMP(v.path.Protocol)
+	var first *path.Probe
+	for i := range v.path.Probes {
+		p := &v.path.Probes[i]
+		switch {
+		case p.TTL == 0:
+		case first == nil:
+			first = p
+		case p.SrcPort != first.SrcPort || p.DstPort != first.DstPort:
+			return true
+		case isICMP && p.HasChecksum && first.HasChecksum && p.Checksum != first.Checksum:
+			return true
+		}
+	}
+	return false
 }
 
 // isOneFlow reports whether all probes have what balancers are known to go by:

@@ -17,7 +17,7 @@ func (p *Path) Events(emit func(Event)) {
 		emit(s.event(&p.Probes[s.probe]))
 	}
 	for _, h := range p.Hops() {
-		emit(Event{Kind: Decided, Hop: h})
+		emit(Event{Kind: Decided, Hop: h, Path: p})
 	}
 	emit(Event{Kind: Ended, Path: p})
 }

@@ -79,8 +79,11 @@ func TestHopBeforeTheFirstTTLIsTold(t *testing.T) {
 func TestFailedAfterTheWait(t *testing.T) {
 	l := newLab(t, path.Parameters{Wait: path.Wait{Max: time.Second}})
 	n := l.send(1)
-	l.pass(time.Second + 1)
+	l.pass(2 * time.Second) // also the grace of a probe of which no copy was seen
 	l.watermark()
+	if d := cmp.Diff([]string{"start", "timeout 1"}, l.told()); d != "" {
+		t.Errorf("before: -want +got\n%s", d)
+	}
 	l.rec.Failed(n)
 	l.finish()
 	if d := cmp.Diff([]string{"start", "timeout 1", "hop 1", "end"}, l.told()); d != "" {

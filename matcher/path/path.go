@@ -151,14 +151,16 @@ const (
 	Outstanding Status = iota // a reply may still come
 	Replied                   // in time
 	Late                      // replied, after the wait was over
-	Timeout                   // no reply
+	Timeout                   // no reply, and its deadline has passed
 	Unsent                    // never left
+	Abandoned                 // no reply by the end of the trace, which came before its deadline
 )
 
-// String returns the status as the JSON output spells it. A probe that is
-// outstanding when the trace ends has got no reply either.
+// String returns the status as the JSON output spells it. A hop can be final
+// while a probe that went beyond the end of the path is outstanding: nobody waits
+// for it, so it counts as abandoned there.
 func (s Status) String() string {
-	return [...]string{"timeout", "reply", "late", "timeout", "unsent"}[s]
+	return [...]string{"abandoned", "reply", "late", "timeout", "unsent", "abandoned"}[s]
 }
 
 // Probe is one probe of a trace. Its fields are in an order that leaves no gaps
@@ -229,6 +231,10 @@ const (
 func (b Basis) String() string {
 	return [...]string{"", "sent-ttl", "quoted-ttl", "same-address", "arithmetic", "lowest-ttl"}[b]
 }
+
+// Overshot reports whether a probe went farther than a hop, under which it stands
+// though nobody answered it: the path ends at that hop.
+func (p *Probe) Overshot(hop uint8) bool { return p.Reply == nil && hop != 0 && p.TTL > hop }
 
 // Hop is a distance from the source, and the probes that stand for it: those
 // it answered, and those unanswered that were sent to it. TTL is 0 for replies
@@ -411,4 +417,14 @@ func (p *Probe) stands(end uint8) uint8 {
 		return end
 	}
 	return p.TTL
+}
+
+// IsPortUnreachable reports whether the reply says that no program has the port
+// that the probe was for: of a target, that the probe has got there.
+func (r *Reply) IsPortUnreachable() bool {
+	code := uint8(3) // RFC 792
+	if r.From.Is6() {
+		code = 4 // RFC 4443
+	}
+	return r.Kind == matcher.Unreachable && r.ICMPCode == code
 }

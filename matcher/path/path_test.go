@@ -185,7 +185,8 @@ func stands(t testing.TB, p *path.Path) {
 // These words are in people's scripts.
 func TestSpelling(t *testing.T) {
 	tests := map[string][]fmt.Stringer{
-		"timeout":      {path.Outstanding, path.Timeout, path.GaveUp},
+		"timeout":      {path.Timeout, path.GaveUp},
+		"abandoned":    {path.Abandoned, path.Outstanding},
 		"reply":        {path.Replied, path.Answer},
 		"late":         {path.Late},
 		"unsent":       {path.Unsent},

@@ -369,6 +369,20 @@ func TestFurtherRepliesArePlaced(t *testing.T) {
 	}
 }
 
+// A time-exceeded that isn't the first reply to its probe is a copy, or somebody
+// else's: it doesn't say where who sent it is.
+func TestFurtherTimeExceededsTeachNothing(t *testing.T) {
+	l := newLab(t, path.Parameters{})
+	first, third := l.probe(1), l.probe(3)
+	l.answer(first, exceeded(1, r1))
+	l.answer(first, exceeded(1, r2))
+	l.answer(third, refused(3, 2, r2))
+	r := l.finish().Probes[third].Reply
+	if d := cmp.Diff(place{2, path.ByArithmetic}, place{r.Hop, r.Basis}); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
 // What comes later tells of a further reply too.
 func TestFurtherRepliesArePlacedAnew(t *testing.T) {
 	l := newLab(t, path.Parameters{})

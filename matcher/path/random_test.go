@@ -206,7 +206,11 @@ func (l *lab) tellsAll() {
 		}
 	}
 	for _, probe := range p.Probes {
-		if told := last[probe.Number]; told != probe.Status {
+		told, any := last[probe.Number]
+		if !any {
+			told = path.Abandoned // nothing happened to it by the end
+		}
+		if told != probe.Status {
 			l.Errorf("probe %d: %v was told last, it is %v", probe.Number, told, probe.Status)
 		}
 	}

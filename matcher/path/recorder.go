@@ -32,7 +32,7 @@ func (k EventKind) String() string {
 // happens later changes it.
 type Event struct {
 	Kind  EventKind
-	Path  *Path // as far as it is known then: all but Probes when the trace starts
+	Path  *Path // as far as it is known then: all but Probes when the trace starts; of a hop nil unless the trace is over
 	Probe Probe
 	Reply *Reply // the one that came; Probe.Reply is the first
 	Hop   Hop
@@ -270,17 +270,23 @@ func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
 	return found, err
 }
 
-// Finish ends the trace: no further frame will be observed.
+// Finish ends the trace: no further frame will be observed. The probes that are
+// outstanding are abandoned.
 func (r *Recorder) Finish(at time.Time) {
 	r.Undecided(func(*matcher.Reply, *craft.Key) { r.path.Counters.Foreign++ })
 	r.path.Ended = at
+	for i := range r.path.Probes {
+		if p := &r.path.Probes[i]; p.Status == Outstanding {
+			p.Status = Abandoned
+		}
+	}
 	r.path.closeGaps()
 	if r.pace == nil {
 		return
 	}
 	for _, h := range r.path.Hops() {
 		if h.TTL == 0 || !r.pace.told[h.TTL] {
-			r.tell(h)
+			r.tell(h, r.path)
 		}
 	}
 	r.emit(Event{Kind: Ended, Path: r.path})
@@ -477,14 +483,15 @@ func (r *Recorder) decide() {
 		if r.path.Parameters.MTU && !r.sized(pace.next, end) {
 			return
 		}
-		r.tell(r.path.Hop(uint8(pace.next)))
+		r.tell(r.path.Hop(uint8(pace.next)), nil)
 		pace.next++
 	}
 }
 
-func (r *Recorder) tell(h Hop) {
+// tell emits that a hop is final. The Path is that of a trace that is over.
+func (r *Recorder) tell(h Hop, over *Path) {
 	r.pace.told[h.TTL] = true
-	r.emit(Event{Kind: Decided, Hop: h.clone()})
+	r.emit(Event{Kind: Decided, Hop: h.clone(), Path: over})
 }
 
 // passed reports whether it is known what became of a probe with a higher TTL.

@@ -272,8 +272,8 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-// A trace that is ended early leaves its probes without an answer, and still
-// tells every hop that it knows of.
+// A trace that is ended early abandons the probes that it waits for, and still
+// tells every hop that it knows of. A deadline that has passed stays passed.
 func TestFinishWhileProbesAreOut(t *testing.T) {
 	l := newLab(t, path.Parameters{Queries: 2})
 	n := l.probe(1)
@@ -281,8 +281,13 @@ func TestFinishWhileProbesAreOut(t *testing.T) {
 	l.pass(ms)
 	l.answer(n, exceeded(1, r1))
 	p := l.finish()
-	if p.Probes[1].Status != path.Outstanding || p.Probes[1].Status.String() != "timeout" {
+	if p.Probes[1].Status != path.Abandoned {
 		t.Errorf("%v", p.Probes[1].Status)
+	}
+	for _, e := range l.events {
+		if over := e.Path != nil; e.Kind == path.Decided && !over {
+			t.Errorf("hop %d is told without the Path, as if the trace went on", e.Hop.TTL)
+		}
 	}
 	if d := cmp.Diff([]string{"start", "probe 1", "probe 2", "reply 1", "hop 1", "hop 2", "end"}, l.told()); d != "" {
 		t.Errorf("-want +got\n%s", d)

@@ -109,7 +109,7 @@ func TestOnlyStampsEndTheWait(t *testing.T) {
 		"somebody else's frame":        {show: func(l *lab, _ int) { l.observe([]byte{0x45}, 0) }, want: path.Timeout},
 		"the reply itself, now late":   {show: func(l *lab, n int) { l.answer(n, exceeded(2, r2)) }, want: path.Late},
 		"the reply just in time":       {show: func(l *lab, n int) { l.pass(-1); l.answer(n, exceeded(2, r2)) }, want: path.Replied},
-		"the end of a trace":           {show: func(l *lab, _ int) { l.rec.Finish(l.now) }, want: path.Outstanding},
+		"the end of a trace":           {show: func(l *lab, _ int) { l.rec.Finish(l.now) }, want: path.Abandoned},
 		"the system refuses another":   {show: func(l *lab, _ int) { l.rec.Failed(l.send(9)) }, want: path.Outstanding},
 		"a watermark of the deadline":  {show: func(l *lab, _ int) { l.pass(-1); l.watermark() }, want: path.Outstanding},
 		"a reply to it, and watermark": {show: func(l *lab, n int) { l.pass(-1); l.answer(n, exceeded(2, r2)); l.pass(ms); l.watermark() }, want: path.Replied},

@@ -60,13 +60,13 @@ var tools = []tool{
 	{name: "nmap", protocol: udp, dport: same, df: off, length4: 28, length6: 48, further: goesDown},
 	{name: "nmap", protocol: echo, sport: same, sequence: counts, df: off, length4: 28, length6: 48, further: goesDown},
 	{name: "nmap", protocol: tcp, dport: same, df: off, length4: 44, length6: 64, further: goesDown},
-	{name: "hping3", protocol: udp, sport: counts, dport: same, df: off, length4: 28, further: overIPv4},
+	{name: "hping3", protocol: udp, sport: counts, dport: same, df: off, length4: 28, further: severalOverIPv4},
 	{name: "hping3", protocol: echo, sport: same, df: off, length4: 28, further: countsSwapped},
-	{name: "hping3", protocol: tcp, sport: counts, dport: same, df: off, length4: 40, further: overIPv4},
+	{name: "hping3", protocol: tcp, sport: counts, dport: same, df: off, length4: 40, further: severalOverIPv4},
 	{name: "tracepath", protocol: udp, sport: same, dport: counts, df: on, further: to(44444, 44444+512)},
 	{name: "caracal", protocol: udp, sport: same, dport: same, further: from(24000, 24000)},
 	{name: "caracal", protocol: echo, sport: same, further: from(24000, 24000)},
-	{name: "tcptraceroute", protocol: tcp, sport: same, dport: same, sequence: same, id: varies, df: off, length4: 40, further: overIPv4},
+	{name: "tcptraceroute", protocol: tcp, sport: same, dport: same, sequence: same, id: varies, df: off, length4: 40, further: severalOverIPv4},
 	{name: "tracert", protocol: echo, sport: same, sequence: counts, df: off, length4: 92, further: overIPv4},
 	{name: "traceroute", protocol: udp, payload: lettersUDP},
 	{name: "traceroute", protocol: echo, sport: same, sequence: counts, payload: lettersEcho},
@@ -125,6 +125,10 @@ func (h habit) fits(s *series) bool {
 func (s setting) fits(flag bool) bool { return s == 0 || (s == on) == flag }
 
 func overIPv4(r *run) bool { return !r.first.is6 }
+
+// severalOverIPv4: one probe shows no habit, and these programs are told by little
+// else. A router's is as short.
+func severalOverIPv4(r *run) bool { return !r.first.is6 && r.style.n > 1 }
 
 // from and to tell by the source port, or the destination port, of the first
 // probe.

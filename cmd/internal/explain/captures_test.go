@@ -19,6 +19,7 @@ import (
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/cmd/internal/explain"
 	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -117,6 +118,12 @@ func gap(g frame.Gap) func(*path.Path) {
 	return func(p *path.Path) { p.Gaps = []frame.Gap{g} }
 }
 
+// reached is a probe that the target answered.
+func reached(ttl uint8) path.Probe {
+	r := matcher.Reply{From: netip.MustParseAddr(target), Kind: matcher.EchoReply}
+	return path.Probe{TTL: ttl, Number: 1, Status: path.Replied, Reply: &path.Reply{Reply: r, Hop: ttl, RTT: time.Millisecond, HasRTT: true}}
+}
+
 func TestReasons(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	tests := map[string]struct {
@@ -125,13 +132,21 @@ func TestReasons(t *testing.T) {
 		want   string
 	}{
 		"refused":     {path.Probe{TTL: 1, Status: path.Unsent}, nil, "it never left: the system refused to send it"},
-		"cut short":   {path.Probe{TTL: 1, Status: path.Outstanding, SentClock: path.User, Sent: start}, nil, "it was handed to the system, and the trace was over before"},
+		"cut short":   {path.Probe{TTL: 1, Status: path.Abandoned, SentClock: path.User, Sent: start}, nil, "it was handed to the system, and the trace was over before"},
 		"not seen":    {path.Probe{TTL: 1, Status: path.Timeout, SentClock: path.User, Sent: start}, nil, "it was never seen leaving"},
 		"nothing":     {path.Probe{TTL: 1, Status: path.Timeout, Sent: start}, nil, "it left, and nothing came back within 5.000 s"},
-		"interrupted": {path.Probe{TTL: 1, Sent: start}, func(p *path.Path) { p.Interrupted = true }, "it left, and the trace was over before a reply came"},
+		"interrupted": {path.Probe{TTL: 1, Status: path.Abandoned, Sent: start}, func(p *path.Path) { p.Interrupted = true }, "it left, and the trace was over before a reply came"},
 		"end of the capture": {
-			path.Probe{TTL: 1, Sent: start, SentClock: path.Capture}, func(p *path.Path) { p.Clock.Captured = true },
+			path.Probe{TTL: 1, Status: path.Abandoned, Sent: start, SentClock: path.Capture}, func(p *path.Path) { p.Clock.Captured = true },
 			"it left, and nothing had come back when the capture ended",
+		},
+		"beyond the end": {
+			path.Probe{TTL: 4, Status: path.Abandoned, Sent: start}, func(p *path.Path) { p.Probes = append(p.Probes, reached(2)) },
+			"1 of 1 answered in time, 1.000 ms; 1 more went beyond it it was sent before it was known that the path ends here, and was not waited for (probe 0)",
+		},
+		"beyond the end, and waited for": {
+			path.Probe{TTL: 4, Status: path.Timeout, Sent: start}, func(p *path.Path) { p.Probes = append(p.Probes, reached(2)) },
+			"it was sent before it was known that the path ends here, and drew no reply (probe 0)",
 		},
 		"drops": {
 			path.Probe{TTL: 1, Status: path.Timeout, Sent: start}, func(p *path.Path) { p.Counters.Dropped = 3 },

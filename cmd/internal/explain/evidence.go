@@ -31,10 +31,12 @@ type Evidence struct {
 	broken   []int             // frames: ICMP errors that can't be read
 }
 
-// suspect is a reply that shows something of a probe, but not enough.
+// suspect is what came back and is no reply to a probe: it shows something of one, but
+// not enough; or it is an aside, an ICMP message that tells of no hop.
 type suspect struct {
 	reply matcher.Reply
-	quote craft.Key
+	quote craft.Key // of an answer: what it returns
+	aside bool
 }
 
 // What is kept of other traffic: packets to the target, and ICMP errors. Each of these
@@ -125,15 +127,24 @@ func (g *gatherer) observe(f *frame.Frame) {
 	}
 	m := &g.message
 	switch {
+	case errors.Is(err, matcher.ErrUnrelated):
+		if len(g.unmatched) < maxSuspect && !m.Time.Before(g.path.Started) && m.ReadAside(f) {
+			g.doubt(f, suspect{m.Reply, m.Of, true})
+		}
 	case errors.Is(err, matcher.ErrMalformed):
 		g.broken = append(g.broken, f.Number)
 	case err != nil || m.Time.Before(g.path.Started):
-	case m.IsReply && m.Reply.IsQuoted() && len(g.unmatched) < maxSuspect:
-		g.unmatched = append(g.unmatched, suspect{m.Reply, m.Of})
-		g.doubtful[f.Number] = cloned(f)
+	case m.IsReply && (m.Reply.IsQuoted() || m.Reply.From == g.path.Target.Addr) && len(g.unmatched) < maxSuspect:
+		g.doubt(f, suspect{m.Reply, m.Of, false})
 	case m.IsProbe && len(g.others) < maxOthers:
 		g.others[identity(&m.Key)] = true
 	}
+}
+
+// doubt keeps what may be meant for a probe.
+func (g *gatherer) doubt(f *frame.Frame, s suspect) {
+	g.unmatched = append(g.unmatched, s)
+	g.doubtful[f.Number] = cloned(f)
 }
 
 // probeAt is the probe that a frame is.
@@ -202,7 +213,11 @@ func (g *gatherer) finish() *Evidence {
 			if !sent || p.Sent.After(s.reply.Received) {
 				continue
 			}
-			if n := alike(&key, &s.quote); n > likeness || n == likeness && n > 0 && p.Reply == nil {
+			n := alike(&key, &s.quote)
+			if !s.aside && !s.reply.IsQuoted() {
+				n = answers(&key, &s.quote, p)
+			}
+			if n > likeness || n == likeness && n > 0 && p.Reply == nil {
 				best, likeness = i, n
 			}
 		}
@@ -227,6 +242,20 @@ func alike(probe, quote *craft.Key) int {
 		return n
 	}
 	return 0
+}
+
+// answers is how likely an answer of the target is meant for a probe, of which all are
+// alike but for what it returns: 0 if it is of another flow.
+func answers(probe, returned *craft.Key, p *path.Probe) int {
+	switch {
+	case !probe.Same(craft.Flow, returned):
+		return 0
+	case p.Reply != nil:
+		return 1
+	case !probe.Same(craft.PortToken, returned):
+		return 2
+	}
+	return 3
 }
 
 // dropped reports whether the capture lost frames.

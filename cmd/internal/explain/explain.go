@@ -29,6 +29,12 @@ func (x *Explanation) Overview(w io.Writer) error {
 	for _, sentence := range render.Unseen(x.path) {
 		b.WriteString(render.Wrap("", "  ", sentence))
 	}
+	if x.path.Interrupted {
+		b.WriteString("the trace was interrupted\n")
+	}
+	if port := x.portWords(); port != "" {
+		b.WriteString(port + "\n")
+	}
 	hops := x.path.Hops()
 	for i := range hops {
 		b.WriteByte('\n')
@@ -119,9 +125,23 @@ func (x *Explanation) probesThere() string {
 
 func (x *Explanation) header(b *bytes.Buffer) {
 	p := x.path
-	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%s trace to %s (%v) from %v: %d %s sent, %d answered, %d late",
+	abandoned := ""
+	if n := count(p.Probes, func(p *path.Probe) bool { return p.Status == path.Abandoned }); n > 0 {
+		abandoned = fmt.Sprintf(", %d abandoned", n)
+	}
+	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%s trace to %s (%v) from %v: %d %s sent, %d answered, %d late%s",
 		render.ProtocolName(p.Protocol), render.Name(p.Target.Host), p.Target.Addr, p.Source.Addr,
-		p.Counters.Sent, render.Plural("probe", p.Counters.Sent), p.Counters.Received, p.Counters.Late)))
+		p.Counters.Sent, render.Plural("probe", p.Counters.Sent), p.Counters.Received, p.Counters.Late, abandoned)))
+}
+
+// count returns how many of the probes are as wanted.
+func count(probes []path.Probe, wanted func(*path.Probe) bool) (n int) {
+	for i := range probes {
+		if wanted(&probes[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 // named is who sent a reply.
@@ -169,16 +189,21 @@ func (x *Explanation) summary(h *path.Hop) string {
 		longest = max(longest, p.Reply.RTT)
 	}
 	if len(h.Probes) == 0 {
-		return "not probed"
+		elsewhere := count(x.path.Probes, func(p *path.Probe) bool { return p.TTL == h.TTL && p.Reply != nil })
+		return map[bool]string{true: "no reply from here", false: "not probed"}[elsewhere > 0]
 	}
 	text := cmp.Or(list(who), "no reply")
-	text += fmt.Sprintf(": %d of %d answered in time", answered, len(h.Probes))
+	overshot := count(h.Probes, func(p *path.Probe) bool { return p.Overshot(h.TTL) })
+	text += fmt.Sprintf(": %d of %d answered in time", answered, len(h.Probes)-overshot)
 	switch {
 	case longest == 0:
 	case longest == shortest:
 		text += ", " + duration(longest)
 	default:
 		text += fmt.Sprintf(", %s to %s", duration(shortest), duration(longest))
+	}
+	if overshot > 0 {
+		text += fmt.Sprintf("; %d more went beyond it", overshot)
 	}
 	return text
 }
@@ -203,6 +228,12 @@ func (x *Explanation) remarks(h *path.Hop) (all []remark) {
 			r.probes = append(r.probes, probe)
 		}
 	}
+	for i := range x.path.Probes {
+		p := &x.path.Probes[i]
+		if r := p.Reply; h.TTL != 0 && p.TTL == h.TTL && r != nil && r.Hop != h.TTL {
+			add(p.Number, fmt.Sprintf("sent to this hop, but answered at hop %d: %v, %s", r.Hop, r.From, answerWords(r)))
+		}
+	}
 	for i := range h.Probes {
 		p := &h.Probes[i]
 		if p.TTL != 0 && p.Status != path.Replied {
@@ -224,9 +255,12 @@ func (x *Explanation) remarks(h *path.Hop) (all []remark) {
 
 // noteworthy is what is not as usual in a reply.
 func (x *Explanation) noteworthy(p *path.Probe, r *path.Reply) (all []string) {
-	if r.IsQuoted() && !usual(r) {
-		typ, code := icmpWords(r)
-		all = append(all, "ICMP type "+typ+", code "+code)
+	switch {
+	case !r.IsQuoted():
+	case r.IsPortUnreachable() && r.From != x.path.Target.Addr:
+		all = append(all, answerWords(r)+", but from an address that is not the target's: a firewall that rejects, or the target by another address")
+	case !usual(r):
+		all = append(all, answerWords(r))
 	}
 	if c, ok := x.compare(p, r); ok {
 		for _, to := range c.rows {
@@ -252,11 +286,30 @@ func (to *row) remark() string {
 	return fmt.Sprintf("%s %s: sent %s, quoted %s", to.header, to.name, to.sent, to.quoted)
 }
 
+// answerWords are what a reply says, in words.
+func answerWords(r *path.Reply) string {
+	if !r.IsQuoted() {
+		return r.Kind.String()
+	}
+	typ, code := icmpWords(r)
+	return "ICMP type " + typ + ", code " + code
+}
+
+// portWords say what a TCP trace shows of the target's port.
+func (x *Explanation) portWords() string {
+	port := x.path.Parameters.DstPort
+	switch render.PortState(x.path) {
+	case "open":
+		return fmt.Sprintf("port %d is open: the target answered with SYN-ACK", port)
+	case "closed":
+		return fmt.Sprintf("port %d is closed: the target answered with RST", port)
+	case "filtered":
+		return fmt.Sprintf("port %d is filtered: neither a SYN-ACK nor a RST of the target came", port)
+	}
+	return ""
+}
+
 // usual reports whether an ICMP error is of the sort that a trace lives by.
 func usual(r *path.Reply) bool {
-	port := uint8(3)
-	if r.From.Is6() {
-		port = 4
-	}
-	return r.Kind == matcher.TimeExceeded || r.Kind == matcher.Unreachable && r.ICMPCode == port
+	return r.Kind == matcher.TimeExceeded || r.IsPortUnreachable()
 }

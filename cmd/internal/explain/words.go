@@ -177,6 +177,37 @@ func (e *Evidence) failedCheck(probe int, quote *craft.Key) string {
 	return "of what it quotes only the " + list(agree) + " " + verb(len(agree)) + " the probe's, not the " + list(differ)
 }
 
+// failedAnswer says why an answer of the target is not a probe's.
+func (e *Evidence) failedAnswer(probe int, s *suspect) string {
+	key := e.keys[probe]
+	differs := key.Token != s.quote.Token
+	switch {
+	case key.HasCookie && s.quote.HasCookie && key.Cookie != s.quote.Cookie:
+		return fmt.Sprintf("it returns another cookie, 0x%016x for 0x%016x", s.quote.Cookie, key.Cookie)
+	case s.reply.Kind == matcher.EchoReply && differs:
+		return "it returns another sequence number"
+	case s.reply.Kind == matcher.EchoReply:
+		return "it does not return the probe's data"
+	case s.reply.Kind != matcher.UDP && differs:
+		return "it acknowledges another sequence number"
+	}
+	return "nothing in it says which probe it answers"
+}
+
+// asideWords says what an ICMP message means that is no reply.
+func asideWords(r *matcher.Reply) string {
+	is6 := r.From.Is6()
+	switch {
+	case !is6 && r.ICMPType == 4:
+		return "a source quench: it asks to send less, and tells of no hop"
+	case !is6 && r.ICMPType == 5:
+		return "a redirect: it names another gateway, and tells of no hop"
+	case r.ICMPCode == 1:
+		return "time exceeded of code 1 (fragment reassembly time exceeded): fragments of the probe went missing there; its TTL did not run out, so it tells of no hop"
+	}
+	return fmt.Sprintf("ICMP type %d, code %d, which tells of no hop", r.ICMPType, r.ICMPCode)
+}
+
 func verb(n int) string {
 	if n == 1 {
 		return "is"
@@ -223,22 +254,35 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		return reasons
 	case e.path.Obscured(p):
 		return append(reasons, e.unseen(p))
-	case p.SentClock == path.User && p.Status == path.Outstanding:
+	case p.SentClock == path.User && p.Status == path.Abandoned:
 		reasons = append(reasons, "it was handed to the system, and the trace was over before a copy of it was captured, or a reply")
 	case p.SentClock == path.User:
 		reasons = append(reasons, "it was never seen leaving: it was handed to the system, but no copy of it was captured")
+	case p.Overshot(e.path.End()) && p.Status == path.Abandoned:
+		reasons = append(reasons, "it was sent before it was known that the path ends here, and was not waited for")
+	case p.Overshot(e.path.End()):
+		reasons = append(reasons, "it was sent before it was known that the path ends here, and drew no reply")
+	case len(e.suspects[p.Number]) > 0 && !slices.ContainsFunc(e.suspects[p.Number], func(s suspect) bool { return !s.aside }):
+		reasons = append(reasons, "it left, and what came back tells of no hop")
 	case len(e.suspects[p.Number]) > 0:
 		reasons = append(reasons, "it left, and what came back failed a check")
-	case p.Status == path.Outstanding && e.path.Clock.Captured:
+	case p.Status == path.Abandoned && e.path.Clock.Captured:
 		reasons = append(reasons, "it left, and nothing had come back when the capture ended")
-	case p.Status == path.Outstanding:
+	case p.Status == path.Abandoned:
 		reasons = append(reasons, "it left, and the trace was over before a reply came")
 	default:
 		reasons = append(reasons, fmt.Sprintf("it left, and nothing came back within %s", duration(waited)))
 	}
 	for _, s := range e.suspects[p.Number] {
-		reasons = append(reasons, fmt.Sprintf("%s later frame %d came from %v, %v, but %s",
-			duration(s.reply.Received.Sub(p.Sent)), s.reply.Frame, s.reply.From, s.reply.Kind, e.failedCheck(p.Number, &s.quote)))
+		came := fmt.Sprintf("%s later frame %d came from %v", duration(s.reply.Received.Sub(p.Sent)), s.reply.Frame, s.reply.From)
+		switch {
+		case s.aside:
+			reasons = append(reasons, came+": "+asideWords(&s.reply))
+		case s.reply.IsQuoted():
+			reasons = append(reasons, fmt.Sprintf("%s, %v, but %s", came, s.reply.Kind, e.failedCheck(p.Number, &s.quote)))
+		default:
+			reasons = append(reasons, fmt.Sprintf("%s, %v, but %s", came, s.reply.Kind, e.failedAnswer(p.Number, &s)))
+		}
 	}
 	if n := e.path.Counters.Dropped; e.dropped() && len(e.path.Gaps) == 0 {
 		reasons = append(reasons, fmt.Sprintf("the capture lost %d %s during the trace, and what is missing may be among them", n, render.Plural("frame", n)))
@@ -289,7 +333,10 @@ func extensionWords(x *matcher.Extensions) (lines []string) {
 		if o.Interface != nil {
 			lines = append(lines, interfaceWords(o.Interface))
 		}
-		if o.Malformed || o.Labels == nil && o.Interface == nil {
+		if o.Node != nil {
+			lines = append(lines, nodeWords(o.Node))
+		}
+		if o.Malformed || o.Labels == nil && o.Interface == nil && o.Node == nil {
 			lines = append(lines, unknownWords(o))
 		}
 	}
@@ -323,6 +370,17 @@ func interfaceWords(i *matcher.InterfaceInfo) string {
 		words = append(words, fmt.Sprintf("MTU %d", i.MTU))
 	}
 	return strings.Join(words, ", ")
+}
+
+func nodeWords(n *matcher.NodeInfo) string {
+	words := []string{"the router calls itself"}
+	if n.Name != "" {
+		words = append(words, render.Name(strconv.Quote(n.Name)))
+	}
+	if n.Address.IsValid() {
+		words = append(words, n.Address.String())
+	}
+	return strings.Join(words, " ")
 }
 
 func unknownWords(o *matcher.ExtensionObject) string {

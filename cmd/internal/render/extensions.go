@@ -22,7 +22,13 @@ type objectJSON struct {
 	Malformed bool           `json:"malformed"`
 	Labels    []labelJSON    `json:"labels"`
 	Interface *interfaceJSON `json:"interface"`
+	Node      *nodeJSON      `json:"node"`
 	Payload   *string        `json:"payload"`
+}
+
+type nodeJSON struct {
+	Address *netip.Addr `json:"address"`
+	Name    *string     `json:"name"`
 }
 
 type labelJSON struct {
@@ -64,7 +70,10 @@ func newObject(o *matcher.ExtensionObject) objectJSON {
 			Role: i.Role.String(), Index: pointer(i.Index), Name: pointer(i.Name), Address: pointer(i.Address), MTU: pointer(i.MTU),
 		}
 	}
-	if o.Malformed || o.Labels == nil && o.Interface == nil {
+	if n := o.Node; n != nil {
+		j.Node = &nodeJSON{Address: pointer(n.Address), Name: pointer(n.Name)}
+	}
+	if o.Malformed || o.Labels == nil && o.Interface == nil && o.Node == nil {
 		payload := hex.EncodeToString(o.Payload)
 		j.Payload = &payload
 	}

@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func remarked() *path.Path {
 func described(t *testing.T, p *path.Path) string {
 	t.Helper()
 	var b bytes.Buffer
-	r := render.NewText(&b, &b, namer(nil), render.TextOptions{Findings: true})
+	r := render.NewText(&b, io.Discard, namer(nil), render.TextOptions{Findings: true})
 	for _, e := range events(p) {
 		if err := r.Event(e); err != nil {
 			t.Fatal(err)

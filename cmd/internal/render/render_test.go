@@ -396,6 +396,7 @@ func extensions() *matcher.Extensions {
 			Index: 515, Address: netip.MustParseAddr("10.3.0.6"), Name: "et-0/0/3.0\x1b[2J", MTU: 9000,
 		}},
 		{Class: 2, Type: 0x80, Length: 4, Interface: &matcher.InterfaceInfo{Role: matcher.Outgoing}},
+		{Class: 5, Type: 6, Length: 20, Node: &matcher.NodeInfo{Address: netip.MustParseAddr("10.3.0.7"), Name: "pe7\x1b[2J"}},
 		{Class: 3, Type: 1, Length: 9, Payload: []byte{0, 0, 2, 3, 10}, Malformed: true},
 	}}
 }

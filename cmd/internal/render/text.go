@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tracewire/tracewire/matcher"
@@ -21,8 +20,10 @@ type text struct {
 	names    Namer
 	more     TextOptions
 	line     bytes.Buffer // that is being made
+	target   netip.Addr
 	queries  int
 	captured bool           // the probes are those of a capture: no field stands for one that was never sent
+	cut      bool           // the trace was interrupted before the hop was final: nor for one that is abandoned
 	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
 
 	seeksMTU bool // probes that are too long are no answer of a hop
@@ -35,10 +36,13 @@ type TextOptions struct {
 	// shows them: behind the address, which is repeated where they change.
 	Extensions bool
 
-	// Back asks for the hops on the way back, behind the address, where they are
-	// not as many as on the way there: guessed, as traceroute --back does, from
-	// the reply's TTL.
+	// Back asks for the hops on the way back, behind the address, where the reply
+	// took another way (path.Reply.Detour): guessed, as traceroute --back does, from
+	// the reply's TTL. traceroute shows a difference of one hop too.
 	Back bool
+
+	// Info asks for the flags of TCP answers, as traceroute -O info shows them.
+	Info bool
 
 	// Findings asks for what the path does to packets, behind its hops.
 	Findings bool
@@ -58,6 +62,7 @@ func (t *text) Event(e path.Event) error {
 		p := e.Path
 		t.queries, t.captured, t.written = p.Parameters.Queries, p.Clock.Captured, map[uint8]bool{}
 		t.seeksMTU, t.mtu = p.Parameters.MTU, p.Parameters.Length
+		t.target = p.Target.Addr
 		header(b, p)
 	case path.Answer:
 		t.names.Want(e.Reply.From)
@@ -65,21 +70,24 @@ func (t *text) Event(e path.Event) error {
 		if e.Hop.TTL == 0 {
 			t.stranger(b, &e.Hop)
 		} else {
+			t.cut = e.Path != nil && e.Path.Interrupted
 			t.hop(b, &e.Hop)
 		}
 	case path.Ended:
+		t.belated(b, e.Path)
 		if t.more.Findings {
 			b.WriteString(Findings(e.Path))
 		}
-		if err := t.note(e.Path); err != nil {
+	}
+	if b.Len() > 0 {
+		if _, err := t.w.Write(b.Bytes()); err != nil {
 			return err
 		}
 	}
-	if b.Len() == 0 {
-		return nil
+	if e.Kind == path.Ended {
+		return t.note(e.Path)
 	}
-	_, err := t.w.Write(b.Bytes())
-	return err
+	return nil
 }
 
 // header writes the line that begins a trace. A capture of nothing but replies
@@ -95,29 +103,16 @@ func header(b *bytes.Buffer, p *path.Path) {
 	fmt.Fprintf(b, "traceroute to %s (%v), %s, %s\n", Name(p.Target.Host), p.Target.Addr, hops, packets)
 }
 
-// note says what the lines don't: that replies were forged, or that the target's may
-// be; and where the path ends if the reply that told so came after that hop's line
-// was written. Of others' probes it is not known what shows that a reply is to them.
-func (t *text) note(p *path.Path) error {
-	if p.Flooded && !p.Clock.Captured {
-		fmt.Fprintf(t.notes, "tracewire: many replies that quote packets like these probes failed the checks: somebody forges them\n")
+// belated writes the line of the hop at which the path ends once more, if the reply
+// that says so came in time, but after the line was written: what reads the lines
+// finds the destination in the last one.
+func (t *text) belated(b *bytes.Buffer, p *path.Path) {
+	if r := t.cameLater(p); r == nil || r.Late || r.From != t.target {
+		return
 	}
-	if p.Unverified() && !p.Clock.Captured {
-		fmt.Fprintf(t.notes, "tracewire: unverified: nothing in what %v answered shows that it got the probes\n", p.Target.Addr)
-	}
-	end := p.End()
-	if shown, written := t.written[end]; !written || shown {
-		return nil
-	}
-	h := p.Hop(end)
-	for i := range h.Probes {
-		if r := h.Probes[i].Reply; r != nil && ends(r) {
-			_, err := fmt.Fprintf(t.notes, "tracewire: the path ends at hop %d, where %v answered %s after that line was written\n",
-				end, r.From, strings.TrimSpace(r.Kind.String()+" "+errorMark(r)))
-			return err
-		}
-	}
-	return nil
+	h := p.Hop(p.End())
+	t.hop(b, &h)
+	t.written[h.TTL] = false // as it was, for the note
 }
 
 // ends reports whether a reply is one that a path can end with.
@@ -130,7 +125,10 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		h = withoutTooBig(h)
 		drop = t.drop(h)
 	}
-	shown := fields(h, t.wanted(h))
+	shown := t.fields(h, t.wanted(h))
+	if len(shown) == 0 {
+		return
+	}
 	names := t.names.Wait(inTime(shown))
 	fmt.Fprintf(b, "%2d ", h.TTL)
 	t.written[h.TTL] = slices.ContainsFunc(h.Probes, func(p path.Probe) bool { return p.Reply != nil && ends(p.Reply) })
@@ -143,7 +141,7 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		}
 		if extensions := t.extensions(r); r.From != last || extensions != lastExtensions {
 			last, lastExtensions = r.From, extensions
-			b.WriteString(" " + t.responder(r.From, names) + extensions + t.back(r))
+			b.WriteString(" " + t.responder(r.From, names) + extensions + t.back(r) + t.flags(r))
 		}
 		if !r.HasRTT {
 			b.WriteString(" *")
@@ -154,7 +152,7 @@ func (t *text) hop(b *bytes.Buffer, h *path.Hop) {
 		b.WriteString(" ms")
 		b.WriteString(drop)
 		drop = ""
-		if mark := errorMark(r); mark != "" {
+		if mark := t.mark(r); mark != "" {
 			b.WriteString(" " + mark)
 		}
 	}
@@ -189,24 +187,25 @@ func withoutTooBig(h *path.Hop) *path.Hop {
 	return &kept
 }
 
-// back is how many hops a reply has come by, if that is wanted and not the hop
-// that it is from. Systems send with a TTL of 64, 128 or 255.
+// back is how many hops a reply has come by, if that is wanted and it took another
+// way than the probe: the rule is that of the finding asymmetry.
 func (t *text) back(r *path.Reply) string {
-	hops := 0
-	switch ttl := int(r.TTL); {
-	case !t.more.Back:
-		return ""
-	case ttl <= 64:
-		hops = 65 - ttl
-	case ttl <= 128:
-		hops = 129 - ttl
-	default:
-		hops = 256 - ttl
-	}
-	if hops == int(r.Hop) {
+	if !t.more.Back || r.Detour() == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" '-%d'", hops)
+	return fmt.Sprintf(" '-%d'", r.WayBack()+1)
+}
+
+// flags are those of a TCP answer, if they are wanted, as traceroute -O info shows them.
+func (t *text) flags(r *path.Reply) string {
+	switch {
+	case !t.more.Info:
+	case r.Kind == matcher.SYNACK:
+		return " <syn,ack>"
+	case r.Kind == matcher.RST:
+		return " <rst,ack>"
+	}
+	return ""
 }
 
 // extensions are those of a reply, if they are wanted, behind a space.
@@ -218,12 +217,23 @@ func (t *text) extensions(r *path.Reply) string {
 }
 
 // wanted is how many fields the line of a hop has. A program that sent fewer
-// probes to this hop than to others, or none, didn't lose the rest.
+// probes to this hop than to others, or none, didn't lose the rest; nor is a probe
+// lost that went beyond the end of the path, or that an interrupt kept from being
+// waited for.
 func (t *text) wanted(h *path.Hop) int {
-	if !t.captured {
+	if !t.captured && !t.cut {
 		return t.queries
 	}
-	return max(1, min(t.queries, len(h.Probes)))
+	n := 0
+	for i := range h.Probes {
+		if p := &h.Probes[i]; !p.Overshot(h.TTL) && (t.captured || p.Status != path.Abandoned) {
+			n++
+		}
+	}
+	if t.captured {
+		n = max(1, n)
+	}
+	return min(t.queries, n)
 }
 
 // stranger writes the line of one whose replies are to probes that are not
@@ -231,9 +241,14 @@ func (t *text) wanted(h *path.Hop) int {
 func (t *text) stranger(b *bytes.Buffer, h *path.Hop) {
 	from := h.Probes[0].Reply.From
 	b.WriteString(" ?  " + t.responder(from, t.names.Wait([]netip.Addr{from})))
+	last := ""
 	for i := range h.Probes {
+		if extensions := t.extensions(h.Probes[i].Reply); extensions != last {
+			b.WriteString(extensions)
+			last = extensions
+		}
 		b.WriteString(" *")
-		if mark := errorMark(h.Probes[i].Reply); mark != "" {
+		if mark := t.mark(h.Probes[i].Reply); mark != "" {
 			b.WriteString(" " + mark)
 		}
 	}
@@ -267,7 +282,7 @@ func (t *text) responder(a netip.Addr, names map[netip.Addr]string) string {
 // fields chooses which n of a hop's probes stand on its line, in the order of
 // sending: those answered in time before those that weren't, and among them
 // one that says why the path ends here if there is such.
-func fields(h *path.Hop, n int) []path.Probe {
+func (t *text) fields(h *path.Hop, n int) []path.Probe {
 	chosen := make([]bool, len(h.Probes))
 	left := n
 	choose := func(wanted func(*path.Probe) bool, most int) {
@@ -279,7 +294,7 @@ func fields(h *path.Hop, n int) []path.Probe {
 			}
 		}
 	}
-	choose(func(p *path.Probe) bool { return timed(p) && errorMark(p.Reply) != "" }, 1)
+	choose(func(p *path.Probe) bool { return timed(p) && t.mark(p.Reply) != "" }, 1)
 	choose(timed, n)
 	choose(func(p *path.Probe) bool { return p.Status == path.Replied }, n)
 	choose(func(*path.Probe) bool { return true }, n)
@@ -309,6 +324,15 @@ var (
 	// RFC 4443 section 3.1, of whose codes traceroute knows these.
 	unreachable6 = map[uint8]string{0: "!N", 1: "!X", 2: "!H", 3: "!H", 4: ""}
 )
+
+// mark is errorMark, and of a port-unreachable its code if it is not the target's: the
+// path ends there, and not as expected.
+func (t *text) mark(r *path.Reply) string {
+	if r.IsPortUnreachable() && r.From != t.target {
+		return fmt.Sprintf("!<%d>", r.ICMPCode)
+	}
+	return errorMark(r)
+}
 
 // errorMark is what follows a time when the reply was not the expected one.
 func errorMark(r *path.Reply) string {

@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +15,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -47,44 +50,45 @@ func TestErrorMarks(t *testing.T) {
 		mtu       uint32
 		want      string
 	}{
-		"net unreachable":                {matcher.Unreachable, r1, unreachableType, 0, 0, " !N"},
-		"host unreachable":               {matcher.Unreachable, r1, unreachableType, 1, 0, " !H"},
-		"protocol unreachable":           {matcher.Unreachable, r1, unreachableType, 2, 0, " !P"},
-		"port unreachable":               {matcher.Unreachable, r1, unreachableType, 3, 0, ""},
-		"fragmentation needed":           {matcher.PacketTooBig, r1, unreachableType, 4, 1492, " !F-1492"},
-		"fragmentation needed, no MTU":   {matcher.PacketTooBig, r1, unreachableType, 4, 0, " !F-0"},
-		"the largest MTU":                {matcher.PacketTooBig, r1, unreachableType, 4, 65535, " !F-65535"},
-		"source route failed":            {matcher.Unreachable, r1, unreachableType, 5, 0, " !S"},
-		"net unknown":                    {matcher.Unreachable, r1, unreachableType, 6, 0, " !N"},
-		"host unknown":                   {matcher.Unreachable, r1, unreachableType, 7, 0, " !H"},
-		"source host isolated":           {matcher.Unreachable, r1, unreachableType, 8, 0, " !N"},
-		"net prohibited":                 {matcher.Unreachable, r1, unreachableType, 9, 0, " !X"},
-		"host prohibited":                {matcher.Unreachable, r1, unreachableType, 10, 0, " !X"},
-		"net unreachable for the TOS":    {matcher.Unreachable, r1, unreachableType, 11, 0, " !N"},
-		"host unreachable for the TOS":   {matcher.Unreachable, r1, unreachableType, 12, 0, " !H"},
-		"administratively prohibited":    {matcher.Unreachable, r1, unreachableType, 13, 0, " !X"},
-		"host precedence violation":      {matcher.Unreachable, r1, unreachableType, 14, 0, " !V"},
-		"precedence cutoff":              {matcher.Unreachable, r1, unreachableType, 15, 0, " !C"},
-		"a code to come":                 {matcher.Unreachable, r1, unreachableType, 16, 0, " !<16>"},
-		"the last code":                  {matcher.Unreachable, r1, unreachableType, 255, 0, " !<255>"},
-		"parameter problem":              {matcher.ParameterProblem, r1, parameterProblem, 0, 0, " !<12-0>"},
-		"parameter problem, another":     {matcher.ParameterProblem, r1, parameterProblem, 2, 0, " !<12-2>"},
-		"time exceeded":                  {matcher.TimeExceeded, r1, timeExceeded, 0, 0, ""},
-		"the destination's own datagram": {matcher.UDP, r1, 0, 0, 0, ""},
-		"an echo reply":                  {matcher.EchoReply, r1, 0, 0, 0, ""},
-		"an open TCP port":               {matcher.SYNACK, r1, 0, 0, 0, ""},
-		"a closed TCP port":              {matcher.RST, r1, 0, 0, 0, ""},
-		"IPv6: no route":                 {matcher.Unreachable, v6, 1, 0, 0, " !N"},
-		"IPv6: prohibited":               {matcher.Unreachable, v6, 1, 1, 0, " !X"},
-		"IPv6: beyond the scope":         {matcher.Unreachable, v6, 1, 2, 0, " !H"},
-		"IPv6: address unreachable":      {matcher.Unreachable, v6, 1, 3, 0, " !H"},
-		"IPv6: port unreachable":         {matcher.Unreachable, v6, 1, 4, 0, ""},
-		"IPv6: source address's policy":  {matcher.Unreachable, v6, 1, 5, 0, " !<5>"},
-		"IPv6: route rejects":            {matcher.Unreachable, v6, 1, 6, 0, " !<6>"},
-		"IPv6: packet too big":           {matcher.PacketTooBig, v6, 2, 0, 1280, " !F-1280"},
-		"IPv6: the largest MTU":          {matcher.PacketTooBig, v6, 2, 0, 1<<32 - 1, " !F-4294967295"},
-		"IPv6: unknown next header":      {matcher.ParameterProblem, v6, 4, 1, 0, " !<4-1>"},
-		"IPv6: time exceeded":            {matcher.TimeExceeded, v6, 3, 0, 0, ""},
+		"net unreachable":                       {matcher.Unreachable, r1, unreachableType, 0, 0, " !N"},
+		"host unreachable":                      {matcher.Unreachable, r1, unreachableType, 1, 0, " !H"},
+		"protocol unreachable":                  {matcher.Unreachable, r1, unreachableType, 2, 0, " !P"},
+		"port unreachable":                      {matcher.Unreachable, target, unreachableType, 3, 0, ""},
+		"port unreachable, from a router":       {matcher.Unreachable, r1, unreachableType, 3, 0, " !<3>"},
+		"fragmentation needed":                  {matcher.PacketTooBig, r1, unreachableType, 4, 1492, " !F-1492"},
+		"fragmentation needed, no MTU":          {matcher.PacketTooBig, r1, unreachableType, 4, 0, " !F-0"},
+		"the largest MTU":                       {matcher.PacketTooBig, r1, unreachableType, 4, 65535, " !F-65535"},
+		"source route failed":                   {matcher.Unreachable, r1, unreachableType, 5, 0, " !S"},
+		"net unknown":                           {matcher.Unreachable, r1, unreachableType, 6, 0, " !N"},
+		"host unknown":                          {matcher.Unreachable, r1, unreachableType, 7, 0, " !H"},
+		"source host isolated":                  {matcher.Unreachable, r1, unreachableType, 8, 0, " !N"},
+		"net prohibited":                        {matcher.Unreachable, r1, unreachableType, 9, 0, " !X"},
+		"host prohibited":                       {matcher.Unreachable, r1, unreachableType, 10, 0, " !X"},
+		"net unreachable for the TOS":           {matcher.Unreachable, r1, unreachableType, 11, 0, " !N"},
+		"host unreachable for the TOS":          {matcher.Unreachable, r1, unreachableType, 12, 0, " !H"},
+		"administratively prohibited":           {matcher.Unreachable, r1, unreachableType, 13, 0, " !X"},
+		"host precedence violation":             {matcher.Unreachable, r1, unreachableType, 14, 0, " !V"},
+		"precedence cutoff":                     {matcher.Unreachable, r1, unreachableType, 15, 0, " !C"},
+		"a code to come":                        {matcher.Unreachable, r1, unreachableType, 16, 0, " !<16>"},
+		"the last code":                         {matcher.Unreachable, r1, unreachableType, 255, 0, " !<255>"},
+		"parameter problem":                     {matcher.ParameterProblem, r1, parameterProblem, 0, 0, " !<12-0>"},
+		"parameter problem, another":            {matcher.ParameterProblem, r1, parameterProblem, 2, 0, " !<12-2>"},
+		"time exceeded":                         {matcher.TimeExceeded, r1, timeExceeded, 0, 0, ""},
+		"the destination's own datagram":        {matcher.UDP, r1, 0, 0, 0, ""},
+		"an echo reply":                         {matcher.EchoReply, r1, 0, 0, 0, ""},
+		"an open TCP port":                      {matcher.SYNACK, r1, 0, 0, 0, ""},
+		"a closed TCP port":                     {matcher.RST, r1, 0, 0, 0, ""},
+		"IPv6: no route":                        {matcher.Unreachable, v6, 1, 0, 0, " !N"},
+		"IPv6: prohibited":                      {matcher.Unreachable, v6, 1, 1, 0, " !X"},
+		"IPv6: beyond the scope":                {matcher.Unreachable, v6, 1, 2, 0, " !H"},
+		"IPv6: address unreachable":             {matcher.Unreachable, v6, 1, 3, 0, " !H"},
+		"IPv6: port unreachable, from a router": {matcher.Unreachable, v6, 1, 4, 0, " !<4>"},
+		"IPv6: source address's policy":         {matcher.Unreachable, v6, 1, 5, 0, " !<5>"},
+		"IPv6: route rejects":                   {matcher.Unreachable, v6, 1, 6, 0, " !<6>"},
+		"IPv6: packet too big":                  {matcher.PacketTooBig, v6, 2, 0, 1280, " !F-1280"},
+		"IPv6: the largest MTU":                 {matcher.PacketTooBig, v6, 2, 0, 1<<32 - 1, " !F-4294967295"},
+		"IPv6: unknown next header":             {matcher.ParameterProblem, v6, 4, 1, 0, " !<4-1>"},
+		"IPv6: time exceeded":                   {matcher.TimeExceeded, v6, 3, 0, 0, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -334,8 +338,8 @@ func expected(p *path.Path, n namer) parsedTrace {
 						f.Name = f.Addr
 					}
 				}
-				if probe.Reply.Kind == matcher.Unreachable && probe.Reply.ICMPCode != 3 {
-					f.Mark = map[uint8]string{0: "!N", 1: "!H", 13: "!X", 200: "!<200>"}[probe.Reply.ICMPCode]
+				if probe.Reply.Kind == matcher.Unreachable && (probe.Reply.ICMPCode != 3 || probe.Reply.From != p.Target.Addr) {
+					f.Mark = map[uint8]string{0: "!N", 1: "!H", 3: "!<3>", 13: "!X", 200: "!<200>"}[probe.Reply.ICMPCode]
 				}
 			}
 			hop.Fields = append(hop.Fields, f)
@@ -399,7 +403,7 @@ func TestScriptsFindAFieldForEachQuery(t *testing.T) {
 		p := newPath(1+random.IntN(4), probes...)
 		for _, h := range p.Hops() {
 			refused := slices.ContainsFunc(h.Probes, func(p path.Probe) bool {
-				return p.Status == path.Replied && p.Reply.Kind == matcher.Unreachable && p.Reply.ICMPCode != 3
+				return p.Status == path.Replied && p.Reply.Kind == matcher.Unreachable // a router's
 			})
 			got := parse(t, rendered(t, "text", namer(nil), []path.Event{
 				{Kind: path.Started, Path: p}, {Kind: path.Decided, Hop: h},
@@ -417,5 +421,144 @@ func TestScriptsFindAFieldForEachQuery(t *testing.T) {
 	}
 	if marked < 50 {
 		t.Errorf("only %d hops refused", marked)
+	}
+}
+
+// abandoned is a probe that nobody waited for.
+func abandoned(ttl uint8) path.Probe { return path.Probe{TTL: ttl, Status: path.Abandoned} }
+
+// A star says that no reply came in time. None stands for a probe that was not
+// waited for.
+func TestStars(t *testing.T) {
+	hop := func(ttl uint8, probes ...path.Probe) path.Hop { return path.Hop{TTL: ttl, Probes: probes} }
+	tests := map[string]struct {
+		change func(*path.Path)
+		hops   []path.Hop
+		want   string
+		notes  string
+	}{
+		"interrupted": {
+			func(p *path.Path) { p.Interrupted = true; p.Probes = []path.Probe{abandoned(2), abandoned(3)} },
+			[]path.Hop{hop(1, exceeded(1, r1, time.Millisecond), lost(1)), hop(2, exceeded(2, r2, time.Millisecond), abandoned(2)), hop(3, abandoned(3))},
+			" 1  10.0.1.1  1.000 ms *\n 2  10.0.2.1  1.000 ms\n",
+			"tracewire: interrupted, while 2 probes were waited for\n",
+		},
+		"interrupted between two probes": {
+			func(p *path.Path) { p.Interrupted = true },
+			[]path.Hop{hop(1, exceeded(1, r1, time.Millisecond))},
+			" 1  10.0.1.1  1.000 ms\n", "tracewire: interrupted\n",
+		},
+		"beyond the end, in a capture": {
+			func(p *path.Path) { p.Clock.Captured = true },
+			[]path.Hop{hop(2, datagram(2, 2, time.Millisecond), lost(3), abandoned(4)), hop(5, abandoned(5))},
+			" 2  198.51.100.7  1.000 ms\n 5  *\n", "",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := newPath(3)
+			test.change(p)
+			all := []path.Event{{Kind: path.Started, Path: p}}
+			for _, h := range test.hops {
+				all = append(all, path.Event{Kind: path.Decided, Hop: h, Path: p})
+			}
+			out, notes := renderedWithNotes(t, "text", namer(nil), append(all, path.Event{Kind: path.Ended, Path: p}))
+			if _, got, _ := strings.Cut(out, "\n"); got != test.want || notes != test.notes {
+				t.Errorf("-want +got\n%s", cmp.Diff(test.want+test.notes, got+notes))
+			}
+		})
+	}
+}
+
+// The destination's line is the last one, even if a line was written for its hop
+// before its answer came.
+func TestTheDestinationsLineIsWrittenAgain(t *testing.T) {
+	p := newPath(1, lost(1), lost(2), unreachable(4, 2, target, 3, 5*ms))
+	told := []path.Event{
+		{Kind: path.Started, Path: p}, {Kind: path.Decided, Hop: path.Hop{TTL: 1, Probes: p.Probes[:1]}},
+		{Kind: path.Decided, Hop: path.Hop{TTL: 2, Probes: p.Probes[1:2]}}, {Kind: path.Ended, Path: p},
+	}
+	out, notes := renderedWithNotes(t, "text", namer(nil), told)
+	_, got, _ := strings.Cut(out, "\n")
+	if d := cmp.Diff(" 1  *\n 2  *\n 2  198.51.100.7  5.000 ms\n", got); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	if !strings.Contains(notes, "the path ends at hop 2") {
+		t.Error(notes)
+	}
+}
+
+// What a TCP answer says of the port is a note beside the lines, which are as
+// traceroute's; the flags stand behind the address if they are asked for.
+func TestPorts(t *testing.T) {
+	answer := func(kind matcher.Kind) *path.Path {
+		p := datagram(1, 1, ms)
+		p.Reply.Kind, p.Reply.MatchedBy = kind, matcher.ByFields
+		return withTCP(newPath(1, p))
+	}
+	flags := func(p *path.Path, f craft.TCPFlags) *path.Path { p.Parameters.TCP.Flags = f; return p }
+	silence := withTCP(newPath(1, lost(1)))
+	cut := withTCP(newPath(1, abandoned(1)))
+	cut.Interrupted = true
+	for name, test := range map[string]struct {
+		path                     *path.Path
+		line, info, state, notes string
+	}{
+		"open":                 {answer(matcher.SYNACK), "198.51.100.7  1.000 ms", "198.51.100.7 <syn,ack>  1.000 ms", "open", "tracewire: port 33434 is open\n"},
+		"closed":               {answer(matcher.RST), "198.51.100.7  1.000 ms", "198.51.100.7 <rst,ack>  1.000 ms", "closed", "tracewire: port 33434 is closed\n"},
+		"an answer to an ACK":  {flags(answer(matcher.RST), craft.FlagACK), "198.51.100.7  1.000 ms", "198.51.100.7 <rst,ack>  1.000 ms", "", ""},
+		"an answer, with ECN":  {flags(answer(matcher.SYNACK), craft.FlagSYN|craft.FlagECE|craft.FlagCWR), "198.51.100.7  1.000 ms", "198.51.100.7 <syn,ack>  1.000 ms", "open", "tracewire: port 33434 is open\n"},
+		"filtered":             {silence, "*", "*", "filtered", "tracewire: port 33434 is filtered: no answer of 198.51.100.7 came\n"},
+		"a trace that was cut": {cut, "", "", "", "tracewire: interrupted, while 1 probe was waited for\n"},
+		"no TCP":               {newPath(1, lost(1)), "*", "*", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for info, want := range map[bool]string{false: test.line, true: test.info} {
+				var out, notes bytes.Buffer
+				r := render.NewText(&out, &notes, namer(nil), render.TextOptions{Info: info})
+				h := path.Hop{TTL: 1, Probes: test.path.Probes}
+				for _, e := range []path.Event{{Kind: path.Started, Path: test.path}, {Kind: path.Decided, Hop: h, Path: test.path}, {Kind: path.Ended, Path: test.path}} {
+					if err := r.Event(e); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, got, _ := strings.Cut(out.String(), "\n")
+				if got = strings.TrimSpace(strings.TrimPrefix(got, " 1  ")); got != want || notes.String() != test.notes {
+					t.Errorf("%q and %q, want %q and %q", got, notes.String(), want, test.notes)
+				}
+			}
+			if got := render.PortState(test.path); got != test.state {
+				t.Errorf("%q, want %q", got, test.state)
+			}
+		})
+	}
+}
+
+func withTCP(p *path.Path) *path.Path {
+	p.Protocol = layers.IPProtocolTCP
+	return p
+}
+
+// Extensions stand on the lines of those who replied to probes that are not known.
+func TestExtensionsOfUnknownProbes(t *testing.T) {
+	labelled := func(label uint32) path.Probe {
+		p := exceeded(0, r1, 0)
+		p.Reply.Hop, p.Reply.HasRTT = 0, false
+		p.Reply.Extensions = &matcher.Extensions{Verified: true, Objects: []matcher.ExtensionObject{
+			{Class: 1, Type: 1, Labels: []matcher.Label{{Label: label, Bottom: true, TTL: 1}}},
+		}}
+		return p
+	}
+	p := newPath(1)
+	var out bytes.Buffer
+	r := render.NewText(&out, io.Discard, namer(nil), render.TextOptions{Extensions: true})
+	for _, e := range []path.Event{{Kind: path.Started, Path: p}, {Kind: path.Decided, Hop: path.Hop{Probes: []path.Probe{labelled(7), labelled(7), labelled(8)}}}} {
+		if err := r.Event(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := " ?  10.0.1.1 <MPLS:L=7,E=0,S=1,T=1> * * <MPLS:L=8,E=0,S=1,T=1> *\n"
+	if _, got, _ := strings.Cut(out.String(), "\n"); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -1,0 +1,75 @@
+package findings
+
+import (
+	"fmt"
+
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// leastSilence is how many hops at the end must be silent for a finding: one or two
+// silent routers in a row are common, and the highest TTL may just be at them.
+const leastSilence = 3
+
+// silenceRule finds that from some hop on nothing answers, up to the highest TTL
+// that was sent: a firewall that drops the probes, a target that is down or doesn't
+// answer such probes, or a way back that is missing. Which of them it is, other
+// probes may tell: the finding says what was tried, and what to try next.
+//
+// Of a capture in which nothing is answered nothing is concluded: it may be one of
+// probes alone.
+func silenceRule(v *view) []Finding {
+	if v.end != 0 || v.path.Interrupted || v.last == 0 && v.path.Clock.Captured {
+		return nil
+	}
+	var evidence []int
+	silent := [256]bool{}
+	hops, longest := 0, 0
+	for i := range v.path.Probes {
+		p := &v.path.Probes[i]
+		if p.TTL <= v.last || p.Reply != nil || p.Status != path.Timeout && p.Status != path.Late || v.path.Obscured(p) {
+			continue
+		}
+		if !silent[p.TTL] {
+			silent[p.TTL] = true
+			hops++
+		}
+		evidence, longest = append(evidence, p.Number), max(longest, p.Length)
+	}
+	if hops < leastSilence {
+		return nil
+	}
+	first := int(v.last) + 1
+	for !silent[first] { // there are some
+		first++
+	}
+	f := Finding{Kind: Silence, HopFrom: v.last, HopTo: uint8(first), Evidence: evidence, Confidence: Likely}
+	where := fmt.Sprintf("from hop %d on", first)
+	if v.last == 0 {
+		where = "at all"
+	}
+	f.Detail = fmt.Sprintf("Nothing answers %s: %d %s drew no reply. A firewall may drop them, or the destination doesn't answer such probes or is down. %s",
+		where, len(evidence), v.tried(), v.tryNext())
+	if longest > smallEnough && v.path.Parameters.DF {
+		f.Detail += fmt.Sprintf(" They are %d bytes long and must not be fragmented: try shorter ones, or --mtu.", longest)
+	}
+	return []Finding{f}
+}
+
+// smallEnough is a length that almost every path takes: IPv6 asks for it.
+const smallEnough = 1280
+
+// tried is what the probes of a trace were, in words.
+func (v *view) tried() string {
+	switch p := &v.path.Parameters; v.path.Protocol {
+	case layers.IPProtocolTCP:
+		return fmt.Sprintf("TCP probes to port %d", p.DstPort)
+	case layers.IPProtocolUDP:
+		if v.varies() {
+			return fmt.Sprintf("UDP probes to ports from %d on", p.DstPort)
+		}
+		return fmt.Sprintf("UDP probes to port %d", p.DstPort)
+	}
+	return "ICMP echo probes"
+}
