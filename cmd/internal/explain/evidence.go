@@ -21,10 +21,13 @@ import (
 // Evidence is what a capture holds of a trace.
 type Evidence struct {
 	path   *path.Path
+	end    uint8 // the hop at which the path ends
 	waits  *path.Waits
 	frames map[int]kept      // by number: of probes and replies
 	probes map[int]int       // by probe: the frame that it was captured in
 	keys   map[int]craft.Key // by probe: of that frame
+
+	elsewhere [256][]int // by TTL: the probes that another hop answered
 
 	suspects map[int][]suspect // by probe: replies that failed a check
 	unread   int               // replies of which it was not looked for the probe
@@ -77,7 +80,7 @@ type gatherer struct {
 func newGatherer(p *path.Path) *gatherer {
 	g := &gatherer{
 		Evidence: &Evidence{
-			path: p, waits: p.Waits(), frames: map[int]kept{}, probes: map[int]int{}, keys: map[int]craft.Key{}, suspects: map[int][]suspect{},
+			path: p, end: p.End(), waits: p.Waits(), frames: map[int]kept{}, probes: map[int]int{}, keys: map[int]craft.Key{}, suspects: map[int][]suspect{},
 		},
 		wanted: map[int]bool{}, probeOf: map[int]int{}, sentAt: map[int64]int{}, doubtful: map[int]kept{}, others: map[craft.Key]bool{},
 	}
@@ -88,6 +91,9 @@ func newGatherer(p *path.Path) *gatherer {
 			g.probeOf[probe.Frame] = i
 		case p.Clock.Captured && !probe.Sent.IsZero():
 			g.sentAt[probe.Sent.UnixNano()] = i
+		}
+		if r := probe.Reply; r != nil && r.Hop != probe.TTL {
+			g.elsewhere[probe.TTL] = append(g.elsewhere[probe.TTL], i)
 		}
 		for _, r := range replies(probe) {
 			g.wanted[r.Frame] = true

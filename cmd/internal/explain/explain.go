@@ -189,8 +189,7 @@ func (x *Explanation) summary(h *path.Hop) string {
 		longest = max(longest, p.Reply.RTT)
 	}
 	if len(h.Probes) == 0 {
-		elsewhere := count(x.path.Probes, func(p *path.Probe) bool { return p.TTL == h.TTL && p.Reply != nil })
-		return map[bool]string{true: "no reply from here", false: "not probed"}[elsewhere > 0]
+		return map[bool]string{true: "no reply from here", false: "not probed"}[len(x.elsewhere[h.TTL]) > 0]
 	}
 	text := cmp.Or(list(who), "no reply")
 	overshot := count(h.Probes, func(p *path.Probe) bool { return p.Overshot(h.TTL) })
@@ -228,9 +227,10 @@ func (x *Explanation) remarks(h *path.Hop) (all []remark) {
 			r.probes = append(r.probes, probe)
 		}
 	}
-	for i := range x.path.Probes {
-		p := &x.path.Probes[i]
-		if r := p.Reply; h.TTL != 0 && p.TTL == h.TTL && r != nil && r.Hop != h.TTL {
+	if h.TTL != 0 {
+		for _, i := range x.elsewhere[h.TTL] {
+			p := &x.path.Probes[i]
+			r := p.Reply
 			add(p.Number, fmt.Sprintf("sent to this hop, but answered at hop %d: %v, %s", r.Hop, r.From, answerWords(r)))
 		}
 	}

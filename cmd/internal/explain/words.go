@@ -258,9 +258,9 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		reasons = append(reasons, "it was handed to the system, and the trace was over before a copy of it was captured, or a reply")
 	case p.SentClock == path.User:
 		reasons = append(reasons, "it was never seen leaving: it was handed to the system, but no copy of it was captured")
-	case p.Overshot(e.path.End()) && p.Status == path.Abandoned:
+	case p.Overshot(e.end) && p.Status == path.Abandoned:
 		reasons = append(reasons, "it was sent before it was known that the path ends here, and was not waited for")
-	case p.Overshot(e.path.End()):
+	case p.Overshot(e.end):
 		reasons = append(reasons, "it was sent before it was known that the path ends here, and drew no reply")
 	case len(e.suspects[p.Number]) > 0 && !slices.ContainsFunc(e.suspects[p.Number], func(s suspect) bool { return !s.aside }):
 		reasons = append(reasons, "it left, and what came back tells of no hop")
