@@ -192,6 +192,14 @@ Who answers:
                                    (DNAT), or balances, for hosts behind it
     spoofed-destination            two senders answer in the target's name
     hop-mismatch                   a refusal, of which only arithmetic says the hop
+    unverified-destination         nothing in the target's answers shows that they
+                                   are to the probes
+    flooded                        many ICMP errors quote the probes' flow, and
+                                   nothing that was sent: somebody forges them
+
+What this host missed:
+
+    capture-loss   its capture lost frames: probes without a reply may have one
 
 The thresholds, and why they are what they are, stand with the rules in
 matcher/findings.`
