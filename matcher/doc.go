@@ -44,6 +44,10 @@
 //     waited for, nothing ends by it, and the known programs give each probe ports of
 //     its own.
 //
+// A quote that repeats one which was accepted so, of a copy of the probe or itself a
+// copy, is accepted with it, and is not counted as another of its probe. It comes from
+// the same address and shows the same; only the ID may be another where it is renumbered.
+//
 // # Answers quote nothing
 //
 // An echo reply must have identifier, sequence number and the data; a SYN-ACK or RST

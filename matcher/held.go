@@ -46,8 +46,19 @@ type held struct {
 	at    int64
 	two   int32       // the one probe with which it agrees in two of three, or none
 	how   Translation // of that probe
-	ports int32       // the one probe that has its ports, or none
+	ports int32       // the one probe that has its ports, or none; how is of it then
 	done  bool
+	told  int32 // if done: the probe that it is of
+	by    Rule
+}
+
+// repeats reports whether two quotes are of copies of one probe, made in one place: they
+// come from the same address, and what they show of the probe's identity differs at most
+// in an ID that a translator gave to each.
+func (h *held) repeats(o *held) bool {
+	of := h.of
+	of.ID = o.of.ID
+	return h.reply.From == o.reply.From && of == o.of && (h.how.ID == IDRenumbered && o.how.ID == IDRenumbered || h.of.ID == o.of.ID)
 }
 
 // supporter is a quote that is held, and the probe that it would be of.
@@ -97,9 +108,12 @@ func (t *Table) Hold(m *Message, ports bool) bool {
 	if h.two != none {
 		h.how = translationOf(&t.entries[h.two].key, quote)
 	} else if flow != none && t.entries[flow].sentBy(at) && t.entries[flow].allows(quote) && t.isAlone(quote) {
-		h.ports = flow
+		h.ports, h.how = flow, translationOf(&t.entries[flow].key, quote)
 	}
 	h.reply, h.of = m.Reply, *quote
+	if t.isAgain(&h) {
+		return true
+	}
 	n := len(t.learnt.held)
 	t.learnt.held = append(t.learnt.held, h)
 	shifts := t.propose(int32(n))
@@ -109,6 +123,17 @@ func (t *Table) Hold(m *Message, ports bool) bool {
 	}
 	t.learn(&h, shifts)
 	return true
+}
+
+// isAgain accepts a quote that repeats one which was accepted by itself.
+func (t *Table) isAgain(h *held) bool {
+	for i := range t.learnt.held {
+		if o := &t.learnt.held[i]; o.done && o.by > ByTranslation && h.two == o.two && h.ports == o.ports && h.repeats(o) {
+			t.release(h, o.told, o.by, translationOf(&t.entries[o.told].key, &h.of))
+			return true
+		}
+	}
+	return false
 }
 
 // Fail notes that a quote of our flow failed the checks. In a flood nothing stays
@@ -271,7 +296,7 @@ func (t *Table) confirm(how Translation) {
 
 // release accepts what was held.
 func (t *Table) release(h *held, probe int32, by Rule, how Translation) {
-	h.done = true
+	h.done, h.told, h.by = true, probe, by
 	t.learnt.failed--
 	r := h.reply
 	r.Translation = how
@@ -281,21 +306,34 @@ func (t *Table) release(h *held, probe int32, by Rule, how Translation) {
 
 // settle accepts what is held of a probe that is not waited for any longer, if
 // it can be told by itself, and reports whether it was: the first quote that agrees in
-// two of three, or in ports that no other probe has.
+// two of three, or in ports that no other probe has, and those that repeat it.
 func (t *Table) settle(probe int32) bool {
+	first := t.settleFirst(probe)
+	if first == nil {
+		return false
+	}
+	for i := range t.learnt.held {
+		if h := &t.learnt.held[i]; !h.done && h.two == first.two && h.ports == first.ports && h.repeats(first) {
+			t.release(h, probe, first.by, translationOf(&t.entries[probe].key, &h.of))
+		}
+	}
+	return true
+}
+
+func (t *Table) settleFirst(probe int32) *held {
 	for i := range t.learnt.held {
 		h := &t.learnt.held[i]
 		switch {
 		case h.done:
 		case h.two == probe:
 			t.release(h, probe, ByTwo, h.how)
-			return true
+			return h
 		case h.ports == probe && t.portsTell(probe):
 			t.release(h, probe, ByPorts, translationOf(&t.entries[probe].key, &h.of))
-			return true
+			return h
 		}
 	}
-	return false
+	return nil
 }
 
 // portsTell reports whether the ports that only one probe has are enough to tell it. In
@@ -321,7 +359,7 @@ func (t *Table) inOrder() bool {
 	var all []pair
 	for i := range t.learnt.held {
 		h := &t.learnt.held[i]
-		if h.ports == none {
+		if h.ports == none || t.isRepeated(i) {
 			continue
 		}
 		if slices.ContainsFunc(all, func(p pair) bool { return p.probe == h.ports }) {
@@ -347,6 +385,12 @@ func (t *Table) inOrder() bool {
 		last = past
 	}
 	return true
+}
+
+// isRepeated reports whether what is held repeats something held before.
+func (t *Table) isRepeated(n int) bool {
+	h := &t.learnt.held[n]
+	return slices.ContainsFunc(t.learnt.held[:n], func(o held) bool { return o.ports == h.ports && h.repeats(&o) })
 }
 
 // maxStep is by how much a translator's IDs rise at most, on average, from one of
