@@ -111,6 +111,7 @@ type attack struct {
 	replies  map[int][]int // by millisecond: probes that are answered then
 	forged   []byte        // a frame, to be changed
 	at       struct{ id, port, token, cookie, dport int }
+	between  func(at time.Time) // what else comes in every millisecond, or nil
 }
 
 func newAttack(t testing.TB, f forgery) *attack {
@@ -346,6 +347,9 @@ func (a *attack) run(t testing.TB, tries int) (accepted int) {
 		}
 		for range (n+1)*tries/length - n*tries/length {
 			a.forge(at)
+		}
+		if a.between != nil {
+			a.between(at)
 		}
 	}
 	end := start.Add(10 * time.Second)
