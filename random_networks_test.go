@@ -215,7 +215,7 @@ func (r *randomTrace) lowest(from netip.Addr, exceeded bool) int {
 	least := none
 	for i, p := range r.Probes {
 		for _, a := range r.drawn[i] {
-			if sourceOf(a.IP) == from && isExceeded(a.IP) == exceeded && !a.At.After(r.Ended) {
+			if !r.isUntold(i) && sourceOf(a.IP) == from && isExceeded(a.IP) == exceeded && !a.At.After(r.Ended) {
 				least = min(least, int(p.TTL))
 			}
 		}
@@ -255,28 +255,47 @@ func (r *randomTrace) isOwn(probe int) bool {
 }
 
 // hasTwin reports whether another probe has the same checksum, as two in 65,534 have.
-// Over IPv6 a quote without a payload tells nothing else of a UDP probe.
+// Over IPv6 a quote without a payload tells nothing else of a UDP probe, nor does it where
+// IDs are rewritten.
 func (r *randomTrace) hasTwin(p *path.Probe) bool {
-	return r.Protocol == layers.IPProtocolUDP && r.Target.Addr.Is6() &&
+	return r.Protocol == layers.IPProtocolUDP && (r.Target.Addr.Is6() || r.truth.Rewrites.ID) &&
 		slices.ContainsFunc(r.Probes, func(o path.Probe) bool { return o.Number != p.Number && o.Checksum == p.Checksum })
 }
 
 // isUntold reports whether a probe drew a quote in which nothing but the ports is as it
-// was sent, and with it fewer than three probes of the trace did, by the same constant
-// where they share their ports. Anybody who knows the ports can make one or two such
-// quotes up.
+// was sent, and neither of what tells such a quote does: that as many as three probes drew
+// one with the checksum shifted by the same constant; or, of probes with ports of their
+// own, that three did with other constants, and no probe with this TTL or a higher one was
+// quoted as it was sent. Anybody who knows the ports can make up others.
 func (r *randomTrace) isUntold(probe int) bool {
 	shift, ok := r.rewritten(probe)
-	if !ok {
+	if !ok || r.shifted(shift) >= 3 {
 		return false
 	}
-	alike := 0
+	if !r.Parameters.Classic {
+		return true
+	}
+	others := 0
 	for i := range r.Probes {
-		if other, ok := r.rewritten(i); ok && (other == shift || r.Parameters.Classic) {
-			alike++
+		other, ok := r.rewritten(i)
+		if ok && r.shifted(other) < 3 {
+			others++
+		}
+		if !ok && r.came(i) != nil && r.Probes[i].TTL >= r.Probes[probe].TTL {
+			return true
 		}
 	}
-	return alike < 3
+	return others < 3
+}
+
+// shifted counts the probes that drew a quote with the checksum shifted by a constant.
+func (r *randomTrace) shifted(by uint32) (n int) {
+	for i := range r.Probes {
+		if shift, ok := r.rewritten(i); ok && shift == by {
+			n++
+		}
+	}
+	return n
 }
 
 // isUntoldFrom reports whether that is so of a probe that got as far as a hop.
@@ -288,18 +307,21 @@ func (r *randomTrace) isUntoldFrom(hop int) bool {
 // drew, if it shows neither its ID, its checksum nor its cookie.
 func (r *randomTrace) rewritten(probe int) (shift uint32, ok bool) {
 	p := &r.Probes[probe]
-	if r.Protocol != layers.IPProtocolUDP || len(r.drawn[probe]) == 0 {
+	if r.Protocol != layers.IPProtocolUDP || len(r.drawn[probe]) == 0 || r.drawn[probe][0].At.After(r.Ended) {
 		return 0, false
 	}
 	ip, header := r.drawn[probe][0].IP, 20
 	if r.Target.Addr.Is6() {
 		header = 40
 	}
-	const cookieEnd = 8 + 10 // in a UDP packet
-	if !isError(ip) || len(ip) < 2*header+16 || len(ip) >= 2*header+8+cookieEnd {
+	const cookieEnd = 8 + 10 // in a UDP packet; what is short may be padded with zeros
+	if !isError(ip) || len(ip) < 2*header+16 {
 		return 0, false
 	}
 	quote := ip[header+8:]
+	if len(quote) >= header+cookieEnd && quote[header+cookieEnd-1] != 0 {
+		return 0, false
+	}
 	id, sum := binary.BigEndian.Uint16(quote[4:]), uint32(binary.BigEndian.Uint16(quote[header+6:]))
 	if id == p.ID && header == 20 || sum == uint32(p.Checksum) {
 		return 0, false

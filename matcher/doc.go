@@ -31,8 +31,8 @@
 // constant that would make the quote its own.
 //
 // A proposal is confirmed when three quotes of different probes agree on it, and
-// if it is a constant, when it has at least two supporters more than any other that
-// the latest quote would fit. All quotes that are held and agree are told then, in the
+// if it is a constant, when it has more supporters than any other that the latest quote
+// would fit, in a capture at least two more. All quotes that are held and agree are told then, in the
 // order of arrival. A quote that is left is decided when its probe is given up:
 //
 //   - It agrees in two of three with this probe alone: accepted (ByTwo), unless the

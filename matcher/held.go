@@ -8,9 +8,9 @@ import (
 
 const (
 	// enough is how many replies to different probes must agree on a translation
-	// for it to be confirmed, and clearly how many more than on any other.
-	enough  = 3
-	clearly = 2
+	// for it to be confirmed. On no other constant may as many agree; in a capture not
+	// one less either, since there the checksums of probes may follow each other.
+	enough = 3
 
 	// floodLimit is how many quotes of our flow may have failed the checks before
 	// the run is flooded. In a capture as many more as were accepted, up to as many
@@ -254,8 +254,8 @@ func (t *Table) propose(n int32) (shifts []uint32) {
 }
 
 // learn confirms the translation that a held quote completes, if there is one. Of
-// constants that are proposed, one must have clearly more support than all others
-// that the quote would fit.
+// constants that are proposed, one must have more support than all others that the
+// quote would fit.
 func (t *Table) learn(h *held, shifts []uint32) {
 	var best uint32
 	most, next := 0, 0
@@ -267,7 +267,11 @@ func (t *Table) learn(h *held, shifts []uint32) {
 			next = n
 		}
 	}
-	if most >= enough && most >= next+clearly {
+	margin := 1
+	if t.learnt.captured {
+		margin = 2
+	}
+	if most >= enough && most >= next+margin {
 		t.confirm(Translation{Token: TokenShifted, Shift: best})
 		return
 	}

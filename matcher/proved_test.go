@@ -3,7 +3,10 @@ package matcher_test
 import (
 	"testing"
 
+	"github.com/google/gopacket/layers"
+
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 )
 
@@ -137,4 +140,38 @@ func TestGuessedPortsTellNothing(t *testing.T) {
 		r.table.Expire(probe)
 	}
 	same(t, "given up", r.released())
+}
+
+// Where another constant happens to fit two of three quotes, the one that fits all is
+// confirmed; not in a capture, where checksums may follow each other.
+func TestAConstantThatMoreAgreeOn(t *testing.T) {
+	for _, captured := range []bool{false, true} {
+		var table matcher.Table
+		if captured {
+			table.Captured()
+		}
+		key := craft.Key{Dst: target, SrcPort: 40000, DstPort: 33434, Protocol: layers.IPProtocolUDP}
+		for i, checksum := range []uint32{1000, 5000, 20000, 900, 19900} {
+			key.ID, key.Token = uint16(100+i), checksum
+			table.Sent(&key, uint8(i+1), start)
+		}
+		r := newRun(t, 1)
+		for _, checksum := range []uint16{1007, 5007, 20007} {
+			q := append([]byte(nil), r.packets[0]...)
+			rewritten(0, checksum)(q)
+			f := frame.Frame{Time: r.later(), Link: frame.Raw, Data: icmpError(router, 11, 0, q, 28)}
+			var m matcher.Message
+			if err := m.ReadOwn(&f); err != nil {
+				t.Fatal(err)
+			}
+			table.Hold(&m, true)
+		}
+		n := 0
+		for _, ok := table.Released(); ok; _, ok = table.Released() {
+			n++
+		}
+		if want := map[bool]int{false: 3, true: 0}[captured]; n != want {
+			t.Errorf("captured %v: %d are told", captured, n)
+		}
+	}
 }
