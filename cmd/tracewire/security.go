@@ -36,6 +36,7 @@ that are random in all that can't be known, and what chance makes expect
                                     source port not known   source port known
   forged                            accepted  expected      accepted  expected
   IPv4 UDP errors, 28 bytes quoted       0      0.04             0      0.28
+  the same with --classic                0      0.04             0      0.28
   IPv4 ICMP errors, 28 bytes quoted      0      0.04             1      0.28
   IPv4 TCP errors                        0      0.00             0      0.00
   IPv6 UDP errors, 48 bytes quoted       0      0.38             0      0.38

@@ -111,7 +111,7 @@ type attack struct {
 	replies  map[int][]int // by millisecond: probes that are answered then
 	forged   []byte        // a frame, to be changed
 	at       struct{ id, port, token, cookie, dport int }
-	last     int // the farthest hop that answers; 0 for all
+	last     int                // the farthest hop that answers; 0 for all
 	between  func(at time.Time) // what else comes in every millisecond, or nil
 }
 
