@@ -2,6 +2,7 @@ package tracewire_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -93,7 +94,7 @@ func (s *seenRandomly) add(r *randomTrace) []string {
 	}
 	for hop := 1; hop <= r.truth.Last(); hop++ {
 		switch {
-		case !r.truth.Certain(hop):
+		case !r.truth.Certain(hop) || r.isUntoldFrom(hop):
 		case shown[hop]:
 			s.hops++
 		default:
@@ -142,11 +143,9 @@ func traceRandomly(t *testing.T, n randomnet.Network, target netip.Addr, o trace
 	return r
 }
 
-// isHeldBack names what is not seen through yet: quotes in which a NAT left two of the
-// three values that tell a probe, or an ID that may be another probe's.
+// isHeldBack names what is not seen through yet: quotes with another port.
 func (r *randomTrace) isHeldBack() bool {
-	w := r.truth.Rewrites
-	return w.Port || w.ID || w.Checksum && r.Protocol == layers.IPProtocolUDP
+	return r.truth.Rewrites.Port
 }
 
 // faults are what is wrong with the path.
@@ -169,11 +168,11 @@ func (r *randomTrace) faults() (all []string) {
 		switch came := r.came(i); {
 		case p.Reply != nil && !r.isOwn(i):
 			all = append(all, fmt.Sprintf("probe %d did not draw %v from %v, by %v", i, p.Reply.Kind, p.Reply.From, p.Reply.MatchedBy))
-		case p.Reply == nil && came != nil:
+		case p.Reply == nil && came != nil && !r.isUntold(i):
 			all = append(all, fmt.Sprintf("probe %d with TTL %d drew %x", i, p.TTL, came))
 		}
 		for _, a := range r.drawn[i] {
-			if !isReadable(a.IP) || r.wentTwoWays(i) {
+			if !isReadable(a.IP) || r.wentTwoWays(i) || r.isUntold(i) {
 				unread++
 			}
 		}
@@ -216,7 +215,7 @@ func (r *randomTrace) lowest(from netip.Addr, exceeded bool) int {
 	least := none
 	for i, p := range r.Probes {
 		for _, a := range r.drawn[i] {
-			if sourceOf(a.IP) == from && isExceeded(a.IP) == exceeded && !a.At.After(r.Ended) {
+			if !r.isUntold(i) && sourceOf(a.IP) == from && isExceeded(a.IP) == exceeded && !a.At.After(r.Ended) {
 				least = min(least, int(p.TTL))
 			}
 		}
@@ -256,10 +255,79 @@ func (r *randomTrace) isOwn(probe int) bool {
 }
 
 // hasTwin reports whether another probe has the same checksum, as two in 65,534 have.
-// Over IPv6 a quote without a payload tells nothing else of a UDP probe.
+// Over IPv6 a quote without a payload tells nothing else of a UDP probe, nor does it where
+// IDs are rewritten.
 func (r *randomTrace) hasTwin(p *path.Probe) bool {
-	return r.Protocol == layers.IPProtocolUDP && r.Target.Addr.Is6() &&
+	return r.Protocol == layers.IPProtocolUDP && (r.Target.Addr.Is6() || r.truth.Rewrites.ID) &&
 		slices.ContainsFunc(r.Probes, func(o path.Probe) bool { return o.Number != p.Number && o.Checksum == p.Checksum })
+}
+
+// isUntold reports whether a probe drew a quote in which nothing but the ports is as it
+// was sent, and neither of what tells such a quote does: that as many as three probes drew
+// one with the checksum shifted by the same constant; or, of probes with ports of their
+// own, that three did with other constants, and no probe with this TTL or a higher one was
+// quoted as it was sent. Anybody who knows the ports can make up others.
+func (r *randomTrace) isUntold(probe int) bool {
+	shift, ok := r.rewritten(probe)
+	if !ok || r.shifted(shift) >= 3 {
+		return false
+	}
+	if !r.Parameters.Classic {
+		return true
+	}
+	others := 0
+	for i := range r.Probes {
+		other, ok := r.rewritten(i)
+		if ok && r.shifted(other) < 3 {
+			others++
+		}
+		if !ok && r.came(i) != nil && r.Probes[i].TTL >= r.Probes[probe].TTL {
+			return true
+		}
+	}
+	return others < 3
+}
+
+// shifted counts the probes that drew a quote with the checksum shifted by a constant.
+func (r *randomTrace) shifted(by uint32) (n int) {
+	for i := range r.Probes {
+		if shift, ok := r.rewritten(i); ok && shift == by {
+			n++
+		}
+	}
+	return n
+}
+
+// isUntoldFrom reports whether that is so of a probe that got as far as a hop.
+func (r *randomTrace) isUntoldFrom(hop int) bool {
+	return slices.ContainsFunc(r.Probes, func(p path.Probe) bool { return int(p.TTL) == hop && r.isUntold(p.Number) })
+}
+
+// rewritten is by what constant the checksum is shifted in the first quote that a probe
+// drew, if it shows neither its ID, its checksum nor its cookie.
+func (r *randomTrace) rewritten(probe int) (shift uint32, ok bool) {
+	p := &r.Probes[probe]
+	if r.Protocol != layers.IPProtocolUDP || len(r.drawn[probe]) == 0 || r.drawn[probe][0].At.After(r.Ended) {
+		return 0, false
+	}
+	ip, header := r.drawn[probe][0].IP, 20
+	if r.Target.Addr.Is6() {
+		header = 40
+	}
+	const cookieEnd = 8 + 10 // in a UDP packet; what is short may be padded with zeros
+	if !isError(ip) || len(ip) < 2*header+16 {
+		return 0, false
+	}
+	quote := ip[header+8:]
+	if len(quote) >= header+cookieEnd && quote[header+cookieEnd-1] != 0 {
+		return 0, false
+	}
+	id, sum := binary.BigEndian.Uint16(quote[4:]), uint32(binary.BigEndian.Uint16(quote[header+6:]))
+	if id == p.ID && header == 20 || sum == uint32(p.Checksum) {
+		return 0, false
+	}
+	shift = sum + uint32(^p.Checksum)
+	return (shift&0xffff + shift>>16) % 0xffff, true
 }
 
 // came is what a probe drew that came before the trace ended and can be read, or nil.
@@ -277,11 +345,16 @@ func (r *randomTrace) came(probe int) []byte {
 // extension begins: no length of UDP, and no ICMP echo of ours, looks like that.
 func isReadable(ip []byte) bool {
 	quote, header := 28, 20
-	isError := ip[9] == byte(layers.IPProtocolICMPv4) && ip[20] != layers.ICMPv4TypeEchoReply
 	if ip[0]>>4 == 6 {
 		quote, header = 48, 40
-		isError = ip[6] == byte(layers.IPProtocolICMPv6) && ip[40] < layers.ICMPv6TypeEchoRequest
 	}
 	end := quote + header + 8
-	return !isError || len(ip) >= end && strings.Trim(string(ip[end-4:end]), "\x00") != ""
+	return !isError(ip) || len(ip) >= end && strings.Trim(string(ip[end-4:end]), "\x00") != ""
+}
+
+func isError(ip []byte) bool {
+	if ip[0]>>4 == 6 {
+		return ip[6] == byte(layers.IPProtocolICMPv6) && ip[40] < layers.ICMPv6TypeEchoRequest
+	}
+	return ip[9] == byte(layers.IPProtocolICMPv4) && ip[20] != layers.ICMPv4TypeEchoReply
 }

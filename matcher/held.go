@@ -8,9 +8,9 @@ import (
 
 const (
 	// enough is how many replies to different probes must agree on a translation
-	// for it to be confirmed, and clearly how many more than on any other.
-	enough  = 3
-	clearly = 2
+	// for it to be confirmed. On no other constant may as many agree; in a capture not
+	// one less either, since there the checksums of probes may follow each other.
+	enough = 3
 
 	// floodLimit is how many quotes of our flow may have failed the checks before
 	// the run is flooded. In a capture as many more as were accepted, up to as many
@@ -34,6 +34,12 @@ type learnt struct {
 	flooded   bool
 	farthest  uint8 // the highest TTL of a probe that a quote agreed with in all
 
+	renumbered bool    // a quote that is known otherwise shows another ID
+	proofs     []proof // shifts that a cookie proves, of probes with ports of their own
+	rewritten  []int32 // probes with ports of their own, of which a cookie proves that all but the ports was rewritten
+	copies     int     // quotes that repeat one that is held
+	strays     int     // quotes of packets to the destination from ports that are not ours
+
 	released []released
 	next     int // of released: what to tell next
 	rejected []held
@@ -41,13 +47,24 @@ type learnt struct {
 
 // held is a quote that agrees in part.
 type held struct {
-	reply Reply
-	of    craft.Key
-	at    int64
-	two   int32       // the one probe with which it agrees in two of three, or none
-	how   Translation // of that probe
-	ports int32       // the one probe that has its ports, or none
-	done  bool
+	reply        Reply
+	of           craft.Key
+	at           int64
+	two          int32       // the one probe with which it agrees in two of three, or none
+	how          Translation // of that probe
+	rival        int32       // the one other probe with which it agrees as well, or none
+	ports        int32       // the one probe that has its ports, or none; how is of it then
+	failed, done bool        // it is counted as failed; it is accepted
+	told         int32       // if done: the probe that it is of
+	by           Rule
+}
+
+// repeats reports whether two quotes are of copies of one probe: what they show of its
+// identity differs at most in an ID that a translator gave to each.
+func (h *held) repeats(o *held) bool {
+	of := h.of
+	of.ID = o.of.ID
+	return of == o.of && (h.how.ID == IDRenumbered && o.how.ID == IDRenumbered || h.of.ID == o.of.ID)
 }
 
 // supporter is a quote that is held, and the probe that it would be of.
@@ -86,20 +103,26 @@ func (t *Table) Hold(m *Message, ports bool) bool {
 	quote, at := &m.Of, m.Time.UnixNano()-t.shifted
 	h := held{at: at, ports: none}
 	agrees := false
-	h.two, agrees = t.two(quote, at)
+	h.two, h.rival, agrees = t.two(quote, at)
 	flow := t.index.head(t.entries, craft.Flow, quote)
 	if flow == none && !agrees {
 		return false
 	}
-	if t.Fail(); t.learnt.flooded || h.two == none && !ports {
-		return false
-	}
 	if h.two != none {
 		h.how = translationOf(&t.entries[h.two].key, quote)
-	} else if flow != none && t.entries[flow].sentBy(at) && t.entries[flow].allows(quote) && t.isAlone(quote) {
-		h.ports = flow
+	} else if ports && flow != none && t.entries[flow].sentBy(at) && t.entries[flow].allows(quote) && t.isAlone(quote) {
+		h.ports, h.how = flow, translationOf(&t.entries[flow].key, quote)
 	}
 	h.reply, h.of = m.Reply, *quote
+	if h.failed = t.isFailure(&h); h.failed {
+		t.Fail()
+	}
+	if t.learnt.flooded || h.two == none && !ports {
+		return false
+	}
+	if t.isAgain(&h) {
+		return true
+	}
 	n := len(t.learnt.held)
 	t.learnt.held = append(t.learnt.held, h)
 	shifts := t.propose(int32(n))
@@ -109,6 +132,33 @@ func (t *Table) Hold(m *Message, ports bool) bool {
 	}
 	t.learn(&h, shifts)
 	return true
+}
+
+// isFailure reports whether a quote that agrees in part counts towards a flood. The first
+// of a probe with ports of its own does not: there are no more than there are probes,
+// and one that differs speaks against it. Nor do copies, up to as many as make a flood.
+func (t *Table) isFailure(h *held) bool {
+	first := h.ports != none
+	for i := range t.learnt.held {
+		o := &t.learnt.held[i]
+		if h.two == o.two && h.ports == o.ports && h.repeats(o) {
+			t.learnt.copies++
+			return t.learnt.copies > floodLimit
+		}
+		first = first && h.ports != o.ports
+	}
+	return !first
+}
+
+// isAgain accepts a quote that repeats one which was accepted by itself.
+func (t *Table) isAgain(h *held) bool {
+	for i := range t.learnt.held {
+		if o := &t.learnt.held[i]; o.done && o.by > ByTranslation && h.two == o.two && h.rival == o.rival && h.ports == o.ports && h.repeats(o) {
+			t.release(h, o.told, o.by, translationOf(&t.entries[o.told].key, &h.of))
+			return true
+		}
+	}
+	return false
 }
 
 // Fail notes that a quote of our flow failed the checks. In a flood nothing stays
@@ -134,17 +184,17 @@ func (l *learnt) rejectAll() {
 	l.held, l.shifts = l.held[:0], nil
 }
 
-// two finds the probe that agrees with a quote in two of source port, ID and Token,
-// if it is one alone, and reports whether any does. Over IPv6, where the length
+// two finds the probe that agrees with a quote in two of source port, ID and Token, or
+// the two of which each does, and reports whether any does. Over IPv6, where the length
 // stands for the ID, it tells only a probe that no other is as long as.
-func (t *Table) two(quote *craft.Key, at int64) (probe int32, agrees bool) {
+func (t *Table) two(quote *craft.Key, at int64) (probe, rival int32, agrees bool) {
 	best := candidate{probe: none}
 	if quote.Dst.Is6() {
 		i := t.index.head(t.entries, craft.PortID, quote)
 		if i == none || t.isAlone(quote) || t.index.before(t.entries, craft.PortID, i) != none || !t.entries[i].sentBy(at) || !t.entries[i].allows(quote) {
-			return none, false
+			return none, none, false
 		}
-		return i, true
+		return i, none, true
 	}
 	swapped := *quote
 	swapped.ID = craft.SwapID(quote.ID)
@@ -157,10 +207,13 @@ func (t *Table) two(quote *craft.Key, at int64) (probe int32, agrees bool) {
 	if !quote.Short {
 		t.seek(&best, craft.PortToken, quote, quote, at, 2)
 	}
-	if best.doubtful {
-		return none, true
+	switch {
+	case best.several:
+		return none, none, true
+	case best.doubtful:
+		return best.probe, best.rival, true
 	}
-	return best.probe, best.probe != none
+	return best.probe, none, best.probe != none
 }
 
 // isAlone reports whether only one probe has the ports of a quote.
@@ -185,10 +238,7 @@ func (t *Table) propose(n int32) (shifts []uint32) {
 		t.learnt.shifts[shift] = append(t.learnt.shifts[shift], supporter{n, i})
 		shifts = append(shifts, shift)
 	}
-	if h.two != none {
-		if h.how.Token == TokenOther && !h.how.Port {
-			add(h.two)
-		}
+	if h.two != none && (h.how.Token != TokenOther || h.how.Port) {
 		return shifts
 	}
 	looked := 0
@@ -204,8 +254,8 @@ func (t *Table) propose(n int32) (shifts []uint32) {
 }
 
 // learn confirms the translation that a held quote completes, if there is one. Of
-// constants that are proposed, one must have clearly more support than all others
-// that the quote would fit.
+// constants that are proposed, one must have more support than all others that the
+// quote would fit.
 func (t *Table) learn(h *held, shifts []uint32) {
 	var best uint32
 	most, next := 0, 0
@@ -217,11 +267,15 @@ func (t *Table) learn(h *held, shifts []uint32) {
 			next = n
 		}
 	}
-	if most >= enough && most >= next+clearly {
+	margin := 1
+	if t.learnt.captured {
+		margin = 2
+	}
+	if most >= enough && most >= next+margin {
 		t.confirm(Translation{Token: TokenShifted, Shift: best})
 		return
 	}
-	if h.two != none && t.agreeing(h.how) >= enough {
+	if h.two != none && h.rival == none && t.agreeing(h.how) >= enough {
 		t.confirm(h.how)
 	}
 }
@@ -246,7 +300,7 @@ func (t *Table) support(shift uint32) int {
 func (t *Table) agreeing(how Translation) int {
 	var probes []int32
 	for i := range t.learnt.held {
-		if h := &t.learnt.held[i]; !h.done && h.two != none && h.how.isLike(how) && !slices.Contains(probes, h.two) {
+		if h := &t.learnt.held[i]; !h.done && h.two != none && h.rival == none && h.how.isLike(how) && !slices.Contains(probes, h.two) {
 			probes = append(probes, h.two)
 		}
 	}
@@ -271,87 +325,16 @@ func (t *Table) confirm(how Translation) {
 
 // release accepts what was held.
 func (t *Table) release(h *held, probe int32, by Rule, how Translation) {
-	h.done = true
-	t.learnt.failed--
+	h.done, h.told, h.by = true, probe, by
+	if h.failed {
+		t.learnt.failed--
+	}
 	r := h.reply
 	r.Translation = how
+	t.learnt.renumbered = t.learnt.renumbered || how.ID == IDRenumbered && by == ByTranslation
 	t.accept(probe, &r, by)
 	t.learnt.released = append(t.learnt.released, released{r, probe})
 }
-
-// settle accepts what is held of a probe that is not waited for any longer, if
-// it can be told by itself, and reports whether it was: the first quote that agrees in
-// two of three, or in ports that no other probe has.
-func (t *Table) settle(probe int32) bool {
-	for i := range t.learnt.held {
-		h := &t.learnt.held[i]
-		switch {
-		case h.done:
-		case h.two == probe:
-			t.release(h, probe, ByTwo, h.how)
-			return true
-		case h.ports == probe && t.portsTell(probe):
-			t.release(h, probe, ByPorts, translationOf(&t.entries[probe].key, &h.of))
-			return true
-		}
-	}
-	return false
-}
-
-// portsTell reports whether the ports that only one probe has are enough to tell it. In
-// a capture they are. On a live path what rewrites all but the ports must do so to at
-// least three probes and to all that get this far, and give IDs in order, or zero.
-func (t *Table) portsTell(probe int32) bool {
-	if t.learnt.captured {
-		return true
-	}
-	if t.entries[probe].ttl <= t.learnt.farthest {
-		return false
-	}
-	return t.inOrder()
-}
-
-// inOrder reports whether the quotes known by their ports alone, one for each of at least
-// three probes, have IDs that follow the order of sending, or are zero.
-func (t *Table) inOrder() bool {
-	type pair struct {
-		probe int32
-		id    uint16
-	}
-	var all []pair
-	for i := range t.learnt.held {
-		h := &t.learnt.held[i]
-		if h.ports == none {
-			continue
-		}
-		if slices.ContainsFunc(all, func(p pair) bool { return p.probe == h.ports }) {
-			return false
-		}
-		all = append(all, pair{h.ports, h.of.ID})
-	}
-	if len(all) < enough {
-		return false
-	}
-	slices.SortFunc(all, func(a, b pair) int { return int(a.probe - b.probe) })
-	zero, last := true, uint16(0)
-	for i, p := range all {
-		zero = zero && p.id == 0
-		if i == 0 {
-			continue
-		}
-		past := p.id - all[0].id
-		sent := int(p.probe - all[0].probe)
-		if !zero && (past <= last || int(past) > maxStep*sent) {
-			return false
-		}
-		last = past
-	}
-	return true
-}
-
-// maxStep is by how much a translator's IDs rise at most, on average, from one of
-// our probes to the next: others send through it too.
-const maxStep = 16
 
 // Settle decides about all that is held, at the end of a run.
 func (t *Table) Settle() {
@@ -360,7 +343,7 @@ func (t *Table) Settle() {
 		if h.done {
 			continue
 		}
-		for _, probe := range [...]int32{h.two, h.ports} {
+		for _, probe := range [...]int32{h.two, h.rival, h.ports} {
 			if probe != none && t.entries[probe].state <= expired {
 				t.settle(probe)
 			}

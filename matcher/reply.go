@@ -42,7 +42,8 @@ const (
 	// ByOrder: several probes look alike; the earliest without a reply got it.
 	ByOrder
 	// ByTranslation: the quote agrees with the probe, and with no other, under the
-	// Translation that at least three replies to different probes agree on.
+	// Translation that at least three replies to different probes agree on, or that
+	// the cookie in another proves.
 	ByTranslation
 	// ByTwo: the destination and two of source port, ID and checksum or sequence
 	// number agree with this probe alone. The Translation is only this reply's.

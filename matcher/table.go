@@ -110,8 +110,9 @@ func (t *Table) Shift(d time.Duration) { t.shifted += int64(d) }
 
 // Match says what a frame is to the probes in the table. It fails with
 // ErrForeign or ErrUnrelated, keeps nothing of the frame, and doesn't allocate.
-// Of a reply to a probe it sets MatchedBy and Translation. A quote that it calls
-// foreign may be one for Hold.
+// Of a reply to a probe it sets MatchedBy and Translation. It may show what became of
+// others that are held: Released has them. A quote that it calls foreign may be one for
+// Hold.
 func (t *Table) Match(m *Message) (Match, error) {
 	at := m.Time.UnixNano() - t.shifted
 	if m.IsProbe {
@@ -128,9 +129,7 @@ func (t *Table) Match(m *Message) (Match, error) {
 	var by Rule
 	switch {
 	case m.Reply.IsQuoted():
-		if probe, by = t.complete(&m.Of, at); probe == none && len(t.learnt.confirmed) > 0 {
-			probe, by, m.Reply.Translation = t.translated(&m.Of, at)
-		}
+		probe, by, m.Reply.Translation = t.quoted(&m.Of, at)
 	case t.index.head(t.entries, craft.Flow, &m.Of) == none:
 		return Match{}, ErrUnrelated
 	default:
@@ -148,9 +147,6 @@ func (t *Table) accept(probe int32, r *Reply, by Rule) {
 	e := &t.entries[probe]
 	if e.state = answered; r.Kind == TimeExceeded {
 		e.state = exceeded
-	}
-	if r.IsQuoted() && by <= ByOrder {
-		t.learnt.farthest = max(t.learnt.farthest, e.ttl)
 	}
 	t.learnt.accepted++
 	r.MatchedBy = by
@@ -170,7 +166,7 @@ func (t *Table) copied(key *craft.Key) int32 {
 
 // complete returns the one probe sent before at that a quote agrees with in all that
 // it shows, and the rule that says so. A cookie that is visible must be the
-// probe's, and is enough.
+// probe's.
 func (t *Table) complete(quote *craft.Key, at int64) (int32, Rule) {
 	best := candidate{probe: none}
 	if !quote.Short && !(t.learnt.flooded && isGuessed(quote)) {
@@ -185,10 +181,26 @@ func (t *Table) complete(quote *craft.Key, at int64) (int32, Rule) {
 		return best.probe, ByCookie
 	case best.probe != none:
 		return best.probe, ByFields
-	case quote.HasCookie:
-		return t.byCookie(quote, at), ByCookie
 	}
 	return none, 0
+}
+
+// quoted returns the probe that a quote is of, and the rule that says so.
+func (t *Table) quoted(quote *craft.Key, at int64) (probe int32, by Rule, how Translation) {
+	if probe, by = t.complete(quote, at); probe != none {
+		t.learnt.farthest = max(t.learnt.farthest, t.entries[probe].ttl)
+		return probe, by, how
+	}
+	if quote.HasCookie {
+		if probe = t.byCookie(quote, at); probe != none {
+			t.prove(probe, quote)
+			return probe, ByCookie, how
+		}
+	}
+	if len(t.learnt.confirmed) > 0 {
+		return t.translated(quote, at)
+	}
+	return none, 0, how
 }
 
 // agreesFully is the Agreement of a quote that agrees in all. IPv6 has no ID, and
@@ -230,8 +242,10 @@ func (t *Table) byCookie(quote *craft.Key, at int64) int32 {
 type candidate struct {
 	probe     int32
 	agreement int
-	alike     bool // several probes are the same in all that identifies them
-	doubtful  bool // different probes fit equally well
+	alike     bool  // several probes are the same in all that identifies them
+	doubtful  bool  // different probes fit equally well
+	rival     int32 // if so, another
+	several   bool  // and there are more
 }
 
 // seek considers the probes that are the same as a part of the quote in a view, and
@@ -261,7 +275,8 @@ func (t *Table) consider(best *candidate, i int32, quote *craft.Key, at int64, l
 		return
 	}
 	if e.key != t.entries[best.probe].key {
-		best.doubtful = true
+		best.several = best.several || best.doubtful && i != best.rival
+		best.doubtful, best.rival = true, i
 		return
 	}
 	best.alike = true

@@ -2,6 +2,7 @@ package matcher
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tracewire/tracewire/craft"
 )
@@ -170,4 +171,48 @@ func (t *Table) sole(view craft.View, part, quote *craft.Key, at int64) int32 {
 		return none
 	}
 	return found
+}
+
+// maxConfirmed bounds how many translations are learnt from cookies.
+const maxConfirmed = 8
+
+// proof is a constant that a quote with the cookie of a probe shows.
+type proof struct {
+	shift uint32
+	probe int32
+}
+
+// prove learns from a quote that shows the cookie of a probe what was done to the rest:
+// the constant that the Token is shifted by, and that IDs are renumbered. That is true
+// of all probes of its flow. Where each has ports of its own, two must show it.
+func (t *Table) prove(probe int32, quote *craft.Key) {
+	l, e := &t.learnt, &t.entries[probe]
+	if !e.key.Same(craft.Flow, quote) {
+		return
+	}
+	l.renumbered = l.renumbered || idChange(&e.key, quote) == IDRenumbered
+	shift, ok := e.key.Shift(quote)
+	how := Translation{Token: TokenShifted, Shift: shift}
+	if !ok || shift == 0 || len(l.confirmed) >= maxConfirmed || slices.ContainsFunc(l.confirmed, how.isLike) {
+		return
+	}
+	if t.isAlone(quote) && !t.isProvedAgain(proof{shift, probe}, quote) {
+		return
+	}
+	t.confirm(how)
+}
+
+// isProvedAgain notes what a quote of a probe with ports of its own proves, and reports
+// whether that of another did before.
+func (t *Table) isProvedAgain(now proof, quote *craft.Key) bool {
+	l := &t.learnt
+	if len(l.proofs) == maxCandidates {
+		return false
+	}
+	if isRenamed := !t.entries[now.probe].key.SameID(quote) || quote.Dst.Is6(); isRenamed && !slices.Contains(l.rewritten, now.probe) {
+		l.rewritten = append(l.rewritten, now.probe)
+	}
+	again := slices.ContainsFunc(l.proofs, func(p proof) bool { return p.shift == now.shift && p.probe != now.probe })
+	l.proofs = append(l.proofs, now)
+	return again
 }

@@ -67,7 +67,7 @@ func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 		return false
 	}
 	for i, r := range to {
-		r.count(o.errs[i], ours)
+		o.count(r, o.errs[i], ours)
 	}
 	return ours
 }
@@ -82,7 +82,7 @@ func (o *Observer) ObserveForeign(f *frame.Frame, to ...*Recorder) {
 		if r.Pass(f.Time, 0); err == nil {
 			err = r.table.Foreign(&o.message)
 		}
-		r.count(err, false)
+		o.count(r, err, false)
 	}
 }
 
@@ -90,12 +90,13 @@ func (o *Observer) verifiesEcho(to []*Recorder) bool {
 	return slices.ContainsFunc(to, func(r *Recorder) bool { return r.table.VerifiesEcho(&o.message) })
 }
 
-// count counts a frame by what it was to the trace; ours says whether it was of
+// count counts the frame by what it was to a trace; ours says whether it was of
 // this one or another.
-func (r *Recorder) count(err error, ours bool) {
+func (o *Observer) count(r *Recorder, err error, ours bool) {
 	switch {
 	case errors.Is(err, matcher.ErrForeign) && !ours:
 		r.path.Counters.Foreign++
+		r.table.Stray(&o.message)
 	case errors.Is(err, matcher.ErrMalformed):
 		r.path.Counters.Malformed++
 	}

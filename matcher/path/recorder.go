@@ -266,6 +266,7 @@ func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
 		r.copied(found.Probe, m)
 	default:
 		r.replied(&found)
+		r.release() // it may tell of what is held
 	}
 	return found, err
 }

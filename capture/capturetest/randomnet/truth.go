@@ -214,7 +214,10 @@ func (f *finder) add(routers []*topology.Router) {
 	late := 0 // routers just before that never answer for what runs out there
 	for _, r := range routers {
 		w.face(w.end-late, w.end, f.of(r), r.KeepTTL || r.ZeroTTL || isSilent(&r.Answer))
-		if r.Reject != nil {
+		switch {
+		case r.Reject != nil && r.KeepTTL: // its hop is the next router's
+			w.last = min(w.last, w.end-late-1)
+		case r.Reject != nil:
 			w.last = min(w.last, w.end-late)
 		}
 		if r.Reject != nil && r.Answer.AsDestination {

@@ -82,7 +82,7 @@ func (e *Evidence) matchedWords(p *path.Probe, r *path.Reply) string {
 		}
 		return "no cookie is visible; destination, source port, ID and checksum or sequence number are the probe's, and no other's"
 	case matcher.ByTranslation:
-		return "at least three replies to different probes agree on what the path rewrites: " + r.Translation.String()
+		return "at least three replies to different probes agree on what the path rewrites, or a cookie proves it: " + r.Translation.String()
 	case matcher.ByTwo:
 		if key, seen := e.keys[p.Number]; seen && quote != nil {
 			agree, _ := agreement(&key, quote)
