@@ -111,6 +111,7 @@ func (f *explainFlags) show(ctx context.Context, name string, p *path.Path, name
 		return err
 	}
 	defer file.Close()
+	collectIfLarge(p)
 	evidence, _ := explain.Gather(ctx, file, p) // that the capture is broken was told by the first reading
 	if f.numeric {
 		names = nil
