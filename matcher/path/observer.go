@@ -54,6 +54,7 @@ func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 	ours, known := false, false // known: whose it is
 	for _, r := range to {
 		err := unread
+		r.holds = false
 		if r.Pass(f.Time, 0); err == nil && !known {
 			var found matcher.Match
 			found, err = r.match(&o.message)
@@ -83,6 +84,7 @@ func (o *Observer) ObserveForeign(f *frame.Frame, to ...*Recorder) {
 	unread := o.message.ReadOwn(f)
 	for _, r := range to {
 		err := unread
+		r.holds = false
 		if r.Pass(f.Time, 0); err == nil {
 			err = r.table.Foreign(&o.message)
 		}
