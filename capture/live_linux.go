@@ -162,7 +162,7 @@ func (l *Live) openReceive(o LiveOptions) (err error) {
 func activate(name string, snapLen, buffer int) (*pcap.Handle, error) {
 	inactive, err := pcap.NewInactiveHandle(name)
 	if err != nil {
-		return nil, err
+		return nil, activateError(err)
 	}
 	defer inactive.CleanUp()
 	for _, err := range []error{
@@ -191,6 +191,9 @@ func activateError(err error) error {
 		return ErrGone
 	case "Interface Not Up":
 		return ErrDown
+	}
+	if tooMany := syscall.EMFILE; strings.HasSuffix(strings.ToLower(err.Error()), tooMany.Error()) {
+		return tooMany // what was to be opened says nothing to a user
 	}
 	return err
 }

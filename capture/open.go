@@ -110,6 +110,9 @@ func (u unpacker) explain(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("truncated %s data: %w", u.format, io.ErrUnexpectedEOF)
 	}
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		return fmt.Errorf("zstd data with a window of more than %d MB is not read; 'zstd -d --long=31' decompresses it", maxWindow>>20)
+	}
 	return fmt.Errorf("in %s data: %w", u.format, err)
 }
 

@@ -56,11 +56,50 @@ func openNow(ctx context.Context, name string, stdin io.Reader) (*capture.File, 
 	if name == "-" {
 		return capture.NewFile(stoppable(ctx, stdin), called(name))
 	}
+	return openFile(name)
+}
+
+// openFile opens the capture in a file. Its errors begin with the name.
+func openFile(name string) (*capture.File, error) {
 	file, err := capture.OpenFile(name)
 	if err != nil && errors.As(err, new(*fs.PathError)) {
 		return nil, fmt.Errorf("%s: %w", name, cause(err))
 	}
 	return file, err
+}
+
+// openCalled opens the capture in a file that holds what the user calls otherwise, if
+// it is a copy of standard input, or of a pipe. File is open as long as the capture.
+func openCalled(file, name string) (*calledFile, error) {
+	if file == name {
+		f, err := openFile(file)
+		return &calledFile{File: f}, err
+	}
+	copied, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	f, err := capture.NewFile(copied, name)
+	if err != nil {
+		copied.Close()
+		return nil, err
+	}
+	return &calledFile{f, copied}, nil
+}
+
+// calledFile is a capture with the file that it is read from, nil if it is its own.
+type calledFile struct {
+	*capture.File
+	copied *os.File
+}
+
+// Close closes both.
+func (c *calledFile) Close() error {
+	err := c.File.Close()
+	if c.copied != nil {
+		err = errors.Join(err, c.copied.Close())
+	}
+	return err
 }
 
 // called is what the capture that an argument names is called.

@@ -132,6 +132,8 @@ func exitCode(err error) int {
 // hint is what to do about an error in a command, or "".
 func hint(command string, err error) string {
 	switch {
+	case errors.Is(err, syscall.EMFILE):
+		return "'ulimit -n 1024' lets it open more"
 	case errors.As(err, new(noWay)):
 		return "--source, --source-mac and --next-hop-mac say it without a route"
 	case errors.Is(err, capture.ErrPermission):
@@ -152,8 +154,6 @@ func hint(command string, err error) string {
 		return "let AF_NETLINK sockets pass in this container or sandbox, or trace from its host"
 	case errors.Is(err, route.ErrNeighbour):
 		return "is it up, and on that link?"
-	case errors.Is(err, syscall.EMFILE):
-		return "'ulimit -n 1024' lets it open more"
 	case errors.As(err, new(usageError)):
 		return fmt.Sprintf("see '%s --help'", command)
 	}

@@ -81,27 +81,25 @@ func explainCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 // explain explains a trace of a capture, which it reads twice. A capture that ends
 // with an error is explained as far as it goes.
 func (f *explainFlags) explain(ctx context.Context, name string, s streams) (err error) {
-	shown := called(name)
+	shown, file := called(name), name
 	if !isRegular(name) {
-		kept, err := keep(ctx, name, s.in)
-		if err != nil {
+		if file, err = keep(ctx, name, s.in); err != nil {
 			return err
 		}
-		defer os.Remove(kept)
-		name = kept
+		defer os.Remove(file)
 	}
-	found, names, cut := f.find(ctx, name, shown, s.err)
+	found, names, cut := f.find(ctx, file, shown, s.err)
 	for i, p := range found {
 		if i > 0 {
 			if _, err := io.WriteString(s.out, "\n"); err != nil {
 				return err
 			}
 		}
-		if err := f.show(ctx, name, p, names, s.out); err != nil {
+		if err := f.show(ctx, file, p, names, s.out); err != nil {
 			return err
 		}
 	}
-	return cut
+	return within(shown, cut)
 }
 
 // show gathers what the capture holds of a trace, and writes what is asked for.
@@ -111,6 +109,7 @@ func (f *explainFlags) show(ctx context.Context, name string, p *path.Path, name
 		return err
 	}
 	defer file.Close()
+	collectIfLarge(p)
 	evidence, _ := explain.Gather(ctx, file, p) // that the capture is broken was told by the first reading
 	if f.numeric {
 		names = nil
@@ -167,13 +166,13 @@ func keep(ctx context.Context, name string, stdin io.Reader) (kept string, err e
 // the capture holds. With an error that ended the capture they are those before it.
 // Shown is how the capture is called.
 func (f *explainFlags) find(ctx context.Context, name, shown string, stderr io.Writer) (found []*path.Path, names map[netip.Addr]string, err error) {
-	file, err := capture.OpenFile(name)
+	file, err := openCalled(name, shown)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer file.Close()
 	var all []string
-	frames := counter{File: file}
+	frames := counter{File: file.File}
 	o := &tracewire.ReplayOptions{All: f.all, Paths: true}
 	err = tracewire.Replay(ctx, &frames, o, func(e tracewire.Event) {
 		if e.Kind != path.Ended {
@@ -188,7 +187,7 @@ func (f *explainFlags) find(ctx context.Context, name, shown string, stderr io.W
 		}
 	})
 	if err == nil {
-		warn(stderr, shown, file)
+		warn(stderr, shown, file.File)
 	}
 	switch n := len(all); {
 	case err != nil && len(found) == 0:

@@ -2,7 +2,10 @@ package main
 
 import (
 	"math"
+	"runtime"
 	"runtime/debug"
+
+	"github.com/tracewire/tracewire/matcher/path"
 )
 
 // enoughMemory is what reading a capture is to get along with, in bytes: what the files
@@ -17,4 +20,13 @@ func frugal() (restore func()) {
 	}
 	debug.SetMemoryLimit(enoughMemory)
 	return func() { debug.SetMemoryLimit(math.MaxInt64) }
+}
+
+// collectIfLarge collects garbage if a path that was found is large: what finding it
+// took is about as much as the path, and what comes next would be beside both.
+func collectIfLarge(p *path.Path) {
+	const large = 50_000
+	if len(p.Probes) > large {
+		runtime.GC()
+	}
 }

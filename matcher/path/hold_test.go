@@ -144,3 +144,16 @@ func TestUnverifiedAnswersEndNoPathByThemselves(t *testing.T) {
 		t.Errorf("and the target itself: ends at %d, unverified %v", p.End(), p.Unverified())
 	}
 }
+
+// A frame that can't be read is not held, though the one before is.
+func TestOnlyTheLatestFrameIsHeld(t *testing.T) {
+	l := newLab(t, path.Parameters{})
+	n := l.probe(1)
+	l.quote(n, r1, 0, 0)
+	if !l.rec.Holds() {
+		t.Fatal("the quote is not held")
+	}
+	if l.observe([]byte{0x45}, frame.In); l.rec.Holds() {
+		t.Error("a frame without a header is held")
+	}
+}

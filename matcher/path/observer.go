@@ -24,7 +24,9 @@ type Observer struct {
 
 // Observe shows the next frame of the capture, or a watermark, to Recorders. It
 // reports whether the frame is of one of their traces: a probe, or a reply to
-// one. What is a reply to one trace's probe is foreign to none of the others.
+// one. What is a reply to one trace's probe is foreign to none of the others, and if it
+// quotes the probe, it is no reply of theirs. An answer that quotes nothing may be:
+// traces to one target can have the same ports.
 func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 	if f.Gap != nil {
 		for _, r := range to {
@@ -49,11 +51,14 @@ func (o *Observer) Observe(f *frame.Frame, to ...*Recorder) bool {
 		return false
 	}
 	o.errs = o.errs[:0]
-	ours := false
+	ours, known := false, false // known: whose it is
 	for _, r := range to {
 		err := unread
-		if r.Pass(f.Time, 0); err == nil {
-			_, err = r.match(&o.message)
+		r.holds = false
+		if r.Pass(f.Time, 0); err == nil && !known {
+			var found matcher.Match
+			found, err = r.match(&o.message)
+			known = err == nil && found.Reply != nil && found.Reply.IsQuoted() && found.Reply.MatchedBy <= matcher.ByOrder
 		}
 		ours = ours || err == nil
 		o.errs = append(o.errs, err)
@@ -79,6 +84,7 @@ func (o *Observer) ObserveForeign(f *frame.Frame, to ...*Recorder) {
 	unread := o.message.ReadOwn(f)
 	for _, r := range to {
 		err := unread
+		r.holds = false
 		if r.Pass(f.Time, 0); err == nil {
 			err = r.table.Foreign(&o.message)
 		}

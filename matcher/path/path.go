@@ -391,22 +391,37 @@ func (p *Path) Hops() []Hop {
 
 // strangers are the hops of which it is not known how far away they are.
 func (p *Path) strangers() (hops []Hop) {
-	at := map[netip.Addr]int{}
+	at := map[netip.Addr]int{} // the hop of a router
+	var room []int             // by hop: for how many probes
+	all := 0
 	for i := range p.Probes {
-		probe := &p.Probes[i]
-		if probe.TTL != 0 || probe.Reply == nil {
-			continue
+		if probe := &p.Probes[i]; probe.isStranger() {
+			n, ok := at[probe.Reply.From]
+			if !ok {
+				n = len(room)
+				at[probe.Reply.From] = n
+				room = append(room, 0)
+			}
+			room[n]++
+			all++
 		}
-		n, known := at[probe.Reply.From]
-		if !known {
-			n = len(hops)
-			at[probe.Reply.From] = n
-			hops = append(hops, Hop{})
+	}
+	hops = make([]Hop, len(room))
+	probes := make([]Probe, all)
+	for i, n := range room {
+		hops[i].Probes, probes = probes[:0:n], probes[n:]
+	}
+	for i := range p.Probes {
+		if probe := &p.Probes[i]; probe.isStranger() {
+			h := &hops[at[probe.Reply.From]]
+			h.Probes = append(h.Probes, *probe)
 		}
-		hops[n].Probes = append(hops[n].Probes, *probe)
 	}
 	return hops
 }
+
+// isStranger reports whether a probe is known by its reply alone.
+func (p *Probe) isStranger() bool { return p.TTL == 0 && p.Reply != nil }
 
 // stands is the hop under which a probe stands in a path that ends at end.
 func (p *Probe) stands(end uint8) uint8 {

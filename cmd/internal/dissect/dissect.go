@@ -8,6 +8,7 @@ package dissect
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/google/gopacket/layers"
 
@@ -30,9 +31,12 @@ type Field struct {
 	Bits  int    // how long it is
 	Bytes []byte // the bytes of the frame that it is in, which it may share
 	Value uint64 // of a field of up to 64 bits
-	Text  string // the value, for people; nothing that moves a cursor
 	Note  string // of a checksum: whether it is right, where enough is there to tell
+	show  func(value uint64, b []byte) string
 }
+
+// Text is the value, for people. It has nothing that moves a cursor.
+func (f *Field) Text() string { return f.show(f.Value, f.Bytes) }
 
 // At is the byte of the frame that the field begins in.
 func (f *Field) At() int { return f.Bit / 8 }
@@ -64,8 +68,21 @@ const Right = "right"
 // it may be a probe of this program's, whose payload has parts: it is one if
 // what it is filled with is there. Of a frame that carries no IP packet it knows
 // only that it has bytes.
-func Frame(f *frame.Frame, ours bool) []Header {
-	d := dissector{all: f.Data, ours: ours}
+func Frame(f *frame.Frame, ours bool) []Header { return new(Dissector).Frame(f, ours) }
+
+// Quote takes an IP packet apart that an ICMP error quotes, whatever is left of
+// it. Ours says that it is a probe of this program's.
+func Quote(ip []byte, ours bool) []Header { return new(Dissector).Quote(ip, ours) }
+
+// Dissector takes many frames apart in the same memory. The zero Dissector is ready
+// for use.
+type Dissector struct {
+	dissector
+}
+
+// Frame is like the function Frame. What it returns is valid until the next call.
+func (s *Dissector) Frame(f *frame.Frame, ours bool) []Header {
+	d := s.begin(f.Data, ours, false)
 	carried, err := frame.Decode(f)
 	if err != nil {
 		d.rest("frame", "bytes")
@@ -80,12 +97,17 @@ func Frame(f *frame.Frame, ours bool) []Header {
 	return d.headers
 }
 
-// Quote takes an IP packet apart that an ICMP error quotes, whatever is left of
-// it. Ours says that it is a probe of this program's.
-func Quote(ip []byte, ours bool) []Header {
-	d := dissector{all: ip, ours: ours, quote: true}
+// Quote is like the function Quote. What it returns is valid until the next call.
+func (s *Dissector) Quote(ip []byte, ours bool) []Header {
+	d := s.begin(ip, ours, true)
 	d.ip()
 	return d.headers
+}
+
+// begin begins anew, in the memory of the frame before.
+func (s *Dissector) begin(all []byte, ours, quote bool) *dissector {
+	s.dissector = dissector{all: all, ours: ours, quote: quote, headers: s.headers[:0], fields: s.fields[:0]}
+	return &s.dissector
 }
 
 // dissector takes one header after the other off a frame.
@@ -95,6 +117,7 @@ type dissector struct {
 	ours    bool
 	quote   bool
 	headers []Header
+	fields  []Field // of all headers
 }
 
 // take takes a header of a table, and length bytes of the frame with it. What is
@@ -103,17 +126,18 @@ func (d *dissector) take(name string, fields []spec, length int, more string) *H
 	length = min(length, len(d.all)-d.at)
 	h := Header{Name: name, At: d.at, Length: length}
 	b := d.all[d.at : d.at+length]
-	end := 0
+	end, first := 0, len(d.fields)
 	for _, s := range fields {
 		if s.bit+s.bits <= 8*len(b) {
-			h.Fields = append(h.Fields, s.field(b, d.at))
+			d.fields = append(d.fields, s.field(b, d.at))
 			end = (s.bit + s.bits + 7) / 8
 		}
 	}
 	if end < length && more != "" {
 		s := spec{name: more, bit: 8 * end, bits: 8 * (length - end), show: showBytes}
-		h.Fields = append(h.Fields, s.field(b, d.at))
+		d.fields = append(d.fields, s.field(b, d.at))
 	}
+	h.Fields = slices.Clip(d.fields[first:])
 	d.at += length
 	d.headers = append(d.headers, h)
 	return &d.headers[len(d.headers)-1]

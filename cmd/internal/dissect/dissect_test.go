@@ -127,8 +127,8 @@ func withQuote(f *frame.Frame) []dissect.Header {
 func valuesOf(headers []dissect.Header, header, name string) (all []string) {
 	for i := range headers {
 		if f := headers[i].Field(name); f != nil && headers[i].Name == header {
-			if f.Bits > 64 || strings.Contains(f.Text, ".") && f.Bits == 32 {
-				all = append(all, f.Text)
+			if f.Bits > 64 || strings.Contains(f.Text(), ".") && f.Bits == 32 {
+				all = append(all, f.Text())
 			} else {
 				all = append(all, fmt.Sprint(f.Value))
 			}
@@ -188,9 +188,9 @@ func check(t *testing.T, headers []dissect.Header, length int) {
 			if f.At() < h.At || f.At()+len(f.Bytes) > at {
 				t.Fatalf("%s of %s is outside of it", f.Name, h.Name)
 			}
-			for _, r := range f.Text {
+			for _, r := range f.Text() {
 				if !unicode.IsPrint(r) {
-					t.Fatalf("%s of %s: %q", f.Name, h.Name, f.Text)
+					t.Fatalf("%s of %s: %q", f.Name, h.Name, f.Text())
 				}
 			}
 		}
@@ -289,5 +289,16 @@ func TestChecksums(t *testing.T) {
 				t.Errorf("%v, want %s, %s", got, test.ip, test.udp)
 			}
 		})
+	}
+}
+
+// Many frames are taken apart in the same memory.
+func TestDissectorKeepsItsMemory(t *testing.T) {
+	data := make([]byte, 60)
+	data[0], data[3], data[8], data[9] = 0x45, 60, 64, 17
+	f := frame.Frame{Link: frame.Raw, Data: data, Length: len(data)}
+	var d dissect.Dissector
+	if n := testing.AllocsPerRun(10, func() { d.Frame(&f, true) }); n > 4 {
+		t.Errorf("a frame takes %v allocations", n)
 	}
 }

@@ -74,7 +74,7 @@ func (p Painter) Fields(w *bytes.Buffer, headers []Header) {
 				at, raw = "", "" // shown with the field before
 			}
 			last = f.At()
-			line := fmt.Sprintf("%4s  %-17s %-15s  %s", at, raw, f.Name, f.Text)
+			line := fmt.Sprintf("%4s  %-17s %-15s  %s", at, raw, f.Name, f.Text())
 			if f.Note != "" {
 				line += ", " + f.Note
 			}

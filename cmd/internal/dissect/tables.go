@@ -23,7 +23,7 @@ type spec struct {
 // field reads the field from a header that begins at a byte of the frame.
 func (s *spec) field(header []byte, at int) Field {
 	b := header[s.bit/8 : (s.bit+s.bits+7)/8]
-	f := Field{Name: s.name, Bit: 8*at + s.bit, Bits: s.bits, Bytes: b}
+	f := Field{Name: s.name, Bit: 8*at + s.bit, Bits: s.bits, Bytes: b, show: s.show}
 	if len(b) <= 8 {
 		for _, octet := range b {
 			f.Value = f.Value<<8 | uint64(octet)
@@ -33,7 +33,6 @@ func (s *spec) field(header []byte, at int) Field {
 			f.Value &= 1<<s.bits - 1
 		}
 	}
-	f.Text = s.show(f.Value, b)
 	return f
 }
 

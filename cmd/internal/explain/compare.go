@@ -17,6 +17,13 @@ type comparison struct {
 	packet       []byte           // the IP packet as sent; nil if it was not captured
 	quote        []byte           // the quoted packet, as far as it is quoted
 	rows         []row
+	changesOnly  bool // the rows are those of fields that are not as they should be
+}
+
+// comparer compares many probes with their quotes in the same memory.
+type comparer struct {
+	sent, quoted dissect.Dissector
+	rows         []row
 }
 
 // row is a field, sent and quoted.
@@ -39,19 +46,32 @@ const (
 // compare compares a probe with a reply's quote; ok is false of a reply that
 // quotes nothing, or whose frame is not there.
 func (e *Evidence) compare(p *path.Probe, r *path.Reply) (c comparison, ok bool) {
+	return c, e.compareWith(&comparer{}, &c, p, r)
+}
+
+// changes are the fields that are not as they should be in a reply's quote of a
+// probe. They are valid until the next call.
+func (e *Evidence) changes(p *path.Probe, r *path.Reply) []row {
+	c := comparison{rows: e.comparer.rows[:0], changesOnly: true}
+	e.compareWith(&e.comparer, &c, p, r)
+	e.comparer.rows = c.rows
+	return c.rows
+}
+
+func (e *Evidence) compareWith(with *comparer, c *comparison, p *path.Probe, r *path.Reply) (ok bool) {
 	reply, kept := e.received(r)
 	if !kept || !r.IsQuoted() {
-		return c, false
+		return false
 	}
 	c.quote = quoteOf(&reply, r)
 	if f, seen := e.sent(p); seen {
 		c.packet = packetOf(&f)
 		c.quote = c.quote[:visible(c.packet, c.quote, r)]
-		c.sent = fromIP(dissect.Frame(&f, e.ours()))
+		c.sent = fromIP(with.sent.Frame(&f, e.ours()))
 	}
-	c.quoted = dissect.Quote(c.quote, e.ours() && (c.sent == nil || header(c.sent, dissect.Payload).Field("cookie") != nil))
+	c.quoted = with.quoted.Quote(c.quote, e.ours() && (c.sent == nil || header(c.sent, dissect.Payload).Field("cookie") != nil))
 	c.fill(p, r)
-	return c, true
+	return true
 }
 
 // quoteOf is what the frame of an ICMP error quotes.
@@ -102,56 +122,100 @@ func visible(packet, quote []byte, r *path.Reply) int {
 	return len(quote)
 }
 
-// fromIP leaves out link headers and padding.
-func fromIP(all []dissect.Header) (kept []dissect.Header) {
+// fromIP leaves out link headers and padding, in place.
+func fromIP(all []dissect.Header) []dissect.Header {
+	kept := all[:0]
 	for _, h := range all {
 		if h.Name == "IPv4" || h.Name == "IPv6" || len(kept) > 0 && h.Name != dissect.Padding {
 			kept = append(kept, h)
 		}
 	}
+	if len(kept) == 0 {
+		return nil
+	}
 	return kept
 }
 
 func (c *comparison) fill(p *path.Probe, r *path.Reply) {
-	layout := c.sent
-	if layout == nil {
-		layout = c.quoted
-	}
-	for i := range layout {
-		h := &layout[i]
-		quoted := header(c.quoted, h.Name)
-		for j := range h.Fields {
-			f := &h.Fields[j]
-			if c.sent == nil {
-				c.rows = append(c.rows, unseen(h.Name, f, p, r))
-				continue
+	if c.sent == nil {
+		for i := range c.quoted {
+			h := &c.quoted[i]
+			for j := range h.Fields {
+				quoted := &h.Fields[j]
+				verdict, isChanged := unseen(quoted, p, r)
+				c.add(row{header: h.Name, name: quoted.Name, verdict: verdict, changed: isChanged}, nil, quoted, p)
 			}
-			c.rows = append(c.rows, verdict(h, f, quoted, p, r))
+		}
+		return
+	}
+	for i := range c.sent {
+		h := &c.sent[i]
+		quotes := header(c.quoted, h.Name)
+		for j := range h.Fields {
+			sent := &h.Fields[j]
+			quoted := quotes.Field(sent.Name)
+			verdict, isChanged := verdict(sent, quoted, p, r)
+			c.add(row{header: h.Name, name: sent.Name, verdict: verdict, changed: isChanged}, sent, quoted, p)
 		}
 	}
 }
 
-// unseen is the row of a field of which no sent copy was captured: the program may
+// add adds a row for a field, of which the sent or the quoted one may not be visible.
+func (c *comparison) add(to row, sent, quoted *dissect.Field, p *path.Probe) {
+	if c.changesOnly && !to.changed {
+		return
+	}
+	to.setTexts(sent, quoted, p)
+	c.rows = append(c.rows, to)
+}
+
+// setTexts sets what was sent, as far as it is known, and what is quoted.
+func (to *row) setTexts(sent, quoted *dissect.Field, p *path.Probe) {
+	if quoted != nil {
+		to.quoted = quoted.Text()
+	}
+	if sent != nil {
+		to.sent = sent.Text()
+		return
+	}
+	switch value, known := sentValue(quoted.Name, p); {
+	case known && value == quoted.Value:
+		to.sent = to.quoted
+	case known:
+		to.sent = fmt.Sprint(value)
+	}
+}
+
+// unseen is the verdict on a field of which no sent copy was captured: the program may
 // know it all the same.
-func unseen(header string, quoted *dissect.Field, p *path.Probe, r *path.Reply) row {
-	to := row{header: header, name: quoted.Name, quoted: quoted.Text, verdict: notSeen}
-	value, known := map[string]int{
-		"TTL": int(p.TTL), "hop limit": int(p.TTL), "ID": int(p.ID), "source port": int(p.SrcPort), "identifier": int(p.SrcPort),
-		"dest. port": int(p.DstPort),
-	}[quoted.Name]
-	if !known || p.TTL == 0 {
-		return to
-	}
-	to.sent = fmt.Sprint(value)
+func unseen(quoted *dissect.Field, p *path.Probe, r *path.Reply) (verdict string, isChanged bool) {
+	value, known := sentValue(quoted.Name, p)
 	switch {
+	case !known:
+		return notSeen, false
 	case quoted.Name == "TTL" || quoted.Name == "hop limit":
-		to.verdict, to.changed = ttlVerdict(value, int(quoted.Value), r)
-	case uint64(value) == quoted.Value:
-		to.sent, to.verdict = quoted.Text, same
-	default:
-		to.verdict, to.changed = changed, true
+		return ttlVerdict(int(value), int(quoted.Value), r)
+	case value == quoted.Value:
+		return same, false
 	}
-	return to
+	return changed, true
+}
+
+// sentValue is what the program knows that a field of a probe had.
+func sentValue(field string, p *path.Probe) (value uint64, known bool) {
+	switch field {
+	case "TTL", "hop limit":
+		value = uint64(p.TTL)
+	case "ID":
+		value = uint64(p.ID)
+	case "source port", "identifier":
+		value = uint64(p.SrcPort)
+	case "dest. port":
+		value = uint64(p.DstPort)
+	default:
+		return 0, false
+	}
+	return value, p.TTL != 0
 }
 
 func header(all []dissect.Header, name string) *dissect.Header {
@@ -163,32 +227,25 @@ func header(all []dissect.Header, name string) *dissect.Header {
 	return &dissect.Header{}
 }
 
-// verdict compares one field.
-func verdict(h *dissect.Header, sent *dissect.Field, quotes *dissect.Header, p *path.Probe, r *path.Reply) row {
-	to := row{header: h.Name, name: sent.Name, sent: sent.Text}
-	quoted := quotes.Field(sent.Name)
-	if quoted == nil {
-		to.verdict = notVisible
-		return to
-	}
-	to.quoted = quoted.Text
-	to.verdict, to.changed = same, false
+// verdict compares a field with the quoted one, which is nil where it is not visible.
+func verdict(sent, quoted *dissect.Field, p *path.Probe, r *path.Reply) (verdict string, isChanged bool) {
 	switch {
+	case quoted == nil:
+		return notVisible, false
 	case sent.Name == "TTL" || sent.Name == "hop limit":
-		to.verdict, to.changed = ttlVerdict(int(sent.Value), int(quoted.Value), r)
+		return ttlVerdict(int(sent.Value), int(quoted.Value), r)
 	case bytes.Equal(sent.Bytes, quoted.Bytes) || sent.Bits <= 64 && sent.Bits == quoted.Bits && sent.Value == quoted.Value:
+		return same, false
 	case sent.Name == "header checksum":
-		to.verdict, to.changed = headerChecksumVerdict(quoted)
+		return headerChecksumVerdict(quoted)
 	case sent.Name == "checksum" && sent.Note == dissect.Unfinished && p.HasChecksum && quoted.Value == uint64(p.Checksum):
-		to.verdict = "as the adapter left it"
+		return "as the adapter left it", false
 	case sent.Bits == 16 && quoted.Value == uint64(bits.ReverseBytes16(uint16(sent.Value))):
-		to.verdict, to.changed = "bytes swapped", true
+		return "bytes swapped", true
 	case sent.Bits > 64 && len(quoted.Bytes) < len(sent.Bytes) && bytes.HasPrefix(sent.Bytes, quoted.Bytes):
-		to.verdict = "same, as far as quoted"
-	default:
-		to.verdict, to.changed = changed, true
+		return "same, as far as quoted", false
 	}
-	return to
+	return changed, true
 }
 
 // headerChecksumVerdict is about one that is another than sent, as it has to be

@@ -30,9 +30,11 @@ func (x *Explanation) probe(b *bytes.Buffer, p *path.Probe) {
 		}
 	}
 	compared := x.rejected(b, p)
-	for i, r := range replies(p) {
+	further := 0
+	for r := range replies(p) {
 		b.WriteByte('\n')
-		x.reply(b, p, r, i)
+		x.reply(b, p, r, further)
+		further++
 		if c, ok := x.compare(p, r); ok {
 			compared = true
 			b.WriteByte('\n')
@@ -43,7 +45,7 @@ func (x *Explanation) probe(b *bytes.Buffer, p *path.Probe) {
 	}
 	if f, seen := x.sent(p); seen && !compared {
 		b.WriteByte('\n')
-		fmt.Fprintf(b, "as sent, frame %d\n", x.probes[p.Number])
+		fmt.Fprintf(b, "as sent, frame %d\n", x.frameOf[p.Number])
 		headers := dissect.Frame(&f, x.ours())
 		x.Painter.Fields(b, headers)
 		x.Painter.Hexdump(b, f.Data, headers)
@@ -69,7 +71,7 @@ func (x *Explanation) rejected(b *bytes.Buffer, p *path.Probe) (compared bool) {
 // departure writes when and how the probe left.
 func (x *Explanation) departure(b *bytes.Buffer, p *path.Probe) {
 	if f, seen := x.sent(p); seen {
-		item(b, "frame", fmt.Sprintf("%d, %d bytes", x.probes[p.Number], f.Length))
+		item(b, "frame", fmt.Sprintf("%d, %d bytes", x.frameOf[p.Number], f.Length))
 	} else {
 		item(b, "frame", "not visible: it is not in the capture")
 	}
@@ -155,7 +157,7 @@ func (x *Explanation) outer(r *path.Reply) (all []row) {
 	}
 	for _, name := range []string{"TTL", "hop limit", "ID", "flags", "DSCP", "ECN", "flow label", "total length", "payload length"} {
 		if field := headers[0].Field(name); field != nil {
-			all = append(all, row{name: name, quoted: field.Text})
+			all = append(all, row{name: name, quoted: field.Text()})
 		}
 	}
 	return all
@@ -173,7 +175,7 @@ func (x *Explanation) comparison(b *bytes.Buffer, c *comparison, p *path.Probe, 
 		x.row(b, &to)
 	}
 	if c.packet != nil {
-		fmt.Fprintf(b, "\nas sent, frame %d, from its IP header on\n", x.probes[p.Number])
+		fmt.Fprintf(b, "\nas sent, frame %d, from its IP header on\n", x.frameOf[p.Number])
 		x.Painter.Hexdump(b, c.packet, dissect.Quote(c.packet, x.ours()))
 	}
 	fmt.Fprintf(b, "\nas quoted in frame %d, %d bytes\n", r.Frame, len(c.quote))

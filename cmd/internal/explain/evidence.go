@@ -7,9 +7,9 @@
 package explain
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"iter"
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
@@ -20,18 +20,20 @@ import (
 
 // Evidence is what a capture holds of a trace.
 type Evidence struct {
-	path   *path.Path
-	end    uint8 // the hop at which the path ends
-	waits  *path.Waits
-	frames map[int]kept      // by number: of probes and replies
-	probes map[int]int       // by probe: the frame that it was captured in
-	keys   map[int]craft.Key // by probe: of that frame
+	path    *path.Path
+	end     uint8 // the hop at which the path ends
+	waits   *path.Waits
+	frames  frames // of probes and replies, and of suspects
+	frameOf []int  // by probe: the number of the frame that it was captured in; 0 if there is none
 
 	elsewhere [256][]int // by TTL: the probes that another hop answered
 
 	suspects map[int][]suspect // by probe: replies that failed a check
 	unread   int               // replies of which it was not looked for the probe
 	broken   []int             // frames: ICMP errors that can't be read
+
+	message  matcher.Message
+	comparer comparer
 }
 
 // suspect is what came back and is no reply to a probe: it shows something of one, but
@@ -68,67 +70,62 @@ func Gather(ctx context.Context, from capture.Source, p *path.Path) (*Evidence, 
 
 type gatherer struct {
 	*Evidence
-	wanted    map[int]bool  // frames of replies
-	probeOf   map[int]int   // by frame: the probe
+	wanted    []wanted      // by number
 	sentAt    map[int64]int // probes of which no frame is known, by the stamp of the one that they left with
-	message   matcher.Message
 	unmatched []suspect
-	doubtful  map[int]kept       // by number: of unmatched
 	others    map[craft.Key]bool // other programs' packets to the target
 }
 
 func newGatherer(p *path.Path) *gatherer {
 	g := &gatherer{
-		Evidence: &Evidence{
-			path: p, end: p.End(), waits: p.Waits(), frames: map[int]kept{}, probes: map[int]int{}, keys: map[int]craft.Key{}, suspects: map[int][]suspect{},
-		},
-		wanted: map[int]bool{}, probeOf: map[int]int{}, sentAt: map[int64]int{}, doubtful: map[int]kept{}, others: map[craft.Key]bool{},
+		Evidence: &Evidence{path: p, end: p.End(), waits: p.Waits(), frameOf: make([]int, len(p.Probes)), suspects: map[int][]suspect{}},
+		sentAt:   map[int64]int{}, others: map[craft.Key]bool{},
 	}
+	g.wanted = make([]wanted, 0, 2*len(p.Probes))
 	for i := range p.Probes {
 		probe := &p.Probes[i]
 		switch {
 		case probe.Frame != 0:
-			g.probeOf[probe.Frame] = i
+			g.wanted = append(g.wanted, wanted{probe.Frame, i})
 		case p.Clock.Captured && !probe.Sent.IsZero():
 			g.sentAt[probe.Sent.UnixNano()] = i
 		}
 		if r := probe.Reply; r != nil && r.Hop != probe.TTL {
 			g.elsewhere[probe.TTL] = append(g.elsewhere[probe.TTL], i)
 		}
-		for _, r := range replies(probe) {
-			g.wanted[r.Frame] = true
+		for r := range replies(probe) {
+			g.wanted = append(g.wanted, wanted{r.Frame, -1})
 		}
 	}
+	sortWanted(g.wanted)
+	g.frames.kept = make([]kept, 0, len(g.wanted)+len(g.sentAt))
 	return g
 }
 
 // replies are all replies to a probe, the first one first.
-func replies(p *path.Probe) (all []*path.Reply) {
-	if p.Reply != nil {
-		all = append(all, p.Reply)
+func replies(p *path.Probe) iter.Seq[*path.Reply] {
+	return func(yield func(*path.Reply) bool) {
+		if p.Reply != nil && !yield(p.Reply) {
+			return
+		}
+		for i := range p.Extra {
+			if !yield(&p.Extra[i]) {
+				return
+			}
+		}
 	}
-	for i := range p.Extra {
-		all = append(all, &p.Extra[i])
-	}
-	return all
 }
 
 func (g *gatherer) observe(f *frame.Frame) {
-	read := g.message.ReadOwn
-	if g.path.Clock.Captured { // anywhere
-		read = g.message.Read
-	}
-	err := read(f)
-	if probe, is := g.probeAt(f); is {
-		g.keep(f)
-		g.probes[probe] = f.Number
-		if g.message.IsProbe {
-			g.keys[probe] = g.key(g.message.Key)
-		}
+	err := g.read(f)
+	named, isNamed := find(g.wanted, f.Number)
+	if probe, ok := g.probeAt(f, named, isNamed); ok {
+		g.frames.keep(f)
+		g.frameOf[probe] = f.Number
 		return
 	}
-	if g.wanted[f.Number] {
-		g.keep(f)
+	if isNamed {
+		g.frames.keep(f)
 		return
 	}
 	m := &g.message
@@ -150,47 +147,43 @@ func (g *gatherer) observe(f *frame.Frame) {
 // doubt keeps what may be meant for a probe.
 func (g *gatherer) doubt(f *frame.Frame, s suspect) {
 	g.unmatched = append(g.unmatched, s)
-	g.doubtful[f.Number] = cloned(f)
+	g.frames.keep(f)
 }
 
-// probeAt is the probe that a frame is.
-func (g *gatherer) probeAt(f *frame.Frame) (probe int, is bool) {
-	if probe, is = g.probeOf[f.Number]; is {
-		return probe, true
+// read reads a frame: of a trace that was found, as one that was captured anywhere.
+func (e *Evidence) read(f *frame.Frame) error {
+	if e.path.Clock.Captured {
+		return e.message.Read(f)
 	}
-	if probe, is = g.sentAt[f.Time.UnixNano()]; !is || !g.message.IsProbe {
+	return e.message.ReadOwn(f)
+}
+
+// probeAt is the probe that a frame is, which the path may name.
+func (g *gatherer) probeAt(f *frame.Frame, named wanted, isNamed bool) (probe int, ok bool) {
+	if isNamed && named.probe >= 0 {
+		return named.probe, true
+	}
+	if probe, ok = g.sentAt[f.Time.UnixNano()]; !ok || !g.message.IsProbe {
 		return 0, false
 	}
 	p, m := &g.path.Probes[probe], &g.message
 	return probe, m.Packet.TTL == p.TTL && m.Packet.Dst == g.path.Target.Addr && m.Key.SrcPort == p.SrcPort && m.Key.DstPort == p.DstPort
 }
 
-func (g *gatherer) keep(f *frame.Frame) { g.frames[f.Number] = cloned(f) }
-
-// kept is what is kept of a frame: there may be many.
-type kept struct {
-	data      []byte
-	length    int
-	link      frame.LinkType
-	direction frame.Direction
-}
-
-func cloned(f *frame.Frame) kept {
-	return kept{data: bytes.Clone(f.Data), length: f.Length, link: f.Link, direction: f.Direction}
-}
-
-// frame is the frame with a number, as far as it is kept.
-func (e *Evidence) frame(number int) (frame.Frame, bool) {
-	k, ok := e.frames[number]
-	return frame.Frame{Number: number, Data: k.data, Length: k.length, Link: k.link, Direction: k.direction}, ok
-}
-
-// key is a probe's Key, without a cookie if its program puts none there.
-func (e *Evidence) key(k craft.Key) craft.Key {
-	if !e.ours() {
-		k.Cookie, k.HasCookie = 0, false
+// keyOf is the Key of a probe that was captured, without a cookie if its program puts
+// none there.
+func (e *Evidence) keyOf(probe int) (key craft.Key, ok bool) {
+	f, ok := e.frames.frame(e.frameOf[probe])
+	if !ok {
+		return key, false
 	}
-	return k
+	if _ = e.read(&f); !e.message.IsProbe { // whatever else it is
+		return key, false
+	}
+	if key = e.message.Key; !e.ours() {
+		key.Cookie, key.HasCookie = 0, false
+	}
+	return key, true
 }
 
 // ours reports whether the probes are this program's.
@@ -203,7 +196,7 @@ func identity(k *craft.Key) craft.Key {
 
 // finish says which probe each reply that nobody got is likeliest to be meant for.
 func (g *gatherer) finish() *Evidence {
-	left := comparisons
+	left, keys := comparisons, g.keys()
 	for _, s := range g.unmatched {
 		if g.others[identity(&s.quote)] {
 			continue
@@ -215,13 +208,13 @@ func (g *gatherer) finish() *Evidence {
 		best, likeness := -1, 0
 		for i := range g.path.Probes {
 			p := &g.path.Probes[i]
-			key, sent := g.keys[i]
-			if !sent || p.Sent.After(s.reply.Received) {
+			key := &keys[i]
+			if key.Protocol == 0 || p.Sent.After(s.reply.Received) {
 				continue
 			}
-			n := alike(&key, &s.quote)
+			n := alike(key, &s.quote)
 			if !s.aside && !s.reply.IsQuoted() {
-				n = answers(&key, &s.quote, p)
+				n = answers(key, &s.quote, p)
 			}
 			if n > likeness || n == likeness && n > 0 && p.Reply == nil {
 				best, likeness = i, n
@@ -229,10 +222,22 @@ func (g *gatherer) finish() *Evidence {
 		}
 		if best >= 0 {
 			g.suspects[best] = append(g.suspects[best], s)
-			g.frames[s.reply.Frame] = g.doubtful[s.reply.Frame]
 		}
 	}
 	return g.Evidence
+}
+
+// keys are the Keys of all probes, if there is something to compare with them: of one
+// that was not captured the zero Key.
+func (g *gatherer) keys() []craft.Key {
+	if len(g.unmatched) == 0 {
+		return nil
+	}
+	all := make([]craft.Key, len(g.path.Probes))
+	for i := range all {
+		all[i], _ = g.keyOf(i)
+	}
+	return all
 }
 
 // alike is how much of a probe's identity a quote shows: 0 if it may as well be
@@ -269,15 +274,11 @@ func (e *Evidence) dropped() bool { return e.path.Counters.Dropped > 0 }
 
 // sent is the frame that a probe was captured in.
 func (e *Evidence) sent(probe *path.Probe) (frame.Frame, bool) {
-	number, known := e.probes[probe.Number]
-	if !known {
-		return frame.Frame{}, false
-	}
-	return e.frame(number)
+	return e.frames.frame(e.frameOf[probe.Number])
 }
 
 // received is the frame of a reply.
 func (e *Evidence) received(r *path.Reply) (frame.Frame, bool) {
-	f, ok := e.frame(r.Frame)
+	f, ok := e.frames.frame(r.Frame)
 	return f, ok && r.Frame != 0
 }

@@ -22,6 +22,9 @@ type Explanation struct {
 	Painter dissect.Painter
 }
 
+// enough is how much text is written at once.
+const enough = 64 << 10
+
 // Overview writes what is noteworthy of each hop, and the findings.
 func (x *Explanation) Overview(w io.Writer) error {
 	var b bytes.Buffer
@@ -35,10 +38,15 @@ func (x *Explanation) Overview(w io.Writer) error {
 	if port := x.portWords(); port != "" {
 		b.WriteString(port + "\n")
 	}
+	out := x.lines(w)
 	hops := x.path.Hops()
 	for i := range hops {
 		b.WriteByte('\n')
-		x.block(&b, &hops[i])
+		if x.block(&b, &hops[i]); b.Len() > enough {
+			if _, err := b.WriteTo(out); err != nil {
+				return err
+			}
+		}
 	}
 	if n := len(x.broken); n > 0 {
 		b.WriteString(render.Wrap("\n", "", fmt.Sprintf("%d ICMP %s can't be read: %s %s",
@@ -52,7 +60,7 @@ func (x *Explanation) Overview(w io.Writer) error {
 	if len(x.path.Probes) > 0 {
 		b.WriteString("\n--hop N and --probe N show all fields of a hop's probes, or of one.\n")
 	}
-	_, err := x.lines(w).Write(b.Bytes())
+	_, err := b.WriteTo(out)
 	return err
 }
 
@@ -241,7 +249,7 @@ func (x *Explanation) remarks(h *path.Hop) (all []remark) {
 				add(p.Number, reason)
 			}
 		}
-		for _, r := range replies(p) {
+		for r := range replies(p) {
 			for _, text := range x.noteworthy(p, r) {
 				add(p.Number, text)
 			}
@@ -262,12 +270,8 @@ func (x *Explanation) noteworthy(p *path.Probe, r *path.Reply) (all []string) {
 	case !usual(r):
 		all = append(all, answerWords(r))
 	}
-	if c, ok := x.compare(p, r); ok {
-		for _, to := range c.rows {
-			if to.changed {
-				all = append(all, to.remark())
-			}
-		}
+	for _, to := range x.changes(p, r) {
+		all = append(all, to.remark())
 	}
 	all = append(all, extensionWords(r.Extensions)...)
 	if r.Basis == path.ByArithmetic {

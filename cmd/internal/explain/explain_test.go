@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -294,5 +295,21 @@ func TestAHopIsItsProbes(t *testing.T) {
 	}
 	if n := strings.Count(hop.String(), ": TTL 2, round "); n != 2 {
 		t.Errorf("%d probes:\n%s", n, hop.String())
+	}
+}
+
+// A reply in which nothing is noteworthy is explained in the memory of the one before.
+func TestAReplyCostsLittle(t *testing.T) {
+	allocated := func(queries int) float64 {
+		x := explained(t, scenario{o: tracewire.Options{Queries: queries}}.recorded(t), nil)
+		return testing.AllocsPerRun(5, func() {
+			if err := x.Overview(io.Discard); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	const hops, few, many = 5, 3, 10
+	if each := (allocated(many) - allocated(few)) / (hops * (many - few)); each > 15 {
+		t.Errorf("explaining a reply allocates %v times", each)
 	}
 }

@@ -76,7 +76,7 @@ func (e *Evidence) matchedWords(p *path.Probe, r *path.Reply) string {
 		if !r.IsQuoted() {
 			return "it answers the probe's own ports and sequence number"
 		}
-		if key, seen := e.keys[p.Number]; seen && quote != nil {
+		if key, seen := e.keyOf(p.Number); seen && quote != nil {
 			agree, _ := agreement(&key, quote)
 			return "no cookie is visible; destination, " + list(agree) + " are the probe's, and no other's"
 		}
@@ -84,7 +84,7 @@ func (e *Evidence) matchedWords(p *path.Probe, r *path.Reply) string {
 	case matcher.ByTranslation:
 		return "at least three replies to different probes agree on what the path rewrites, or a cookie proves it: " + r.Translation.String()
 	case matcher.ByTwo:
-		if key, seen := e.keys[p.Number]; seen && quote != nil {
+		if key, seen := e.keyOf(p.Number); seen && quote != nil {
 			agree, _ := agreement(&key, quote)
 			return "no cookie is visible; destination, " + list(agree) + " are the probe's, and no other's; " + r.Translation.String()
 		}
@@ -116,7 +116,7 @@ func (e *Evidence) quotedKey(r *path.Reply) *craft.Key {
 
 // disagreement says what a quote that has the probe's cookie does not have of it.
 func (e *Evidence) disagreement(p *path.Probe, quote *craft.Key) string {
-	key, seen := e.keys[p.Number]
+	key, seen := e.keyOf(p.Number)
 	if !seen || quote == nil {
 		return ""
 	}
@@ -163,7 +163,7 @@ func agreement(key, quote *craft.Key) (agree, differ []string) {
 // failedCheck says why a reply that quotes something like a probe is not its
 // reply.
 func (e *Evidence) failedCheck(probe int, quote *craft.Key) string {
-	key := e.keys[probe]
+	key, _ := e.keyOf(probe)
 	if key.HasCookie && quote.HasCookie && key.Cookie != quote.Cookie {
 		return fmt.Sprintf("it quotes another cookie, 0x%016x for 0x%016x", quote.Cookie, key.Cookie)
 	}
@@ -179,7 +179,7 @@ func (e *Evidence) failedCheck(probe int, quote *craft.Key) string {
 
 // failedAnswer says why an answer of the target is not a probe's.
 func (e *Evidence) failedAnswer(probe int, s *suspect) string {
-	key := e.keys[probe]
+	key, _ := e.keyOf(probe)
 	differs := key.Token != s.quote.Token
 	switch {
 	case key.HasCookie && s.quote.HasCookie && key.Cookie != s.quote.Cookie:
