@@ -35,6 +35,7 @@ const (
 type scenario struct {
 	change func(*capturetest.Chain)
 	host   capturetest.Host
+	also   []string
 	o      tracewire.Options
 }
 
@@ -63,6 +64,7 @@ func (s scenario) recorded(t *testing.T) (file []byte) {
 			h := conn.Host()
 			return &tracewire.Wire{Conn: conn, Port: 50000, Source: path.Source{
 				Addr: h.Addr, Interface: "sim0", MAC: h.MAC, NextHop: netip.MustParseAddr("192.0.2.254"), NextHopMAC: h.GatewayMAC,
+				Also: s.also,
 			}}, nil
 		}
 		if o.Recording, err = tracewire.NewRecording(&to, "a test"); err != nil {
@@ -294,5 +296,19 @@ func TestAHopIsItsProbes(t *testing.T) {
 	}
 	if n := strings.Count(hop.String(), ": TTL 2, round "); n != 2 {
 		t.Errorf("%d probes:\n%s", n, hop.String())
+	}
+}
+
+// Where replies could come in by other interfaces, it says that these were looked at.
+func TestOverviewNamesWhatWasCapturedOn(t *testing.T) {
+	const line = "the probes left by sim0; replies were captured on sim0, eth1, wg0\n"
+	for _, also := range [][]string{nil, {"eth1", "wg0"}} {
+		var b strings.Builder
+		if err := explained(t, scenario{also: also}.recorded(t), nil).Overview(&b); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), line) != (also != nil) {
+			t.Errorf("captured on %q too:\n%s", also, b.String())
+		}
 	}
 }
