@@ -112,14 +112,14 @@ func (r *Recording) on(name string, link frame.LinkType) (*interfaceCount, error
 // track is what a Recording has of one tap. Of a nil Recording it has nothing.
 type track struct {
 	to      *Recording
-	device  string
+	devices []string // by the number that frames have of them; what is no frame's is of the first
 	link    frame.LinkType
 	dropped int // frames that the capture lost, as far as that is in the file
 }
 
 // newTrack makes the track of what is captured where a trace comes from.
 func newTrack(to *Recording, s *path.Source) *track {
-	t := &track{to: to, device: s.Interface, link: frame.Raw}
+	t := &track{to: to, devices: append([]string{s.Interface}, s.Also...), link: frame.Raw}
 	if len(s.MAC) > 0 {
 		t.link = frame.Ethernet
 	}
@@ -163,6 +163,8 @@ type notes struct {
 	run     uint64 // its Tracer's
 	trace   int    // its number
 	record  bool   // else nothing is kept
+	several bool   // it captures on several interfaces
+	on      []int  // those of them that frames have been recorded on
 	pending []journal.Note
 }
 
@@ -194,10 +196,21 @@ func (k *notes) meaning(f *frame.Frame, caused []Event, held bool) meaning {
 		}
 		return meaning{trace: k.trace, notes: k.take()}
 	}
-	if !f.Read.IsZero() && (held || slices.ContainsFunc(caused, isAnswer)) {
+	if !f.Read.IsZero() && (held || k.isFirstOn(f.Interface) || slices.ContainsFunc(caused, isAnswer)) {
 		k.add(journal.Note{Read: &journal.Read{At: journal.At(f.Read)}})
 	}
 	return meaning{trace: k.trace, caused: caused, notes: k.take()}
+}
+
+// isFirstOn reports whether a frame is the first that is recorded on one of several
+// interfaces. By its note the replay knows the interface for one of the trace's,
+// whatever that is called by then.
+func (k *notes) isFirstOn(number int) bool {
+	if !k.several || slices.Contains(k.on, number) {
+		return false
+	}
+	k.on = append(k.on, number)
+	return true
 }
 
 func isAnswer(e Event) bool { return e.Kind == path.Answer }
@@ -249,11 +262,17 @@ func (t *track) write(f *frame.Frame, meanings []meaning) {
 
 // frame writes a frame.
 func (t *track) frame(f *frame.Frame, comments []string) error {
-	on, err := t.to.on(t.device, f.Link)
+	device := t.devices[0]
+	if f.Interface < len(t.devices) {
+		device = t.devices[f.Interface]
+	}
+	on, err := t.to.on(device, f.Link)
 	if err != nil {
 		return err
 	}
-	t.link = f.Link
+	if device == t.devices[0] {
+		t.link = f.Link
+	}
 	if on.Received++; on.Start.IsZero() {
 		on.Start = f.Time
 	}
@@ -267,7 +286,7 @@ func (t *track) frame(f *frame.Frame, comments []string) error {
 // until no more than some are left. It returns these.
 func (t *track) aside(comments []string, left int) ([]string, error) {
 	for len(comments) > left {
-		on, err := t.to.on(t.device, t.link)
+		on, err := t.to.on(t.devices[0], t.link)
 		if err != nil {
 			return nil, err
 		}
@@ -286,7 +305,7 @@ func (t *track) end(last []journal.Note, dropped int) {
 	if t.to == nil || t.to.failed != nil {
 		return
 	}
-	on, err := t.to.on(t.device, t.link)
+	on, err := t.to.on(t.devices[0], t.link)
 	if err == nil {
 		on.Dropped += uint64(max(0, dropped-t.dropped))
 		t.dropped = max(t.dropped, dropped)

@@ -230,26 +230,30 @@ func (r *replay) recordersOn(number int) []*path.Recorder {
 }
 
 // isOn reports whether a trace may have captured on an interface: on one that has
-// notes of it, or on one with the name of its own. If the one with the notes has
+// notes of it, or on one with a name of its own. If the one with the notes has
 // another name, names were changed and say nothing.
 func (r *replay) isOn(t *replayed, number int) bool {
-	device := t.recorder.Path().Source.Interface
-	if device == "" || slices.Contains(t.captured, number) {
+	source := &t.recorder.Path().Source
+	if source.Interface == "" || slices.Contains(t.captured, number) {
 		return true
 	}
-	if len(t.captured) > 0 && !r.isCalled(t.captured[0], device) {
+	if len(t.captured) > 0 && !r.isCalled(t.captured[0], source) {
 		return false
 	}
-	return r.isCalled(number, device)
+	return r.isCalled(number, source)
 }
 
-// isCalled reports whether an interface may have a name.
-func (r *replay) isCalled(number int, device string) bool {
+// isCalled reports whether an interface may have the name of one that a trace
+// captured on.
+func (r *replay) isCalled(number int, source *path.Source) bool {
 	if r.file == nil {
 		return true
 	}
 	all := r.file.Interfaces()
-	return number >= len(all) || all[number].Name == "" || all[number].Name == device
+	if number >= len(all) || all[number].Name == "" {
+		return true
+	}
+	return all[number].Name == source.Interface || slices.Contains(source.Also, all[number].Name)
 }
 
 // place says where in the file a frame is, or what stands in its place.

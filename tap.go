@@ -5,6 +5,7 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,16 +47,37 @@ type tap struct {
 
 // wanted is what a trace wants to capture: on what, and which end of flows; the
 // zero end is captured by every tap. What the key of two is the same for is open
-// once.
+// once. Of live ones the key is a devices.
 type wanted struct {
 	key    any
 	end    capture.End
 	source *path.Source
 }
 
+// devices are the key of a live tap: the interface that probes leave by, and those
+// that are captured on too, by name, each behind a slash. No name has one.
+type devices struct{ outgoing, also string }
+
+func devicesOf(outgoing string, also []string) devices {
+	d := devices{outgoing: outgoing}
+	for _, name := range also {
+		d.also += "/" + name
+	}
+	return d
+}
+
+// overlaps reports whether two captures have an interface in common.
+func (d devices) overlaps(e devices) bool {
+	theirs := strings.Split(e.outgoing+e.also, "/")
+	return slices.ContainsFunc(strings.Split(d.outgoing+d.also, "/"), func(name string) bool { return slices.Contains(theirs, name) })
+}
+
 // serves reports whether the tap captures an end.
-func (t *tap) serves(end capture.End) bool {
-	return end == capture.End{} || slices.ContainsFunc(t.ends, func(e capture.End) bool {
+func (t *tap) serves(end capture.End) bool { return contain(t.ends, end) }
+
+// contain reports whether an end is captured with these.
+func contain(ends []capture.End, end capture.End) bool {
+	return end == capture.End{} || slices.ContainsFunc(ends, func(e capture.End) bool {
 		return e == end || !e.Addr.IsValid() && e.Protocol == end.Protocol && e.Port == end.Port
 	})
 }

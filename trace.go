@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,9 +55,10 @@ func (r *Tracer) newTrace(w *Wire, on *tap, to Target) (*trace, error) {
 	}
 	p := crafter.parameters
 	t := &trace{
-		tap: on, crafter: crafter, limiter: r.limiter, notes: notes{run: r.run, trace: to.Number, record: r.options.Recording != nil},
-		plan: newPlan(&p, shortestOf(&crafter.probe)),
-		over: make(chan struct{}), news: make(chan struct{}, 1), observed: make(chan struct{}, 1),
+		tap: on, crafter: crafter, limiter: r.limiter,
+		notes: notes{run: r.run, trace: to.Number, record: r.options.Recording != nil, several: len(w.Source.Also) > 0},
+		plan:  newPlan(&p, shortestOf(&crafter.probe)),
+		over:  make(chan struct{}), news: make(chan struct{}, 1), observed: make(chan struct{}, 1),
 	}
 	t.recorder = path.NewRecorder(&path.Path{
 		Target: path.Target{Host: cmp.Or(to.Host, to.Addr.String()), Addr: crafter.probe.Dst}, Source: w.Source,
@@ -171,7 +173,7 @@ func (t *trace) missed(g *frame.Gap) {
 // this host any more: it may be another's by now, and what answers would go there.
 func (t *trace) heed(g *frame.Gap) {
 	if source := t.recorder.Path().Source; g.Cause == frame.AddressRemoved && g.To.IsZero() && g.Addr == source.Addr.WithZone("") && !t.done {
-		t.fail(fmt.Errorf("tracewire: %w: %v, of %s", capture.ErrAddress, g.Addr, source.Interface))
+		t.fail(fmt.Errorf("tracewire: %w: %v, of %s", capture.ErrAddress, g.Addr, strings.Join(append([]string{source.Interface}, source.Also...), " or ")))
 	}
 }
 

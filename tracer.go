@@ -26,7 +26,9 @@ type Target struct {
 // interface one pair of handles serves all traces that run meanwhile, and they
 // have one source port where others leave it free; what is captured is read
 // once, and recorded once. Traces to the same address, and those that need a
-// source port that the open handles don't capture, wait for each other.
+// source port that the open handles don't capture, wait for each other; so do, with a
+// Recording, those that capture on different interfaces with one in common (see
+// path.Source).
 //
 // Trace number n has the seed that follows n-1 times on that of the Options, so
 // it is the same whatever ran beside it, but for the source port.
@@ -157,7 +159,9 @@ func (t *Tracer) alone(ctx context.Context, dst netip.Addr) (over func(), err er
 
 // reserve returns the tap that captures what is wanted: the one that is there, or a
 // new one, which the caller is to begin. It is to be released. One that does not
-// capture that end has to be done first, and takes up nobody else until then.
+// capture that end has to be done first, and takes up nobody else until then; so has,
+// in a recording, one that captures on other interfaces but on one of these: its
+// frames would be there twice.
 func (t *Tracer) reserve(ctx context.Context, want wanted) (p *tap, made bool, err error) {
 	for {
 		t.mu.Lock()
@@ -167,9 +171,12 @@ func (t *Tracer) reserve(ctx context.Context, want wanted) (p *tap, made bool, e
 			return nil, false, t.prepared.lacks(want)
 		}
 		if !is {
+			found = t.overlapping(want)
+		}
+		if found == nil {
 			break
 		}
-		if found.serves(want.end) && !found.asked {
+		if is && found.serves(want.end) && !found.asked {
 			found.users++
 			t.mu.Unlock()
 			return found, false, nil
@@ -186,6 +193,21 @@ func (t *Tracer) reserve(ctx context.Context, want wanted) (p *tap, made bool, e
 	p = t.newTap(want)
 	t.taps[want.key] = p
 	return p, true, nil
+}
+
+// overlapping is a tap that records frames which one for what is wanted would record
+// too, or nil.
+func (t *Tracer) overlapping(want wanted) *tap {
+	key, live := want.key.(devices)
+	if !live || t.options.Recording == nil {
+		return nil
+	}
+	for other, p := range t.taps {
+		if other, live := other.(devices); live && other.overlaps(key) {
+			return p
+		}
+	}
+	return nil
 }
 
 // newTap makes the tap of its first user.

@@ -1,18 +1,22 @@
 package tracewire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/netip"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/capture/netns"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/route"
@@ -76,7 +80,7 @@ func (t *Tracer) dialHere(ctx context.Context, dst netip.Addr) (*Wire, *tap, err
 		return nil, nil, err
 	}
 	w := &Wire{MTU: r.MTU, Port: port, VLAN: o.VLAN, held: held, Source: path.Source{
-		Addr: r.Source, Interface: r.Device(), MAC: r.MAC, NextHop: r.NextHop, NextHopMAC: o.NextHopMAC,
+		Addr: r.Source, Interface: r.Device(), MAC: r.MAC, NextHop: r.NextHop, NextHopMAC: o.NextHopMAC, Also: t.receivers(&r),
 	}}
 	p, err := t.open(ctx, r, w, o.end(dst, &r, port))
 	if err != nil {
@@ -85,6 +89,19 @@ func (t *Tracer) dialHere(ctx context.Context, dst netip.Addr) (*Wire, *tap, err
 	}
 	w.Conn = p.conn
 	return w, p, nil
+}
+
+// receivers are the interfaces besides that of a route by which replies can arrive.
+// Where the system doesn't say so, there are none.
+func (t *Tracer) receivers(r *route.Route) []string {
+	if t.prepared != nil {
+		return t.prepared.also[r.Device()]
+	}
+	also, err := r.Receivers()
+	if err != nil {
+		return nil
+	}
+	return also
 }
 
 // routeAndPort looks up the route to a target, and holds the port that the probes are to
@@ -156,13 +173,13 @@ func (o *Options) end(dst netip.Addr, r *route.Route, port uint16) capture.End {
 func (t *Tracer) open(ctx context.Context, r route.Route, w *Wire, end capture.End) (*tap, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p, made, err := t.reserve(ctx, wanted{key: r.Device(), end: end, source: &w.Source})
+	p, made, err := t.reserve(ctx, wanted{key: devicesOf(r.Device(), w.Source.Also), end: end, source: &w.Source})
 	if err != nil {
 		return nil, err
 	}
 	begin := func() {}
 	if made {
-		begin = t.beginLive(p, &r)
+		begin = t.beginLive(p, &r, w.Source.Also)
 	}
 	var wait sync.WaitGroup
 	var openErr error
@@ -206,17 +223,72 @@ func (t *Tracer) inherit(open func() (Conn, error)) func() (Conn, error) {
 	}
 }
 
-// beginLive returns what begins to capture on the interface of a route: the probes
-// from the tap's ends, what may answer them, and ICMP errors; all other ICMP too,
-// unless the Options are restricted.
-func (t *Tracer) beginLive(p *tap, r *route.Route) (begin func()) {
+// beginLive returns what begins to capture on the interface of a route and others: the
+// probes from the tap's ends, what may answer them, and ICMP errors; all other ICMP
+// too, unless the Options are restricted.
+func (t *Tracer) beginLive(p *tap, r *route.Route, also []string) (begin func()) {
 	filter := capture.FilterICMP
 	if t.options.Restricted {
 		filter = capture.FilterErrors
 	}
 	o := capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: capture.FilterEnds(filter, p.ends...)}
-	open := t.inherit(func() (Conn, error) { return capture.OpenLive(o) })
-	return func() { p.begin(open) }
+	if len(also) > 0 {
+		o.Idle = mergedIdle
+	}
+	open := []func() (Conn, error){t.inherit(func() (Conn, error) { return capture.OpenLive(o) })}
+	for _, name := range also {
+		o := o
+		o.Interface, o.MAC, o.ReceiveOnly, o.Buffer = name, nil, true, receiveBuffer
+		open = append(open, t.inherit(func() (Conn, error) { return capture.OpenLive(o) }))
+	}
+	return func() { p.begin(func() (Conn, error) { return openAll(open) }) }
+}
+
+// mergedIdle is after how long an idle interface of several says so: a frame of another
+// waits for up to twice as long.
+const mergedIdle = 5 * time.Millisecond
+
+// receiveBuffer is the ring in bytes of an interface that only replies come by.
+const receiveBuffer = 1 << 20
+
+// openAll opens what is captured on, all at the same time: each takes milliseconds.
+// The first is what probes leave by. Another that is down or gone by now is left out.
+func openAll(open []func() (Conn, error)) (Conn, error) {
+	conns, errs := make([]Conn, len(open)), make([]error, len(open))
+	var wait sync.WaitGroup
+	for i := range open {
+		wait.Go(func() { conns[i], errs[i] = open[i]() })
+	}
+	wait.Wait()
+	if len(open) == 1 {
+		return conns[0], errs[0]
+	}
+	sources := make([]capture.Source, len(conns))
+	var failed error
+	for i, err := range errs {
+		sources[i] = conns[i]
+		if i > 0 && (errors.Is(err, capture.ErrDown) || errors.Is(err, capture.ErrGone)) {
+			sources[i], err = nothing{}, nil
+		}
+		failed = cmp.Or(failed, err)
+	}
+	if failed == nil {
+		return capture.Merge(conns[0], sources[1:]...), nil
+	}
+	for i, err := range errs {
+		if c, ok := conns[i].(io.Closer); ok && err == nil {
+			failed = errors.Join(failed, c.Close())
+		}
+	}
+	return nil, failed
+}
+
+// nothing is a Source of no frames.
+type nothing struct{}
+
+// Frames implements capture.Source.
+func (nothing) Frames(context.Context) iter.Seq2[frame.Frame, error] {
+	return func(func(frame.Frame, error) bool) {}
 }
 
 // maxAddresses is how many addresses of this host a filter names: with more it takes

@@ -44,6 +44,12 @@ type LiveOptions struct {
 
 	// Buffer is the size of the kernel's ring in bytes; 0 means 4 MiB.
 	Buffer int
+
+	// Idle is after how long without a frame a watermark comes; 0 means 20 ms.
+	Idle time.Duration
+
+	// ReceiveOnly opens no handle to send by: Inject fails.
+	ReceiveOnly bool
 }
 
 // FilterICMP is a Filter for the ICMP messages of both families. libpcap's icmp6

@@ -108,7 +108,8 @@ func OpenLive(o LiveOptions) (*Live, error) {
 	return l, nil
 }
 
-// open opens both handles at the same time: each takes milliseconds.
+// open opens both handles, if both are wanted, at the same time: each takes
+// milliseconds.
 func (l *Live) open(device *net.Interface, o LiveOptions) (err error) {
 	if l.control, err = openControl(); err != nil {
 		return err
@@ -117,6 +118,9 @@ func (l *Live) open(device *net.Interface, o LiveOptions) (err error) {
 		return err
 	}
 	l.notices = openNotices(device.Index)
+	if o.ReceiveOnly {
+		return l.openReceive(o)
+	}
 	openSender, err := netns.Inherit(func() (err error) {
 		l.send, err = newSender(device, l.own)
 		return err
@@ -147,7 +151,7 @@ func (l *Live) learn(device *net.Interface, o LiveOptions) (err error) {
 }
 
 func (l *Live) openReceive(o LiveOptions) (err error) {
-	l.receive.pcap, err = activate(o.Interface, cmp.Or(o.SnapLen, defaultSnapLen), cmp.Or(o.Buffer, defaultBuffer))
+	l.receive.pcap, err = activate(o.Interface, cmp.Or(o.SnapLen, defaultSnapLen), cmp.Or(o.Buffer, defaultBuffer), cmp.Or(o.Idle, pollInterval))
 	if err != nil {
 		return err
 	}
@@ -159,7 +163,7 @@ func (l *Live) openReceive(o LiveOptions) (err error) {
 }
 
 // activate opens one handle.
-func activate(name string, snapLen, buffer int) (*pcap.Handle, error) {
+func activate(name string, snapLen, buffer int, idle time.Duration) (*pcap.Handle, error) {
 	inactive, err := pcap.NewInactiveHandle(name)
 	if err != nil {
 		return nil, activateError(err)
@@ -168,7 +172,7 @@ func activate(name string, snapLen, buffer int) (*pcap.Handle, error) {
 	for _, err := range []error{
 		inactive.SetSnapLen(snapLen),
 		inactive.SetBufferSize(buffer),
-		inactive.SetTimeout(pollInterval),
+		inactive.SetTimeout(idle),
 		inactive.SetImmediateMode(true),
 	} {
 		if err != nil {
@@ -218,9 +222,9 @@ func filterFor(link frame.LinkType, filter string) string {
 	return fmt.Sprintf("(%[1]s) or (vlan and ((%[1]s) or (vlan and (%[1]s))))", filter)
 }
 
-// Frames implements Source. A handle that is idle yields a watermark about
-// every 20 ms. What the capture misses, since its ring is full, the link is lost or
-// an address was removed, is the Gap of a watermark without a Time.
+// Frames implements Source. A handle that is idle yields a watermark about every
+// LiveOptions.Idle. What the capture misses, since its ring is full, the link is lost
+// or an address was removed, is the Gap of a watermark without a Time.
 func (l *Live) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 	return func(yield func(frame.Frame, error) bool) {
 		if l.ranged.Swap(true) {
@@ -357,6 +361,9 @@ func gone(err error) bool {
 func (l *Live) Inject(data []byte) error {
 	if len(data) == 0 {
 		return fmt.Errorf("capture: %s: an empty frame can't be sent", l.name)
+	}
+	if l.send == nil {
+		return fmt.Errorf("capture: %s: it was opened to receive only", l.name)
 	}
 	err := l.send.send(data)
 	if err == nil {

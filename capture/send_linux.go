@@ -35,7 +35,7 @@ func newSender(device *net.Interface, own map[netip.Addr]int) (sender, error) {
 // openFrames opens a handle of libpcap's that receives nothing, in the smallest
 // ring there is.
 func openFrames(name string) (sender, error) {
-	h, err := activate(name, 64, 1<<16)
+	h, err := activate(name, 64, 1<<16, pollInterval)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,9 @@ answers, or where a router says that it can't be reached.
 The probes leave by the route of their flow, as 'ip route get HOST ipproto udp
 sport PORT dport PORT tos TOS mark MARK' names it: on a host that hashes flows
 over several uplinks, --sport may choose another. With --classic, where each
-probe is a flow of its own, all leave by the route of the first.
+probe is a flow of its own, all leave by the route of the first. Replies may come
+in by another interface: where the host has several uplinks, or the source is an
+address of another interface (-s, an address of lo), those are captured on too.
 
 PACKETLEN is the length of the IP packets in bytes (default 60).
 

@@ -74,6 +74,7 @@ type source struct {
 	MAC        mac        `json:"mac"`
 	NextHop    netip.Addr `json:"next_hop"`
 	NextHopMAC mac        `json:"next_hop_mac"`
+	Also       []string   `json:"also,omitempty"`
 }
 
 // mac is a link address as people write it, or empty.
@@ -219,12 +220,13 @@ func StartOf(p *path.Path, run uint64, at time.Time) *Start {
 }
 
 func sourceOf(s *path.Source) source {
-	return source{s.Addr, s.Interface, mac(s.MAC), s.NextHop, mac(s.NextHopMAC)}
+	return source{s.Addr, s.Interface, mac(s.MAC), s.NextHop, mac(s.NextHopMAC), s.Also}
 }
 
 func (s *source) path() path.Source {
 	return path.Source{
 		Addr: s.Addr, Interface: s.Interface, MAC: net.HardwareAddr(s.MAC), NextHop: s.NextHop, NextHopMAC: net.HardwareAddr(s.NextHopMAC),
+		Also: s.Also,
 	}
 }
 

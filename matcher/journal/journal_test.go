@@ -37,10 +37,13 @@ func newPath() *path.Path {
 
 func notes() map[string]*Note {
 	probe := path.Probe{TTL: 6, Round: 2, ID: 8, SrcPort: 50000, DstPort: 33434, Sequence: 9, Called: at}
+	several := newPath()
+	several.Source.Also = []string{"eth1", "wg0"}
 	bare := newPath()
 	bare.Source.MAC, bare.Source.NextHopMAC = nil, nil
 	return map[string]*Note{
 		"start":              {Trace: 1, Start: StartOf(newPath(), 7, at)},
+		"start on several":   {Trace: 1, Start: StartOf(several, 7, at)},
 		"start without MACs": {Trace: 1, Start: StartOf(bare, 7, at)},
 		"sent":               {Trace: 2, Sent: SentOf(&probe, &craft.Key{ID: 8, Token: 1 << 31, HasCookie: true, Cookie: 1<<64 - 1})},
 		"sent, no cookie":    {Trace: 2, Sent: SentOf(&probe, &craft.Key{ID: 8, Token: 3})},
@@ -69,6 +72,7 @@ func TestNotesAreReadBack(t *testing.T) {
 
 func TestStartGivesThePathBack(t *testing.T) {
 	want := newPath()
+	want.Source.Also = []string{"eth1"}
 	if d := cmp.Diff(want, StartOf(want, 7, at).Path(), cmpopts.EquateComparable(netip.Addr{})); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
@@ -123,6 +127,10 @@ func TestDamagedNotes(t *testing.T) {
 	}
 	for name, comment := range map[string]string{
 		"no JSON":                  "tracewire/1 {",
+		"no other interface":       damage(`"next_hop":`, `"also":["eth0"],"next_hop":`),
+		"an interface twice":       damage(`"next_hop":`, `"also":["eth1","eth1"],"next_hop":`),
+		"an unnamed interface":     damage(`"next_hop":`, `"also":[""],"next_hop":`),
+		"interfaces that are none": damage(`"next_hop":`, `"also":[],"next_hop":`),
 		"of no trace":              `tracewire/1 {"read":{"at":1}}`,
 		"something behind it":      `tracewire/1 {"trace":1} {}`,
 		"a number that is none":    `tracewire/1 {"trace":1,"read":{"at":"now"}}`,

@@ -98,11 +98,24 @@ func (s *Start) validate() error {
 		must(s.Source.NextHop == netip.Addr{} || isPlain(s.Source.NextHop), "%q is no next hop", s.Source.NextHop),
 		must(s.Source.MAC.isOne(), "%x is not a MAC address", []byte(s.Source.MAC)),
 		must(s.Source.NextHopMAC.isOne(), "%x is not a MAC address", []byte(s.Source.NextHopMAC)),
+		must(s.Source.namesOthers(), "%q are no other interfaces than %q", s.Source.Also, s.Source.Interface),
 		must(s.knowsProtocol(), "there are no probes of protocol %d to %v", uint8(s.Protocol), s.Target.Addr),
 		must(s.Tool != "", "no program traced"),
 		s.Parameters.check(),
 		s.checkOptions(),
 	)
+}
+
+// namesOthers reports whether Also has other interfaces, each once, or is nil.
+func (s *source) namesOthers() bool {
+	seen := map[string]bool{"": true, s.Interface: true}
+	for _, name := range s.Also {
+		if seen[name] {
+			return false
+		}
+		seen[name] = true
+	}
+	return s.Also == nil || len(s.Also) > 0
 }
 
 // isPlain reports whether an address can stand in a packet: it has no zone there, and

@@ -60,6 +60,10 @@ type Source struct {
 	MAC        net.HardwareAddr // nil on a link without such addresses
 	NextHop    netip.Addr       // the target itself if it is on the link
 	NextHopMAC net.HardwareAddr
+
+	// Also are the interfaces besides Interface by which replies to Addr could
+	// arrive, where they were captured too. Nil if there are none.
+	Also []string
 }
 
 // Parameters are the settings that shaped a trace. Of a trace found in a capture

@@ -45,6 +45,7 @@ func (s *replies) clear() {
 func (p *Path) Clone() *Path {
 	c := *p
 	c.Source.MAC, c.Source.NextHopMAC = slices.Clone(p.Source.MAC), slices.Clone(p.Source.NextHopMAC)
+	c.Source.Also = slices.Clone(p.Source.Also)
 	c.Parameters.Gateways = slices.Clone(p.Parameters.Gateways)
 	c.Probes, c.Gaps = slices.Clone(p.Probes), slices.Clone(p.Gaps)
 	first := make([]Reply, 0, p.replied())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/tracewire/tracewire/cmd/internal/dissect"
@@ -140,6 +141,10 @@ func (x *Explanation) header(b *bytes.Buffer) {
 	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%s trace to %s (%v) from %v: %d %s sent, %d answered, %d late%s",
 		render.ProtocolName(p.Protocol), render.Name(p.Target.Host), p.Target.Addr, p.Source.Addr,
 		p.Counters.Sent, render.Plural("probe", p.Counters.Sent), p.Counters.Received, p.Counters.Late, abandoned)))
+	if also := p.Source.Also; len(also) > 0 {
+		b.WriteString(render.Wrap("", "  ", fmt.Sprintf("the probes left by %s; replies were captured on %[1]s, %s",
+			render.Printable(p.Source.Interface), render.Printable(strings.Join(also, ", ")))))
+	}
 }
 
 // count returns how many of the probes are as wanted.

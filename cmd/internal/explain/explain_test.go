@@ -36,6 +36,7 @@ const (
 type scenario struct {
 	change func(*capturetest.Chain)
 	host   capturetest.Host
+	also   []string
 	o      tracewire.Options
 }
 
@@ -64,6 +65,7 @@ func (s scenario) recorded(t *testing.T) (file []byte) {
 			h := conn.Host()
 			return &tracewire.Wire{Conn: conn, Port: 50000, Source: path.Source{
 				Addr: h.Addr, Interface: "sim0", MAC: h.MAC, NextHop: netip.MustParseAddr("192.0.2.254"), NextHopMAC: h.GatewayMAC,
+				Also: s.also,
 			}}, nil
 		}
 		if o.Recording, err = tracewire.NewRecording(&to, "a test"); err != nil {
@@ -311,5 +313,19 @@ func TestAReplyCostsLittle(t *testing.T) {
 	const hops, few, many = 5, 3, 10
 	if each := (allocated(many) - allocated(few)) / (hops * (many - few)); each > 15 {
 		t.Errorf("explaining a reply allocates %v times", each)
+	}
+}
+
+// Where replies could come in by other interfaces, it says that these were looked at.
+func TestOverviewNamesWhatWasCapturedOn(t *testing.T) {
+	const line = "the probes left by sim0; replies were captured on sim0, eth1, wg0\n"
+	for _, also := range [][]string{nil, {"eth1", "wg0"}} {
+		var b strings.Builder
+		if err := explained(t, scenario{also: also}.recorded(t), nil).Overview(&b); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), line) != (also != nil) {
+			t.Errorf("captured on %q too:\n%s", also, b.String())
+		}
 	}
 }

@@ -39,6 +39,7 @@ type sourceJSON struct {
 	MAC        *string     `json:"mac"`
 	NextHop    *netip.Addr `json:"next_hop"`
 	NextHopMAC *string     `json:"next_hop_mac"`
+	Also       []string    `json:"also"`
 }
 
 type optionsJSON struct {
@@ -220,7 +221,7 @@ func newMTUs(p *path.Path) (all []mtuJSON) {
 func newSource(s path.Source) sourceJSON {
 	return sourceJSON{
 		Addr: s.Addr, Interface: pointer(s.Interface), MAC: pointer(s.MAC.String()),
-		NextHop: pointer(s.NextHop), NextHopMAC: pointer(s.NextHopMAC.String()),
+		NextHop: pointer(s.NextHop), NextHopMAC: pointer(s.NextHopMAC.String()), Also: s.Also,
 	}
 }
 

@@ -70,7 +70,7 @@ func unseenBy(p *path.Path, cause frame.Cause) string {
 	case frame.NoCarrier:
 		what = fmt.Sprintf("the link of %s was lost for %.3f s", Printable(p.Source.Interface), lasted)
 	case frame.AddressRemoved:
-		what = fmt.Sprintf("%v was removed from %s", p.Source.Addr, Printable(p.Source.Interface))
+		what = fmt.Sprintf("%v was removed from %s", p.Source.Addr, CapturedOn(p))
 	}
 	slices.Sort(probes)
 	probes = slices.Compact(probes)
@@ -86,6 +86,19 @@ func unseenBy(p *path.Path, cause frame.Cause) string {
 		what += ": fewer at once (--at-once, -N) lose less"
 	}
 	return what
+}
+
+// CapturedOn names the interfaces that were captured on for a trace, or is empty if
+// nobody knows: "eth0 or eth1".
+func CapturedOn(p *path.Path) string {
+	if p.Source.Interface == "" {
+		return ""
+	}
+	names := Printable(p.Source.Interface)
+	for _, also := range p.Source.Also {
+		names += " or " + Printable(also)
+	}
+	return names
 }
 
 // hopsOf names the hops at which probes stand.

@@ -40,6 +40,11 @@ func TestWhatThisHostMissedIsNoted(t *testing.T) {
 			p.Gaps = []frame.Gap{{From: began, To: began.Add(time.Second), Cause: frame.AddressRemoved}}
 		},
 			newPath(1).Source.Addr.String() + " was removed from eth0: 2 *s of hop 2 may have been answered, and the target reached"},
+		"the address, which another interface may have had": {func(p *path.Path) {
+			p.Gaps = []frame.Gap{{From: began, To: began.Add(time.Second), Cause: frame.AddressRemoved}}
+			p.Source.Also = []string{"eth1"}
+		},
+			newPath(1).Source.Addr.String() + " was removed from eth0 or eth1: 2 *s of hop 2 may have been answered, and the target reached"},
 		"what was never sent": {func(p *path.Path) { p.Probes[1].Status, p.Probes[1].Sent = path.Unsent, time.Time{} },
 			"1 probe of hop 2 never left, since the system refused to send: the * of such a probe is no router's"},
 	} {

@@ -383,6 +383,7 @@ func everything() *path.Path {
 	p.Probes[0].Reply.Extensions, p.Probes[1].Reply.Extensions = extensions(), &matcher.Extensions{Offset: 128}
 	p.Parameters.TOS, p.Parameters.DF, p.Parameters.Interval = 0x2e<<2, true, 50*ms
 	p.Clock.Stepped = true
+	p.Source.Also = []string{"eth1", "wg0"}
 	p.Counters.Foreign, p.Counters.Malformed, p.Counters.Dropped = 3, 2, 1
 	p.Gaps = []frame.Gap{{From: p.Started, To: p.Started.Add(time.Second), Frames: 1}, {From: p.Started.Add(-time.Hour), To: p.Started.Add(-time.Minute), Cause: frame.NoCarrier}}
 	return p
