@@ -94,10 +94,10 @@ behind the address, as traceroute does.
 The line of the target comes last. If its answer came when a line was written for
 its hop already, as of a target that limits its answers, it is written once more.
 
-A * is a probe that was waited for until its time was over. What an interrupt, or
-the answer of the target to another probe, kept from being waited for is no *,
-and lost to no count: its status in JSON is abandoned. A line on standard error says
-that a trace was interrupted.
+A * is a probe whose wait ended without a reply. A probe that was not waited for,
+because the trace was interrupted or the target had answered another probe, is
+neither shown as a * nor counted as lost; its status in JSON is abandoned. A line
+on standard error says that a trace was interrupted.
 
 With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>,
 <INC:…> (an interface) or <NODE:address,"name"> (what the router calls itself);
@@ -126,10 +126,10 @@ several:
 
     1  2026-11-23T17:41:02.135044Z  192.0.2.10 -> 198.51.100.80  icmp  mtr  9 hops  reached
 
-What this host missed is no silence of the network's. If the capture loses
-frames, since they come faster than they can be read, if the link is lost, or if
-probes can't be sent, a line on standard error says so, and which * may be due
-to it; so do "gaps" and the finding capture-loss in JSON, and 'tracewire
+What this host misses is not taken for the network's silence. If the capture
+loses frames because they come faster than it can read them, if the link is lost,
+or if probes can't be sent, a line on standard error says so, and which * may be
+due to it; so do "gaps" and the finding capture-loss in JSON, and 'tracewire
 explain'. A trace goes on without its link, which may come back, and ends if the
 address that it probes from is removed. Of somebody's capture, replay says what
 the capture says.
@@ -141,9 +141,10 @@ object a line.
 
 Exit codes: 0 the trace ran, whether the target was reached or not; 1 the
 system doesn't let it run, what was found can't be written, or a capture is cut
-or broken; 2 the command line is
-wrong or the host is not known; 3 with --fail-unreached, the target did not
-answer, a router refused, or the target answered from another address. diff: 0 nothing changed, 1 something did, 2 all that goes wrong.`
+or broken; 2 the command line is wrong or the host is not known; 3 with
+--fail-unreached, the target did not answer, a router refused, or the target
+answered from another address. diff: 0 nothing changed, 1 something did, 2 any
+error.`
 
 const findingsHelp = `--findings, explain and the JSON formats say what a path does to packets: each
 finding with its hops, how sure it is, and the probes that show it. It follows
