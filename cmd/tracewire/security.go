@@ -14,9 +14,8 @@ one translation, or a cookie proves it, it is confirmed. A single reply that agr
 in two of source port, ID and checksum counts when its probe is given up. With
 --classic each probe has a destination port of its own, which tells it where all
 else is rewritten, if three probes or more are quoted like that, each once, and
-nobody is seen guessing the source port. 'tracewire explain' has
-the rule and the translation of every reply, the JSON has the rule as
-"matched_by".
+nobody is seen guessing the source port. 'tracewire explain' shows the rule and the
+translation of every reply; the JSON has the rule as "matched_by".
 
 When more than 24 quotes of the trace's ports have failed these checks, somebody
 forges replies: from then on only what agrees in all is believed, or by a
@@ -29,9 +28,9 @@ can have sent that. Such an answer is marked as unverified ("matched_by" is
 "alone" or "ambiguous", the finding is "unverified-destination"), and one of
 them does not end a path.
 
-This is how many forged replies were accepted in 20 traces under a million each
-that are random in all that can't be known, and what chance makes expect
-('go test -bench ForgedReplies ./matcher/path').
+The table has how many forged replies 20 traces accepted. Each was sent a million,
+random in everything that an attacker can't know. "Expected" is what chance
+predicts ('go test -bench ForgedReplies ./matcher/path' repeats it).
 
                                     source port not known   source port known
   forged                            accepted  expected      accepted  expected
@@ -47,7 +46,7 @@ that are random in all that can't be known, and what chance makes expect
   SYN-ACKs and RSTs                      0      0.00             0      0.24
   UDP answers, marked as unverified    453      540            340      540
 
-Two things remain possible for who knows the source port. Behind a translator
+Two things remain possible for anybody who knows the source port. Behind a translator
 that renumbers IDs, 16 bits of checksum are all that is left. And with
 --classic, hops can be added behind the last one that answers.
 `

@@ -311,7 +311,7 @@ func TestAReplyCostsLittle(t *testing.T) {
 		})
 	}
 	const hops, few, many = 5, 3, 10
-	if each := (allocated(many) - allocated(few)) / (hops * (many - few)); each > 15 {
+	if each := (allocated(many) - allocated(few)) / (hops * (many - few)); each > 30 { // it was 98 before it kept its memory
 		t.Errorf("explaining a reply allocates %v times", each)
 	}
 }
