@@ -39,11 +39,14 @@ func (t *Table) echoed(m *Message, at int64) (int32, Rule) {
 }
 
 // datagram finds the probe that a datagram from the destination answers, which
-// returns no cookie. The answer to a DNS query has its ID. Any other shows
-// nothing of the probe.
+// returns no cookie. The answer to a DNS query has its ID, which proves nothing in a
+// flood. Any other shows nothing of the probe.
 func (t *Table) datagram(m *Message, at int64) (int32, Rule) {
 	if m.Has == craft.PortQuery {
-		if t.index.head(t.entries, craft.PortQuery, &m.Of) != none {
+		switch known := t.index.head(t.entries, craft.PortQuery, &m.Of) != none; {
+		case known && t.learnt.flooded: // whoever tries all IDs finds it
+			return t.alone(craft.PortQuery, &m.Of, at)
+		case known:
 			return t.same(craft.PortQuery, &m.Of, at)
 		}
 		if i := t.index.head(t.entries, craft.Flow, &m.Of); t.entries[i].key.Query != 0 {

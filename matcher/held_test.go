@@ -438,6 +438,30 @@ func TestAnswerToAQueryThatNobodyAsked(t *testing.T) {
 	}
 }
 
+// Whoever answers queries with all IDs floods the run. The one that fits is unverified
+// then.
+func TestAnswersWithAllQueryIDsAreUnverified(t *testing.T) {
+	const query = "\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01"
+	r := newRun(t, 0)
+	r.send(craft.Probe{Src: host, Dst: target, TTL: 9, ID: 7, SrcPort: 40000, DstPort: 53, Payload: query})
+	accepted := 0
+	for n := range 1 << 16 {
+		b := []byte(query)
+		set16(b, 0, r.keys[0].Query+1+uint16(n)) // its own comes last
+		b[2] |= 0x80
+		m, err := r.match(datagram(target, host, 53, 40000, b), frame.In)
+		if err != nil {
+			continue
+		}
+		if accepted++; !m.Reply.IsUnverified() {
+			t.Errorf("answer %d: %+v", n, m)
+		}
+	}
+	if accepted != 1 || !r.table.Flooded() {
+		t.Errorf("%d accepted, flooded %v", accepted, r.table.Flooded())
+	}
+}
+
 // Where a router answered for a TTL, the target is farther away than any probe with it.
 func TestProbesAtTheTTLOfARouterDoNotReachTheTarget(t *testing.T) {
 	r := newRun(t, 0)

@@ -23,6 +23,7 @@ translation that was confirmed before, and the finding "flooded" says so.
 
 An echo reply must return the data, a SYN-ACK or RST must acknowledge the
 probe's sequence number plus one, the answer to a DNS query must have its ID.
+That has 16 bits only: once somebody forges replies, such an answer is unverified.
 A UDP service may answer with nothing of the probe in it: whoever knows the ports
 can have sent that. Such an answer is marked as unverified ("matched_by" is
 "alone" or "ambiguous", the finding is "unverified-destination"), and one of

@@ -197,8 +197,8 @@ Who answers:
     hop-mismatch                   a refusal, of which only arithmetic says the hop
     unverified-destination         nothing in the target's answers shows that they
                                    are to the probes
-    flooded                        many ICMP errors quote the probes' flow, and
-                                   nothing that was sent: somebody forges them
+    flooded                        many packets look like replies to the probes,
+                                   but fit none: somebody forges them
 
 What this host missed:
 

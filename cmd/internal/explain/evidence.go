@@ -11,6 +11,8 @@ import (
 	"errors"
 	"iter"
 
+	"github.com/google/gopacket/layers"
+
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/craft"
@@ -139,9 +141,16 @@ func (g *gatherer) observe(f *frame.Frame) {
 	case err != nil || m.Time.Before(g.path.Started):
 	case m.IsReply && (m.Reply.IsQuoted() || m.Reply.From == g.path.Target.Addr) && len(g.unmatched) < maxSuspect:
 		g.doubt(f, suspect{m.Reply, m.Of, false})
-	case m.IsProbe && len(g.others) < maxOthers:
+	case m.IsProbe && len(g.others) < maxOthers && !isReset(&m.Packet):
 		g.others[identity(&m.Key)] = true
 	}
+}
+
+// isReset reports whether a packet is a RST, which the system sends in reply to a
+// SYN-ACK that it did not ask for: nothing answers it.
+func isReset(p *craft.Packet) bool {
+	const flags, rst = 13, 4
+	return p.Protocol == layers.IPProtocolTCP && len(p.Payload) > flags && p.Payload[flags]&rst != 0
 }
 
 // doubt keeps what may be meant for a probe.

@@ -46,7 +46,7 @@ func (all frames) Frames(context.Context) iter.Seq2[frame.Frame, error] {
 	return func(yield func(frame.Frame, error) bool) {
 		for i, data := range all {
 			f := frame.Frame{Time: begun.Add(time.Duration(i) * time.Millisecond), Number: i + 1, Data: data, Length: len(data), Link: frame.Raw, Direction: frame.In}
-			if i == 0 {
+			if i == 0 || netip.AddrFrom4([4]byte(data[12:16])) == us {
 				f.Direction = frame.Out
 			}
 			if !yield(f, nil) {
@@ -138,6 +138,33 @@ func TestAnswersThatFailACheck(t *testing.T) {
 				t.Errorf("%s\nwant %s", got, test.want)
 			}
 		})
+	}
+}
+
+// Of a flood of answers that fail a check the first few are said, and how many more came.
+func TestAFloodOfAnswersThatFailACheck(t *testing.T) {
+	there := netip.MustParseAddr(target)
+	p := &path.Path{
+		Target: path.Target{Host: target, Addr: there}, Source: path.Source{Addr: us}, Protocol: layers.IPProtocolTCP, Started: begun, Tool: "other",
+		Parameters: path.Parameters{FirstTTL: 1, MaxTTL: 1, Queries: 1, Wait: path.Wait{Max: time.Second}},
+		Probes:     []path.Probe{{TTL: 1, Status: path.Timeout, Sent: begun, SrcPort: 50000, DstPort: 80, Frame: 1}},
+	}
+	all := frames{ipv4(us, there, layers.IPProtocolTCP, 1, segment(50000, 80, 1000, 0, 2))}
+	for i := range uint32(500) {
+		all = append(all, ipv4(there, us, layers.IPProtocolTCP, 60, segment(80, 50000, 7, 2000+i, 18)))
+		all = append(all, ipv4(us, there, layers.IPProtocolTCP, 64, segment(50000, 80, 2000+i, 0, 4))) // by the system
+	}
+	evidence, err := explain.Gather(t.Context(), all, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := (&explain.Explanation{Evidence: evidence}).Overview(&b); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(strings.Fields(b.String()), " ")
+	if n := strings.Count(got, "but it acknowledges another sequence number"); n != 5 || !strings.Contains(got, "495 more like these came") {
+		t.Errorf("%d are said: %s", n, got)
 	}
 }
 

@@ -273,7 +273,9 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 	default:
 		reasons = append(reasons, fmt.Sprintf("it left, and nothing came back within %s", duration(waited)))
 	}
-	for _, s := range e.suspects[p.Number] {
+	const enough = 5 // of a flood
+	all := e.suspects[p.Number]
+	for _, s := range all[:min(len(all), enough)] {
 		came := fmt.Sprintf("%s later frame %d came from %v", duration(s.reply.Received.Sub(p.Sent)), s.reply.Frame, s.reply.From)
 		switch {
 		case s.aside:
@@ -283,6 +285,9 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		default:
 			reasons = append(reasons, fmt.Sprintf("%s, %v, but %s", came, s.reply.Kind, e.failedAnswer(p.Number, &s)))
 		}
+	}
+	if n := len(all) - enough; n > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d more like these came", n))
 	}
 	if n := e.path.Counters.Dropped; e.dropped() && len(e.path.Gaps) == 0 {
 		reasons = append(reasons, fmt.Sprintf("the capture lost %d %s during the trace, and what is missing may be among them", n, render.Plural("frame", n)))

@@ -69,7 +69,7 @@ func interrupted(p *path.Path) string {
 func (t *text) note(p *path.Path) error {
 	var notes []string
 	if p.Flooded && !p.Clock.Captured {
-		notes = append(notes, "many replies that quote packets like these probes failed the checks: somebody forges them")
+		notes = append(notes, "many packets look like replies to these probes, but failed the checks: somebody forges them")
 	}
 	if p.Unverified() && !p.Clock.Captured {
 		notes = append(notes, fmt.Sprintf("unverified: nothing in what %v answered shows that it got the probes", p.Target.Addr))
