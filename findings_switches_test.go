@@ -163,6 +163,8 @@ func TestEachSwitchMakesItsFinding(t *testing.T) {
 		"a slow router":                             {switches: map[int]string{4: `answer = { delay = "40ms" }`}, want: []string{"slow-replies 4-4 possible"}},
 		"a slow router, ten queries": {switches: map[int]string{4: `answer = { delay = "40ms" }`}, options: tracewire.Options{Queries: 10},
 			want: []string{"slow-replies 4-4 likely"}},
+		"a slow router, just before a long link": {switches: map[int]string{4: `answer = { delay = "40ms" }`, -6: `delay = "60ms"`},
+			want: []string{"slow-replies 4-4 possible", "latency 5-6 likely"}},
 		"a router that is slow by little": {switches: map[int]string{4: `answer = { delay = "15ms" }`}, options: tracewire.Options{Queries: 10}},
 		"a long link":                     {switches: map[int]string{-5: `delay = "40ms"`}, want: []string{"latency 4-5 likely"}},
 		"a long link to the destination":  {switches: map[int]string{-9: `delay = "40ms"`}, want: []string{"latency 8-9 likely"}},

@@ -145,7 +145,7 @@ func hint(command string, err error) string {
 	case errors.Is(err, capture.ErrDown), errors.Is(err, route.ErrDown):
 		return "'ip link set dev … up' sets it up"
 	case errors.Is(err, route.ErrNoRoute):
-		return "'ip route' lists the routes"
+		return "'ip route' and 'ip -6 route' list the routes"
 	case errors.Is(err, route.ErrNoAddress):
 		return "'ip address add … dev …' gives it one"
 	case errors.Is(err, route.ErrSource):
@@ -154,6 +154,8 @@ func hint(command string, err error) string {
 		return "let AF_NETLINK sockets pass in this container or sandbox, or trace from its host"
 	case errors.Is(err, route.ErrNeighbour):
 		return "is it up, and on that link?"
+	case errors.As(err, new(*net.DNSError)): // one that says that there is no such name is not wrapped
+		return "give its address, or look at /etc/resolv.conf"
 	case errors.As(err, new(usageError)):
 		return fmt.Sprintf("see '%s --help'", command)
 	}

@@ -109,6 +109,7 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 	defer running.Wait()
 	running.Go(func() { f.run(ctx, tracer, lanes) })
 	s.reached = true
+	var early []string // nothing was sent to these
 	for _, l := range lanes {
 		one, failed := l.show(out)
 		if failed != nil {
@@ -120,12 +121,27 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 			complain(stderr, "tracewire", l.named(l.err))
 			l.err = hostError{l.err}
 		}
+		if errors.Is(l.err, errEarly) {
+			early = append(early, l.host)
+		}
 		err = cmp.Or(err, l.err)
 	}
-	if s.traced && errors.Is(err, errEarly) {
-		err = nil // what had begun is shown
+	if s.traced && len(early) > 0 {
+		complain(stderr, "tracewire", fmt.Errorf("%w to %s", errEarly, someOf(early)))
+		if errors.Is(err, errEarly) {
+			err = nil // what had begun is shown
+		}
 	}
 	return s, err
+}
+
+// someOf names the first of many hosts, and how many more there are.
+func someOf(hosts []string) string {
+	const most = 5
+	if len(hosts) <= most {
+		return strings.Join(hosts, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(hosts[:most], ", "), len(hosts)-most)
 }
 
 // run traces to the hosts of lanes, so many at a time.

@@ -329,6 +329,8 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, s str
 	})
 	if seen.traced && (err == nil || errors.As(err, new(hostError))) { // one host's failure hides no other's trace
 		err = cmp.Or(f.shown.explainRecording(ctx, file, s.out), err)
+	} else if seen.traced && f.shown.explain && errors.Is(err, errRecording) {
+		fmt.Fprintln(s.err, "tracewire: --explain: the recording is not whole: nothing is explained, and no findings are shown")
 	}
 	err = cmp.Or(err, out.failed)
 	if err == nil && f.failUnreached && !seen.reached {

@@ -165,16 +165,19 @@ func slowRepliesRule(v *view) (found []Finding) {
 }
 
 // isSteady reports whether the round trips to a hop vary by no more than spread, and
-// those to the nearest two behind it, and whether these are enough.
+// those to each of the nearest two behind it, and whether these are enough. That
+// the second is behind a long link makes neither vary.
 func (v *view) isSteady(hop int, spread time.Duration) bool {
-	own := v.timed[hop]
-	var behind []time.Duration
+	varies := func(rtts []time.Duration) bool { return slices.Max(rtts)-slices.Min(rtts) > spread }
+	behind := 0
 	for h, hops := hop+1, 0; h <= int(v.last) && hops < 2; h++ {
-		if len(v.timed[h]) > 0 {
-			behind = append(behind, v.timed[h]...)
+		if rtts := v.timed[h]; len(rtts) > 0 {
+			if varies(rtts) {
+				return false
+			}
+			behind += len(rtts)
 			hops++
 		}
 	}
-	return len(own) >= leastReplies && len(behind) >= enoughBefore &&
-		slices.Max(own)-slices.Min(own) <= spread && slices.Max(behind)-slices.Min(behind) <= spread
+	return len(v.timed[hop]) >= leastReplies && behind >= enoughBefore && !varies(v.timed[hop])
 }

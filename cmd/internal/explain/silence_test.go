@@ -39,6 +39,19 @@ func TestATimeExceededOfCodeOne(t *testing.T) {
 	}
 }
 
+// A reply that quotes another IP ID than any probe had, and the flow of all, stands at
+// hop ?: of the probe that drew it nobody can say that nothing came back.
+func TestAReplyThatIsNotPlacedCameBack(t *testing.T) {
+	file, err := os.ReadFile("testdata/other-id.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(strings.Fields(text(t, explained(t, file, nil))), " ")
+	if strings.Contains(got, "nothing came back") || !strings.Contains(got, ": a reply at hop ? may be (probe 2)") {
+		t.Error(got)
+	}
+}
+
 // frames is a capture of raw IP packets, a millisecond apart.
 type frames [][]byte
 
