@@ -51,3 +51,25 @@ func TestForgedAndUnverified(t *testing.T) {
 		})
 	}
 }
+
+// The TTL of an answer that anybody can have sent says nothing of the way back.
+func TestUnverifiedAnswersShowNoAsymmetry(t *testing.T) {
+	target := netip.MustParseAddr("198.51.100.7")
+	for by, want := range map[matcher.Rule]bool{matcher.Alone: false, matcher.Ambiguous: false, matcher.ByCookie: true} {
+		p := path.Path{Target: path.Target{Addr: target}, Probes: []path.Probe{{Number: 3, TTL: 1, Round: 1, Status: path.Replied, Reply: &path.Reply{
+			Reply: matcher.Reply{From: netip.MustParseAddr("192.0.2.1"), Kind: matcher.TimeExceeded, TTL: 64}, Hop: 1, Basis: path.BySentTTL,
+		}}}}
+		for n := range 3 {
+			p.Probes = append(p.Probes, path.Probe{Number: n, TTL: 2, Round: n + 1, Status: path.Replied, Reply: &path.Reply{
+				Reply: matcher.Reply{From: target, Kind: matcher.UDP, MatchedBy: by, TTL: 55}, Hop: 2, Basis: path.ByLowestTTL,
+			}})
+		}
+		got := false
+		for _, f := range findings.Of(&p) {
+			got = got || f.Kind == findings.Asymmetry
+		}
+		if got != want {
+			t.Errorf("matched by %v: asymmetry %v, want %v", by, got, want)
+		}
+	}
+}

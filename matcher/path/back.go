@@ -25,10 +25,11 @@ func (r *Reply) WayBack() int {
 }
 
 // Detour returns by how many routers the way back is longer than the way there, or,
-// below 0, shorter; 0 if by less than LeastDetour.
+// below 0, shorter; 0 if by less than LeastDetour, or if anybody can have sent it: with
+// what TTL, nobody knows.
 func (r *Reply) Detour() int {
 	d := r.WayBack() - (int(r.Hop) - 1)
-	if max(d, -d) < LeastDetour {
+	if max(d, -d) < LeastDetour || r.IsUnverified() {
 		return 0
 	}
 	return d

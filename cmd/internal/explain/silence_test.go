@@ -211,3 +211,26 @@ func TestAnsweredFromAnotherHop(t *testing.T) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
+
+// Of an object that is malformed from its beginning on nothing is said but its bytes.
+func TestANodeOfWhichNothingCanBeRead(t *testing.T) {
+	p := &path.Path{
+		Target: path.Target{Host: target, Addr: netip.MustParseAddr(target)}, Source: path.Source{Addr: us}, Protocol: layers.IPProtocolUDP,
+		Parameters: path.Parameters{FirstTTL: 1, MaxTTL: 1, Queries: 1, Wait: path.Wait{Max: time.Second}},
+		Probes: []path.Probe{{TTL: 1, Status: path.Replied, Reply: &path.Reply{Hop: 1, Basis: path.BySentTTL, Reply: matcher.Reply{
+			From: netip.MustParseAddr("10.0.1.1"), Kind: matcher.TimeExceeded,
+			Extensions: &matcher.Extensions{Objects: []matcher.ExtensionObject{{Class: 5, Type: 2, Length: 8, Node: &matcher.NodeInfo{}, Payload: make([]byte, 4), Malformed: true}}},
+		}}}},
+	}
+	evidence, err := explain.Gather(t.Context(), nothing{}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := (&explain.Explanation{Evidence: evidence}).Overview(&b); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); strings.Contains(got, "calls itself") || !strings.Contains(got, "malformed object of class 5, type 2") {
+		t.Error(got)
+	}
+}

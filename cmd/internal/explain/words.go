@@ -345,7 +345,7 @@ func extensionWords(x *matcher.Extensions) (lines []string) {
 		if o.Interface != nil {
 			lines = append(lines, interfaceWords(o.Interface))
 		}
-		if o.Node != nil {
+		if o.Node != nil && *o.Node != (matcher.NodeInfo{}) { // something could be read of it
 			lines = append(lines, nodeWords(o.Node))
 		}
 		if o.Malformed || o.Labels == nil && o.Interface == nil && o.Node == nil {
