@@ -71,6 +71,7 @@ func newCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	c.SetHelpCommand(help.Command(c, func(wrong string) error { return usagef("%s", wrong) }))
 	c.AddCommand(runCommand(stdin, stdout, stderr), checkCommand(), graphCommand(stdout), listCommand(stdout), showCommand(stdout))
+	help.CheckCompletion(c, func(wrong string) error { return usagef("%s", wrong) })
 	return c
 }
 

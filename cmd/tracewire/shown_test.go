@@ -55,6 +55,15 @@ func TestFindingsAreShownOnce(t *testing.T) {
 	}
 }
 
+// A balancer that goes by packet sends those of one flow by several ways too.
+func TestOneFlowIsNotPromisedOneWay(t *testing.T) {
+	out, said, code := inLab(t, "per-packet", "--classic", "--findings", "-n", "198.51.100.1")
+	const want = "Without --classic all probes are of one flow, which most balancers send one way."
+	if code != exitOK || !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+		t.Errorf("exit code %d\n%s%s", code, out, said)
+	}
+}
+
 // That there is nothing to explain, since it could not be recorded, is said.
 func TestWhatIsNotRecordedIsNotExplained(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {

@@ -250,6 +250,7 @@ func newCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 		craftCommand(stdout),
 		explainCommand(stdin, stdout),
 	)
+	help.CheckCompletion(c, func(unknown string) error { return usagef("%s", unknown) })
 	return c
 }
 

@@ -196,7 +196,7 @@ func balancedRule(v *view) (found []Finding) {
 		f.Detail = fmt.Sprintf("Up to %d routers answer at a hop: the probes are of several flows, which take different ways, so that hops below each other need not be linked.",
 			v.widest(uint8(first), uint8(hop-1)))
 		if v.path.Parameters.Classic {
-			f.Detail += " Without --classic all probes go one way."
+			f.Detail += " Without --classic all probes are of one flow, which most balancers send one way."
 		}
 		found = append(found, f)
 	}

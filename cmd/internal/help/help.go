@@ -1,5 +1,5 @@
-// Package help is the help command of the programs: cobra's own reports no error for
-// a command that does not exist.
+// Package help is the help command of the programs, and mends that for completion:
+// cobra's own report no error for a command, or a shell, that does not exist.
 package help
 
 import (
@@ -28,6 +28,24 @@ func Command(program *cobra.Command, refuse func(wrong string) error) *cobra.Com
 			about.InitDefaultHelpFlag()
 			return about.Help()
 		},
+	}
+}
+
+// CheckCompletion adds the completion command to a program, and has it refuse a shell
+// that it doesn't know: cobra's own shows its help, and reports no error.
+func CheckCompletion(program *cobra.Command, refuse func(wrong string) error) {
+	program.InitDefaultCompletionCmd()
+	for _, c := range program.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return refuse(fmt.Sprintf("there is no completion for %q", args[0]))
+			}
+			return c.Help()
+		}
 	}
 }
 
