@@ -38,7 +38,7 @@ const readAtOnce = 128 << 10
 // followed is not known.
 //
 // The file is read as it is ranged over, in a fixed amount of memory: less than
-// 4 MiB, what pcapng.Reader keeps, and for zstd a window of up to 64 MiB. A
+// 4 MiB, what pcapng.Reader keeps, and for zstd a window of up to 8 MiB. A
 // frame whose record says that it was shorter on the wire than what was
 // captured of it has the Length of what was captured. These end a file with an
 // error:

@@ -17,8 +17,9 @@ import (
 )
 
 // maxWindow is how far back in the file zstd data may refer, in bytes, which
-// is what reading it takes: enough for the levels up to 21.
-const maxWindow = 64 << 20
+// is what reading it takes: what every decoder should have room for (RFC 8878,
+// section 3.1.1.1.2), and enough for all levels up to 19.
+const maxWindow = 8 << 20
 
 // How files begin that are not pcap (RFC 1952 section 2.3.1, RFC 8878 section
 // 3.1.1, draft-ietf-opsawg-pcapng section 4.1).

@@ -29,6 +29,7 @@ type Evidence struct {
 	frameOf []int  // by probe: the number of the frame that it was captured in; 0 if there is none
 
 	elsewhere [256][]int // by TTL: the probes that another hop answered
+	unplaced  bool       // there are replies to probes that are not known
 
 	suspects map[int][]suspect // by probe: replies that failed a check
 	unread   int               // replies of which it was not looked for the probe
@@ -92,6 +93,7 @@ func newGatherer(p *path.Path) *gatherer {
 		case p.Clock.Captured && !probe.Sent.IsZero():
 			g.sentAt[probe.Sent.UnixNano()] = i
 		}
+		g.unplaced = g.unplaced || probe.Sent.IsZero() && probe.Reply != nil
 		if r := probe.Reply; r != nil && r.Hop != probe.TTL {
 			g.elsewhere[probe.TTL] = append(g.elsewhere[probe.TTL], i)
 		}

@@ -270,7 +270,7 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		reasons = append(reasons, "it left, and nothing had come back when the capture ended")
 	case p.Status == path.Abandoned:
 		reasons = append(reasons, "it left, and the trace was over before a reply came")
-	case e.unplaced():
+	case e.unplaced:
 		reasons = append(reasons, fmt.Sprintf("it left, and nothing that is known to be for it came back within %s: a reply at hop ? may be", duration(waited)))
 	default:
 		reasons = append(reasons, fmt.Sprintf("it left, and nothing came back within %s", duration(waited)))
@@ -295,11 +295,6 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("the capture lost %d %s during the trace, and what is missing may be among them", n, render.Plural("frame", n)))
 	}
 	return reasons
-}
-
-// unplaced reports whether there are replies to probes that are not known.
-func (e *Evidence) unplaced() bool {
-	return slices.ContainsFunc(e.path.Probes, func(p path.Probe) bool { return p.Sent.IsZero() && p.Reply != nil })
 }
 
 // unseen says why a reply to a probe, or the probe itself, may have been missed.
