@@ -47,6 +47,10 @@ predicts ('go test -bench ForgedReplies ./matcher/path' repeats it).
   SYN-ACKs and RSTs                      0      0.00             0      0.24
   UDP answers, marked as unverified    453      540            340      540
 
+For comparison: two traces of traceroute 2.1.2 with 16 probes outstanding, under the
+same million forged errors each and with the source port not known, showed 11 forged
+hops with UDP over IPv4 and 15 over IPv6, and 9 and 5 with -I.
+
 Two things remain possible for anybody who knows the source port. Behind a translator
 that renumbers IDs, 16 bits of checksum are all that is left. And with
 --classic, hops can be added behind the last one that answers.
