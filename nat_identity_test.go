@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -36,6 +37,8 @@ type translator struct {
 type translated struct {
 	*capturetest.Conn
 	translator
+
+	mu     sync.Mutex // of the following: probes leave while replies come in
 	random *rand.Rand
 	count  uint16
 	ids    map[string]uint16 // by the probe's transport header and ID: what it has outside
@@ -44,10 +47,12 @@ type translated struct {
 // Inject implements capture.Conn: the translator sees the probes in the order in
 // which they leave.
 func (c *translated) Inject(data []byte) error {
+	c.mu.Lock()
 	if ip := data[14:]; ip[0]>>4 == 4 {
 		c.count += uint16(1 + c.random.IntN(3)) // others send, too
 		c.ids[probeName(ip)] = c.firstID + c.count
 	}
+	c.mu.Unlock()
 	return c.Conn.Inject(data)
 }
 
@@ -82,10 +87,12 @@ func (c *translated) edit(b []byte) []byte {
 		return b
 	}
 	q := message[8:]
+	c.mu.Lock()
 	if !is6 {
 		c.renumber(q)
 	}
 	c.checksum(q, quoted)
+	c.mu.Unlock()
 	if n := quoted + 8; c.short && len(q) > n {
 		b = b[:len(b)-len(q)+n]
 		if is6 {
