@@ -71,7 +71,7 @@ func (g *generator) host() {
 	}
 }
 
-// addresses are two that nobody has.
+// addresses returns an IPv4 and an IPv6 address that no other node has.
 func (g *generator) addresses() []netip.Addr {
 	g.drawn++
 	n := byte(g.drawn)

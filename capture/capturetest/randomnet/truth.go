@@ -247,7 +247,7 @@ func (f *finder) add(routers []*topology.Router) {
 	f.ways = append(f.ways, w)
 }
 
-// isSilent reports whether a node's errors tell nobody anything: there are none, or
+// isSilent reports whether no error of a node can be matched: it sends none, or
 // they quote less than IPv4 allows.
 func isSilent(a *topology.Answer) bool {
 	return a.Silent || a.Quote.Length > 0 && a.Quote.Length < leastQuote
