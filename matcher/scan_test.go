@@ -146,9 +146,15 @@ func FuzzMatch(f *testing.F) {
 	})
 }
 
-// agrees reports whether a short quote agrees with a probe in all.
+// agrees reports whether a short quote agrees with a probe in all that tells
+// probes apart. The UDP length does not: it is the same for all of a trace.
 func agrees(q, probe []byte) bool {
-	return string(q[atID:atID+2]) == string(probe[atID:atID+2]) && string(q[atSrcPort:atChecksum+2]) == string(probe[atSrcPort:atChecksum+2])
+	for _, at := range []int{atID, atSrcPort, atDstPort, atChecksum} {
+		if string(q[at:at+2]) != string(probe[at:at+2]) {
+			return false
+		}
+	}
+	return true
 }
 
 // padded removes the IP options of a quote, and cuts it so that the scan sees
