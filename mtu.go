@@ -49,7 +49,7 @@ func shortest(p *Path) int {
 // outcomesOf are what the plan was told of a probe.
 func outcomesOf(p *path.Probe) (all []plan.Outcome) {
 	tell := func(e Event) {
-		if o, is := outcomeOf(&e); is {
+		if o, ok := outcomeOf(&e); ok {
 			all = append(all, o)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -241,6 +242,23 @@ func validateTarget(dst netip.Addr) error {
 		return nil
 	}
 	return fmt.Errorf("%w %v: %s", ErrTarget, dst, why)
+}
+
+// portsToTry yields the source port that Options name, or some that follow from a
+// seed: in the range that systems leave to programs (RFC 6335, section 6).
+func portsToTry(o *Options, seed uint64) iter.Seq[uint16] {
+	return func(yield func(uint16) bool) {
+		if o.SrcPort != 0 {
+			yield(uint16(o.SrcPort))
+			return
+		}
+		random := rand.New(rand.NewPCG(seed, portStream))
+		for range 100 {
+			if !yield(uint16(49152 + random.IntN(65536-49152))) {
+				return
+			}
+		}
+	}
 }
 
 // streams of the seed, so that what one is used for doesn't move the others.

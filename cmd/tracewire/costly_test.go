@@ -84,7 +84,7 @@ func (c *costly) add(i pcapng.Interface) {
 
 // note adds a note, which comes with the next frame or without one.
 func (c *costly) note(format string, args ...any) {
-	c.comments = append(c.comments, "tracewire/1 "+fmt.Sprintf(format, args...))
+	c.comments = append(c.comments, "tracewire/2 "+fmt.Sprintf(format, args...))
 	if c.room += len(c.comments[len(c.comments)-1]); c.room > 100_000 || len(c.comments) >= 500 {
 		c.flush()
 	}

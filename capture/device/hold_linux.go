@@ -1,4 +1,4 @@
-package tracewire
+package device
 
 import (
 	"io"

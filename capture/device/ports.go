@@ -1,11 +1,9 @@
-package tracewire
+package device
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
-	"math/rand/v2"
 	"net/netip"
 	"syscall"
 
@@ -14,8 +12,8 @@ import (
 	"github.com/tracewire/tracewire/craft/route"
 )
 
-// ports are the source ports that the traces of a Tracer hold, of which they
-// share those that they can.
+// ports are the source ports that are held, of which traces share those that they
+// can.
 type ports map[netip.AddrPort]*heldPort
 
 // heldPort is a port of an address, held by a socket that is never read, nor
@@ -30,34 +28,17 @@ type heldPort struct {
 // traces from there have it. Those from one address try the same ports, and so all
 // have the same, whichever is first. The caller is to close held when the trace has
 // ended; it is nil if it need not be.
-func (t *Tracer) holdPort(source netip.Addr, port uint16) (held io.Closer, err error) {
-	if t.options.protocol() == layers.IPProtocolICMPv4 {
+func (s *Set) holdPort(source netip.Addr, port uint16) (held io.Closer, err error) {
+	if s.options.Protocol == layers.IPProtocolICMPv4 {
 		return nil, nil // an identifier is nobody's
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	at := netip.AddrPortFrom(source, port)
-	if err := t.ports.hold(t.options.protocol(), at); err != nil {
+	if err := s.ports.hold(s.options.Protocol, at); err != nil {
 		return nil, err
 	}
-	return closer(func() error { return t.letGo(at) }), nil
-}
-
-// portsToTry yields the source port that Options name, or some that follow from a
-// seed: in the range that systems leave to programs (RFC 6335, section 6).
-func portsToTry(o *Options, seed uint64) iter.Seq[uint16] {
-	return func(yield func(uint16) bool) {
-		if o.SrcPort != 0 {
-			yield(uint16(o.SrcPort))
-			return
-		}
-		random := rand.New(rand.NewPCG(seed, portStream))
-		for range 100 {
-			if !yield(uint16(49152 + random.IntN(65536-49152))) {
-				return
-			}
-		}
-	}
+	return closer(func() error { return s.releasePort(at) }), nil
 }
 
 // hold binds a socket to a port, unless a trace has done so.
@@ -74,15 +55,15 @@ func (p ports) hold(protocol layers.IPProtocol, at netip.AddrPort) error {
 	return nil
 }
 
-// letGo ends that a trace needs a port.
-func (t *Tracer) letGo(at netip.AddrPort) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	held := t.ports[at]
+// releasePort ends that a trace needs a port.
+func (s *Set) releasePort(at netip.AddrPort) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.ports[at]
 	if held.users--; held.users > 0 {
 		return nil
 	}
-	delete(t.ports, at)
+	delete(s.ports, at)
 	return held.socket.Close()
 }
 

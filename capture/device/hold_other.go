@@ -1,6 +1,6 @@
 //go:build !linux
 
-package tracewire
+package device
 
 import (
 	"io"

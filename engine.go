@@ -1,0 +1,378 @@
+package tracewire
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/capture/device"
+	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/craft/plan"
+	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/journal"
+	"github.com/tracewire/tracewire/matcher/path"
+)
+
+// engine runs the traces on one device. Every input of theirs is an entry: it is
+// applied, appended to the recording, and what it caused is queued for the goroutine
+// that emits the trace's events.
+//
+// Three kinds of goroutines call it: the device's reader (Take, Ended), and of each
+// trace the sender (next, refused) and the one that emits (start, events, drain, leave). Its
+// lock guards all of it and of its runs. The lock of a recording, which Do of a Track
+// takes, is taken before it, that of the device after it.
+type engine struct {
+	device   *device.Device
+	track    *journal.Track
+	captured path.Entry // the reader's
+
+	mu        sync.Mutex
+	recorders path.Recorders
+	runs      map[int]*run
+	waiting   []*run     // that have pending events
+	draining  []*run     // that end when all that was captured before is read
+	sent      path.Entry // the latest
+	ended     bool       // nothing more will be captured
+	err       error
+	lost      int         // frames that the capture has lost, as far as is known
+	gaps      []frame.Gap // that last
+	watched   time.Time   // up to when it is known what the capture missed
+}
+
+// run is a trace on an engine, whose lock guards it.
+type run struct {
+	engine  *engine
+	number  int
+	path    *path.Path
+	plan    plan.Plan
+	crafter *crafter
+	over    func() // nothing more is expected of the capture
+
+	dropped   int       // frames that the capture had lost before
+	until     time.Time // what was captured by then is waited for; zero for no end
+	done      bool      // nothing more is expected of the capture,
+	concluded bool      // since the plan was done
+	failed    error     // why it was the capture that ended
+
+	pending []Event // that may not be recorded yet
+	waits   bool    // it is among the engine's waiting
+	told    []Event // that are recorded, and are to be emitted
+	count   int     // of all that were told
+
+	ended    chan struct{} // closed with done
+	news     chan struct{} // holds a token when there is something to emit
+	observed chan struct{} // holds a token when the plan has something new
+}
+
+// newEngine makes the engine of a device that is about to be opened.
+func newEngine(d *device.Device, o *Options) *engine {
+	on := d.Link()
+	e := &engine{device: d, runs: map[int]*run{}}
+	e.track = o.Recording.Track(&path.Source{Interface: on.Interface, MAC: on.MAC, Also: on.Also})
+	e.recorders.HeadersOnly = o.Restricted
+	return e
+}
+
+// now is the wall clock's time, as frames are stamped.
+func now() time.Time { return time.Now().UTC().Round(0) }
+
+// start begins a run.
+func (g *engine) start(r *run, id uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.runs[r.number] = r
+	r.dropped, r.over = g.lost, g.device.Expect()
+	g.apply(&path.Entry{Kind: path.Start, Trace: r.number, At: now(), Path: r.path, Run: id})
+	r.tell(len(r.pending))
+	for i := range g.gaps {
+		g.apply(&path.Entry{Kind: path.Missed, Trace: r.number, Gap: g.gaps[i]})
+	}
+	if g.ended {
+		r.fail(g.err)
+	}
+}
+
+// apply applies an entry of one trace, and appends it.
+func (g *engine) apply(e *path.Entry) {
+	caused := g.recorders.Apply(e)
+	g.track.Append(e)
+	g.queue(caused)
+}
+
+// queue queues what an entry caused, and shows it to the plans.
+func (g *engine) queue(all []path.Caused) {
+	for _, caused := range all {
+		r := g.runs[caused.Trace]
+		if r == nil || len(caused.Events) == 0 {
+			continue
+		}
+		if !r.waits {
+			r.waits = true
+			g.waiting = append(g.waiting, r)
+		}
+		r.pending = append(r.pending, caused.Events...)
+		for i := range caused.Events {
+			if outcome, ok := outcomeOf(&caused.Events[i]); ok {
+				r.plan.Observe(outcome)
+			}
+		}
+		if r.plan.Done() {
+			r.end()
+		}
+	}
+}
+
+// outcomeOf is what an event means to a plan, if it means anything.
+func outcomeOf(e *Event) (o plan.Outcome, ok bool) {
+	o = plan.Outcome{TTL: e.Probe.TTL, Length: e.Probe.Length, End: e.End}
+	switch {
+	case e.Kind == path.GaveUp:
+		o.Status = plan.Silent
+		return o, true
+	case e.Kind != path.Answer:
+		return o, false
+	case e.Probe.Status == path.Late || len(e.Probe.Extra) > 0:
+		o.Status = plan.Late
+	case e.Reply.MatchedBy == matcher.Ambiguous:
+		o.Status = plan.Ambiguous
+	}
+	if e.Reply.MatchedBy == matcher.Ambiguous && o.Status == plan.Late {
+		o.Length = 0 // it may be another probe's
+	}
+	o.Unverified = e.Reply.IsUnverified()
+	o.TooBig, o.MTU = e.Reply.Kind == matcher.PacketTooBig, int(e.Reply.MTU)
+	return o, true
+}
+
+// Take implements device.Subscriber.
+func (g *engine) Take(f *frame.Frame) {
+	e, numbered := &g.captured, f
+	switch {
+	case f.Gap != nil:
+		*e, numbered = path.Entry{Kind: path.Missed, Gap: *f.Gap}, nil
+	case f.IsWatermark():
+		*e, numbered = path.Entry{Kind: path.Watermark, At: f.Time, Step: f.Step}, nil
+	default:
+		*e = path.Entry{Kind: path.Frame, Frame: f}
+	}
+	var done []recorded
+	g.track.Do(numbered, func() (b journal.Block) {
+		b, done = g.take(e, f)
+		return b
+	})
+	g.release(done)
+}
+
+// take applies what was captured. It returns what is to be written, and the events
+// that are recorded then.
+func (g *engine) take(e *path.Entry, f *frame.Frame) (b journal.Block, done []recorded) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if f.Gap != nil {
+		g.missed(f.Gap)
+	} else if !f.Time.IsZero() {
+		g.watched = f.Time
+	}
+	caused := g.recorders.Apply(e)
+	b = g.track.Block(e, caused)
+	g.queue(caused)
+	for _, r := range g.draining {
+		if f.Time.After(r.until) {
+			r.end()
+		}
+	}
+	return b, g.taken()
+}
+
+// recorded says that so many of a run's events are recorded, of all that it ever had.
+type recorded struct {
+	run   *run
+	count int
+}
+
+// taken are the events that are recorded with what is written next.
+func (g *engine) taken() (done []recorded) {
+	for _, r := range g.waiting {
+		r.waits = false
+		done = append(done, recorded{r, r.count + len(r.pending)})
+	}
+	g.waiting = g.waiting[:0]
+	return done
+}
+
+// release hands over the events that are recorded.
+func (g *engine) release(done []recorded) {
+	if len(done) == 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, d := range done {
+		d.run.tell(d.count - d.run.count)
+	}
+}
+
+// tell hands over so many events, if they aren't yet.
+func (r *run) tell(n int) {
+	if n <= 0 {
+		return
+	}
+	r.told = append(r.told, r.pending[:n]...)
+	r.pending = append(r.pending[:0:0], r.pending[n:]...)
+	r.count += n
+	for _, c := range []chan struct{}{r.news, r.observed} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// missed notes what the capture missed. It ends the runs whose source is no address of
+// this host any more: it may be another's by now, and what answers would go there.
+func (g *engine) missed(gap *frame.Gap) {
+	g.lost += gap.Frames
+	g.track.Lost(g.lost)
+	last := g.gaps[:0]
+	for _, lasting := range g.gaps {
+		if lasting.Cause != gap.Cause || lasting.Addr != gap.Addr {
+			last = append(last, lasting)
+		}
+	}
+	if g.gaps = last; !gap.To.IsZero() {
+		return
+	}
+	g.gaps = append(g.gaps, *gap)
+	if gap.Cause != frame.AddressRemoved {
+		return
+	}
+	for _, r := range g.runs {
+		if source := &r.path.Source; gap.Addr == source.Addr.WithZone("") && !r.done {
+			r.fail(fmt.Errorf("tracewire: %w: %v, of %s", capture.ErrAddress, gap.Addr, strings.Join(append([]string{source.Interface}, source.Also...), " or ")))
+		}
+	}
+}
+
+// Ended implements device.Subscriber.
+func (g *engine) Ended(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ended, g.err = true, err
+	for _, r := range g.runs {
+		r.fail(err)
+	}
+}
+
+// fail says that nothing more will be captured. The error is why, if that is
+// known.
+func (r *run) fail(err error) {
+	if !r.done {
+		r.failed = err
+		r.end()
+	}
+}
+
+// end says that nothing more is expected of the capture. What is shown to the run
+// all the same, for it has not left yet, changes nothing of that.
+func (r *run) end() {
+	if !r.done {
+		r.done, r.concluded = true, r.plan.Done()
+		close(r.ended)
+		r.over()
+	}
+}
+
+// next asks the plan for the next step and, if that is a probe, builds it and
+// records that it is about to be sent. The frame is the crafter's.
+func (g *engine) next(r *run) (step plan.Step, data []byte, number int, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r.done {
+		return plan.Step{Action: plan.Wait}, nil, 0, nil // whatever is thought of now, nobody waits for it
+	}
+	if step = r.plan.Next(time.Now()); step.Action != plan.Send {
+		return step, nil, 0, nil
+	}
+	crafted, err := r.crafter.build(step.TTL, step.Round, step.Length)
+	if err != nil {
+		return step, nil, 0, err
+	}
+	e := &g.sent
+	e.Kind, e.Trace, e.Probe, e.Key = path.Sent, r.number, crafted.Probe, crafted.Key
+	e.Probe.Called = now()
+	g.apply(e)
+	return step, crafted.Frame, e.Probe.Number, nil
+}
+
+// refused says that the system refused to send a probe.
+func (g *engine) refused(r *run, number int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.apply(&path.Entry{Kind: path.Failed, Trace: r.number, Number: number})
+}
+
+// events takes the events that are to be emitted by now.
+func (g *engine) events(r *run) []Event {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	events := r.told
+	r.told = nil
+	return events
+}
+
+// drain says that the run is to end when all is read that was captured by now.
+func (g *engine) drain(r *run) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r.until = now()
+	g.draining = append(g.draining, r)
+}
+
+// leave ends a run: what it was told before is all. The Path is complete, and
+// recorded.
+func (g *engine) leave(r *run, interrupted bool) {
+	dropped := g.device.Dropped()
+	var done []recorded
+	g.track.Do(nil, func() journal.Block {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		r.end()
+		g.draining = without(g.draining, r)
+		dropped = max(dropped, g.lost)
+		if n := dropped - g.lost; n > 0 { // since the capture said so last
+			from := r.path.Started
+			if g.watched.After(from) {
+				from = g.watched
+			}
+			g.apply(&path.Entry{Kind: path.Missed, Trace: r.number, Gap: frame.Gap{From: from, To: now(), Frames: n}})
+		}
+		g.apply(&path.Entry{Kind: path.End, Trace: r.number, At: now(), Interrupted: interrupted, Dropped: dropped - r.dropped})
+		delete(g.runs, r.number)
+		g.track.Lost(dropped)
+		done = g.taken()
+		return g.track.Block(nil, nil)
+	})
+	g.release(done)
+}
+
+// without is a list without a run.
+func without(all []*run, r *run) (left []*run) {
+	for _, other := range all {
+		if other != r {
+			left = append(left, other)
+		}
+	}
+	return left
+}
+
+// outcome is why a run ended, if it was not its plan: cause is what else ended it.
+func (g *engine) outcome(r *run, cause error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r.failed != nil || r.concluded {
+		return r.failed
+	}
+	return cause
+}
