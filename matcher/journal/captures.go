@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/tracewire/tracewire/matcher/path"
@@ -13,7 +14,8 @@ import (
 type Captures struct {
 	reader *Reader
 	all    []*capture
-	of     map[int]*capture // by trace
+	of     map[int]*capture   // by trace
+	to     map[netip.Addr]int // by target: traces that run
 	caused []path.Caused
 	ours   bool
 }
@@ -27,12 +29,16 @@ type capture struct {
 }
 
 // NewCaptures returns the Captures of what a Reader yields.
-func NewCaptures(r *Reader) *Captures { return &Captures{reader: r, of: map[int]*capture{}} }
+func NewCaptures(r *Reader) *Captures {
+	return &Captures{reader: r, of: map[int]*capture{}, to: map[netip.Addr]int{}}
+}
 
-// The limits of what can run at the same time: traces, and captures, of which each
-// has the frames of an interface without a name.
+// The limits of what can run at the same time: traces; those to one target, which has to
+// be found out of each frame, and of which tracewire runs one at a time; and captures, of
+// which each has the frames of an interface without a name.
 const (
 	maxTraces   = 1000
+	maxAlike    = 4
 	maxCaptures = 100
 )
 
@@ -49,16 +55,33 @@ func (c *Captures) Apply(e *path.Entry) ([]path.Caused, error) {
 		return c.caused, nil
 	case e.Kind == path.Start && len(c.of) >= maxTraces:
 		return nil, fmt.Errorf("%w: more than %d traces at the same time", ErrNote, maxTraces)
+	case e.Kind == path.Start && c.to[e.Path.Target.Addr] >= maxAlike:
+		return nil, fmt.Errorf("%w: more than %d traces to %v at the same time", ErrNote, maxAlike, e.Path.Target.Addr)
 	}
 	to, err := c.capture(e.Trace)
 	if err != nil {
 		return nil, err
 	}
-	c.caused = append(c.caused, to.Apply(e)...)
 	if e.Kind == path.End {
+		if p := to.Path(e.Trace); p != nil {
+			c.count(p.Target.Addr, -1)
+		}
+	}
+	c.caused = append(c.caused, to.Apply(e)...)
+	switch e.Kind {
+	case path.Start:
+		c.count(e.Path.Target.Addr, 1)
+	case path.End:
 		c.leave(e.Trace)
 	}
 	return c.caused, nil
+}
+
+// count counts the traces to a target.
+func (c *Captures) count(target netip.Addr, n int) {
+	if c.to[target] += n; c.to[target] == 0 {
+		delete(c.to, target)
+	}
 }
 
 // Running is how many traces run.

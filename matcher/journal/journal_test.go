@@ -47,6 +47,8 @@ func missed(g frame.Gap) *Missed {
 	return noteOf(&path.Entry{Kind: path.Missed, Trace: 1, Gap: g}).Missed
 }
 
+func addr(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}) }
+
 func notes() map[string]*Note {
 	probe := path.Probe{TTL: 6, Round: 2, ID: 8, SrcPort: 50000, DstPort: 33434, Sequence: 9, Called: at}
 	several := newPath()
