@@ -3,11 +3,8 @@ package tracewire
 import (
 	"cmp"
 	"context"
-	crand "crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"time"
@@ -25,7 +22,7 @@ const (
 	MaxInFlight = 1000
 	MinLength   = craft.MinLength
 	MaxLength   = 65535
-	MaxSeed     = 1<<53 - 1 // what every reader of JSON can hold
+	MaxSeed     = craft.MaxSeed
 )
 
 // Errors that a caller may want to tell apart. What Trace and Run return
@@ -243,50 +240,6 @@ func validateTarget(dst netip.Addr) error {
 	return fmt.Errorf("%w %v: %s", ErrTarget, dst, why)
 }
 
-// streams of the seed, so that what one is used for doesn't move the others.
-const (
-	identityStream = iota + 1
-	portStream
-)
-
-// randomSeed is a seed that nobody can guess.
-func randomSeed() uint64 {
-	var b [8]byte
-	crand.Read(b[:]) // never fails
-	return 1 + binary.BigEndian.Uint64(b[:])%MaxSeed
-}
-
-// numbered is what the parameters of a run come to for its trace with a number:
-// the seed follows from the run's, and IDs that are given go on where those of
-// the trace before end.
-func numbered(p path.Parameters, number int) path.Parameters {
-	before := uint64(number - 1)
-	p.Seed = 1 + (p.Seed-1+before)%MaxSeed
-	if p.ID != 0 {
-		p.ID = uint16(1 + (uint64(p.ID)-1+before*uint64(roundsOf(&p)*idsPerRound(&p)))%65535)
-	}
-	return p
-}
-
-// identityOf is what is random in the probes of a trace, all of it from its seed:
-// the secret, and the ID of the first if p has none.
-func identityOf(p *path.Parameters) (secret craft.Secret, firstID uint16) {
-	random := rand.New(rand.NewPCG(p.Seed, identityStream))
-	secret = craft.Secret{random.Uint64(), random.Uint64()}
-	return secret, cmp.Or(p.ID, uint16(1+random.IntN(65535)))
-}
-
-// idOf is the IP ID of a trace's probe with this TTL in this round, counted from
-// first round by round. So the same probe has the same ID in every run of the
-// same seed, whatever order replies let them go in. It is never 0, which a
-// host may take for "choose one".
-func idOf(p *path.Parameters, ttl uint8, round int) uint16 {
-	n := (round-1)*idsPerRound(p) + int(ttl) - int(p.FirstTTL)
-	return uint16(1 + (int(p.ID)-1+n)%65535)
-}
-
-func idsPerRound(p *path.Parameters) int { return int(p.MaxTTL) - int(p.FirstTTL) + 1 }
-
 // MTUError says that a probe is longer than the interface can send.
 type MTUError struct {
 	Length, MTU int
@@ -306,15 +259,15 @@ func roundsOf(p *path.Parameters) int {
 	return p.Queries
 }
 
-// probe is what the probes of a trace have in common. It has the Length that they
-// will have. The errors wrap ErrOptions, or are an MTUError.
-func (o *Options) probe(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Probe, error) {
-	route, err := craft.NewRoute(p.Gateways...)
+// series is that of the probes of a trace, with the Length that they will have. The
+// errors wrap ErrOptions, or are an MTUError.
+func (o *Options) series(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Series, error) {
+	series, err := p.Series(o.protocolTo(dst), dst)
 	if err != nil {
-		return craft.Probe{}, fmt.Errorf("%w: %w", ErrOptions, err)
+		return series, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	probe := commonProbe(p, o.protocolTo(dst), dst)
-	probe.Src, probe.SrcPort, probe.Route = w.Source.Addr, w.Port, route
+	probe := &series.Probe
+	probe.Src, probe.SrcPort = w.Source.Addr, w.Port
 	switch {
 	case probe.Length == 0 && p.MTU:
 		probe.Length = min(cmp.Or(w.MTU, MaxLength), MaxLength)
@@ -323,33 +276,11 @@ func (o *Options) probe(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Prob
 	}
 	switch least := probe.MinLength(); {
 	case probe.Length < least:
-		return probe, fmt.Errorf("%w: packet length %d is less than %d, which such probes to %v need", ErrOptions, probe.Length, least, dst)
+		return series, fmt.Errorf("%w: packet length %d is less than %d, which such probes to %v need", ErrOptions, probe.Length, least, dst)
 	case probe.Payload != "" && probe.Length != least:
-		return probe, fmt.Errorf("%w: packet length %d is not %d, which the given payload to %v makes", ErrOptions, probe.Length, least, dst)
+		return series, fmt.Errorf("%w: packet length %d is not %d, which the given payload to %v makes", ErrOptions, probe.Length, least, dst)
 	case w.MTU != 0 && probe.Length > w.MTU:
-		return probe, &MTUError{Length: probe.Length, MTU: w.MTU, Interface: w.Source.Interface}
+		return series, &MTUError{Length: probe.Length, MTU: w.MTU, Interface: w.Source.Interface}
 	}
-	return probe, nil
-}
-
-// commonProbe is what the parameters say of a trace's probes.
-func commonProbe(p *path.Parameters, protocol layers.IPProtocol, dst netip.Addr) craft.Probe {
-	return craft.Probe{
-		Dst: dst, Protocol: protocol, TOS: p.TOS, DF: p.DF, FlowLabel: p.FlowLabel,
-		DstPort: p.DstPort, Length: p.Length, Payload: p.Payload, TCP: p.TCP,
-	}
-}
-
-// shortestOf is the shortest length that a probe can have to find the MTU with.
-func shortestOf(p *craft.Probe) int {
-	if p.Dst.Is6() {
-		return max(plan.MinMTU6, p.MinLength())
-	}
-	return max(plan.MinMTU4, p.MinLength())
-}
-
-// classicPort is the port that a probe with this TTL in this round goes to. It
-// counts as idOf does.
-func classicPort(p *path.Parameters, ttl uint8, round int) uint16 {
-	return p.DstPort + uint16((round-1)*idsPerRound(p)+int(ttl)-int(p.FirstTTL))
+	return series, nil
 }

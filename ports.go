@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
-	"math/rand/v2"
 	"net/netip"
 	"syscall"
 
@@ -41,23 +39,6 @@ func (t *Tracer) holdPort(source netip.Addr, port uint16) (held io.Closer, err e
 		return nil, err
 	}
 	return closer(func() error { return t.letGo(at) }), nil
-}
-
-// portsToTry yields the source port that Options name, or some that follow from a
-// seed: in the range that systems leave to programs (RFC 6335, section 6).
-func portsToTry(o *Options, seed uint64) iter.Seq[uint16] {
-	return func(yield func(uint16) bool) {
-		if o.SrcPort != 0 {
-			yield(uint16(o.SrcPort))
-			return
-		}
-		random := rand.New(rand.NewPCG(seed, portStream))
-		for range 100 {
-			if !yield(uint16(49152 + random.IntN(65536-49152))) {
-				return
-			}
-		}
-	}
 }
 
 // hold binds a socket to a port, unless a trace has done so.

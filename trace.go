@@ -49,7 +49,7 @@ type trace struct {
 
 // newTrace makes the trace of a run with a number.
 func (r *Tracer) newTrace(w *Wire, on *tap, to Target) (*trace, error) {
-	crafter, err := newCrafter(w, to.Addr.WithZone(""), &r.options, numbered(r.parameters, to.Number))
+	crafter, err := newCrafter(w, to.Addr.WithZone(""), &r.options, r.parameters, to.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +57,12 @@ func (r *Tracer) newTrace(w *Wire, on *tap, to Target) (*trace, error) {
 	t := &trace{
 		tap: on, crafter: crafter, limiter: r.limiter,
 		notes: notes{run: r.run, trace: to.Number, record: r.options.Recording != nil, several: len(w.Source.Also) > 0},
-		plan:  newPlan(&p, shortestOf(&crafter.probe)),
+		plan:  newPlan(&p, crafter.series.Shortest()),
 		over:  make(chan struct{}), news: make(chan struct{}, 1), observed: make(chan struct{}, 1),
 	}
 	t.recorder = path.NewRecorder(&path.Path{
-		Target: path.Target{Host: cmp.Or(to.Host, to.Addr.String()), Addr: crafter.probe.Dst}, Source: w.Source,
-		Protocol: crafter.probe.Protocol, Tool: "tracewire", Parameters: p,
+		Target: path.Target{Host: cmp.Or(to.Host, to.Addr.String()), Addr: crafter.series.Probe.Dst}, Source: w.Source,
+		Protocol: crafter.series.Probe.Protocol, Tool: "tracewire", Parameters: p,
 	}, t.note)
 	return t, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -59,10 +60,10 @@ func NewTracer(o *Options) (*Tracer, error) {
 		return nil, err
 	}
 	if parameters.Seed == 0 {
-		parameters.Seed = randomSeed()
+		parameters.Seed = craft.RandomSeed()
 	}
 	t := &Tracer{
-		options: *o, parameters: parameters, run: randomSeed(),
+		options: *o, parameters: parameters, run: craft.RandomSeed(),
 		numbers: map[int]bool{}, traced: map[netip.Addr]<-chan struct{}{}, ports: ports{}, taps: map[any]*tap{},
 	}
 	t.options.Seed = parameters.Seed
@@ -253,7 +254,7 @@ func (t *Tracer) dial(ctx context.Context, dst netip.Addr) (*Wire, *tap, error) 
 		return nil, nil, err
 	}
 	if w.Port == 0 {
-		w.Port = firstPort(&t.options, t.options.Seed)
+		w.Port = craft.FirstSourcePort(t.options.Seed, uint16(t.options.SrcPort))
 	}
 	p, made, err := t.reserve(ctx, wanted{key: keyOf(w.Conn), source: &w.Source})
 	if err != nil {

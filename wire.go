@@ -109,7 +109,7 @@ func (t *Tracer) receivers(r *route.Route) []string {
 // that the route names. Where a port is taken, the route from the next one may be
 // another.
 func (t *Tracer) routeAndPort(dst netip.Addr) (r route.Route, held io.Closer, port uint16, err error) {
-	for port = range portsToTry(&t.options, t.options.Seed) {
+	for port = range craft.SourcePorts(t.options.Seed, uint16(t.options.SrcPort)) {
 		if r, err = t.options.route(dst, port); err != nil {
 			break
 		}
@@ -152,7 +152,7 @@ func (o *Options) Flow(dst netip.Addr, port uint16) route.Flow {
 		return f
 	}
 	if port == 0 && (o.SrcPort != 0 || o.Seed != 0) {
-		port = firstPort(o, o.Seed)
+		port = craft.FirstSourcePort(o.Seed, uint16(o.SrcPort))
 	}
 	f.SrcPort, f.DstPort = port, o.dstPort()
 	return f

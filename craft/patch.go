@@ -28,9 +28,10 @@ func (t *template) identify(p *Probe, key *Key) {
 	}
 }
 
-// patchIP writes the TTL and the ID.
+// patchIP writes the TTL, and the ID or the flow label.
 func (t *template) patchIP(p *Probe) {
 	if p.Dst.Is6() {
+		binary.BigEndian.PutUint32(t.ip, binary.BigEndian.Uint32(t.ip)&^maxFlowLabel|p.FlowLabel)
 		t.ip[7] = p.TTL
 		return
 	}
@@ -40,7 +41,7 @@ func (t *template) patchIP(p *Probe) {
 }
 
 // patch writes the identity, and makes the checksum right.
-func (t *template) patch(key *Key) {
+func (t *template) patch(key *Key, flow uint16) {
 	h := t.transport
 	sum := t.sum + uint64(key.SrcPort) + uint64(key.DstPort)
 	switch key.Protocol {
@@ -57,7 +58,7 @@ func (t *template) patch(key *Key) {
 		binary.BigEndian.PutUint16(h[4:], key.SrcPort)
 		binary.BigEndian.PutUint16(h[6:], uint16(key.Token))
 		sum += uint64(key.Token) + t.putCookie(key)
-		t.tune(key, sum, t.constant.checksum)
+		t.tune(key, sum, t.constant.checksumOf(flow))
 	}
 }
 

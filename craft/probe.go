@@ -20,7 +20,8 @@
 //   - TCP: in the sequence number.
 //
 // All of these come from a keyed hash or a random start, so that nobody who
-// does not see the probe can answer it.
+// does not see the probe can answer it. A Series says which probe has which, and
+// is the only place that draws from a seed.
 package craft
 
 import (
@@ -42,13 +43,22 @@ type Probe struct {
 
 	TTL       uint8  // time to live, or hop limit
 	TOS       uint8  // type of service, or traffic class
-	FlowLabel uint32 // of IPv6: 20 bits
 	DF        bool   // don't fragment; routers never fragment IPv6
+	FlowLabel uint32 // of IPv6: 20 bits
+
+	// Epoch tells apart the probes of an endless run, whose IDs are used again and
+	// again: probes that differ in it alone have other cookies, and other checksums
+	// or sequence numbers of UDP and TCP.
+	Epoch uint32
 
 	// ID is the IP ID; a destination's stack may replace 0, so use others.
 	// IPv6 has none: there it only tells the probes of a run apart. The sequence
 	// number of an ICMP echo counts with it, from a keyed start.
 	ID uint16
+
+	// Flow tells apart flows that the ports alone don't. Of ICMP echoes it says which
+	// of the constant checksums they have; in others it changes nothing.
+	Flow uint16
 
 	// SrcPort and DstPort are the ports. An ICMP echo has its identifier as
 	// SrcPort, and no DstPort: that is not looked at.
@@ -74,6 +84,9 @@ type Probe struct {
 // MinLength is the length of the shortest probe of all: UDP or ICMP echo over
 // IPv4.
 const MinLength = ipv4Header + udpHeader + tuneLength + cookieLength
+
+// maxFlowLabel is the largest flow label (RFC 8200, section 3).
+const maxFlowLabel = 0xfffff
 
 // ErrProbe is wrapped by the errors of a Builder for a probe that can't be
 // built.
@@ -180,7 +193,7 @@ func (p *Probe) knowsProtocol() bool {
 func (p *Probe) validateParts(shortest bool) error {
 	protocol := p.protocol()
 	switch {
-	case p.FlowLabel > 0xfffff || p.FlowLabel != 0 && p.Dst.Is4():
+	case p.FlowLabel > maxFlowLabel || p.FlowLabel != 0 && p.Dst.Is4():
 		return fmt.Errorf("%w: flow label %#x: it has 20 bits, and is IPv6's", ErrProbe, p.FlowLabel)
 	case p.Route != Route{} && p.Dst.Is6():
 		return fmt.Errorf("%w: a source route is IPv4's", ErrProbe)
