@@ -6,8 +6,6 @@ import (
 	"iter"
 	"net/netip"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -95,7 +93,7 @@ func (c *crafter) build(ttl uint8, round, length int) (Crafted, error) {
 	if probe.Dst.Is4() {
 		sent.ID = probe.ID
 	}
-	if probe.Protocol != layers.IPProtocolUDP {
+	if !craft.ProtocolOf(probe.Protocol).Carries(craft.Checksum) {
 		sent.Sequence = key.Token
 	}
 	return Crafted{Frame: data, Key: key, Probe: sent}, nil

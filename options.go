@@ -45,14 +45,14 @@ type Options struct {
 	Wait     path.Wait     // for a reply; default 5 s, 3 times the same hop's, 10 times a next hop's
 	Interval time.Duration // least time between two probes; default none
 
-	// Protocol of the probes: UDP, which is the default, TCP, or either ICMP,
-	// which means echo requests of the target's family.
+	// Protocol of the probes: UDP, which is the default, UDP-Lite, TCP, or either
+	// ICMP, which means echo requests of the target's family.
 	Protocol layers.IPProtocol
 
-	DstPort int       // port to probe; default 33434, for TCP 80, with Payload 53; ICMP has none
+	DstPort int       // port to probe; default 33434, for TCP 80, for UDP-Lite and with Payload 53; ICMP has none
 	SrcPort int       // port to probe from, of ICMP the identifier; default a free one, at random
 	Classic bool      // UDP: count DstPort up from probe to probe, which makes each a flow of its own
-	Payload string    // UDP: what the probes carry, but for the first two bytes (see craft.Probe)
+	Payload string    // UDP and UDP-Lite: what the probes carry, but for the first two bytes (see craft.Probe)
 	TCP     craft.TCP // TCP: flags and options; default a plain SYN
 
 	ID        int          // IPv4 ID of the first probe, up from 1; default random
@@ -100,6 +100,9 @@ type Options struct {
 // validate checks o, and returns what it comes to: without Seed, SrcPort and
 // ID where these are to be random.
 func (o *Options) validate() (path.Parameters, error) {
+	if o.protocol() == nil {
+		return path.Parameters{}, fmt.Errorf("%w: there are no probes of protocol %d", ErrOptions, uint8(o.Protocol))
+	}
 	p := path.Parameters{
 		Interval: o.Interval, DF: o.DF || o.MTU, Seed: o.Seed, Wait: o.Wait,
 		SrcPort: uint16(o.SrcPort), ID: uint16(o.ID), TOS: uint8(o.TOS),
@@ -141,7 +144,7 @@ func (o *Options) validate() (path.Parameters, error) {
 		return p, fmt.Errorf("%w: seed %d is more than %d", ErrOptions, o.Seed, uint64(MaxSeed))
 	case o.MTU && o.Payload != "":
 		return p, fmt.Errorf("%w: the length of a given payload can't be varied to find the MTU", ErrOptions)
-	case o.Classic && (o.protocol() != layers.IPProtocolUDP || o.Payload != ""):
+	case o.Classic && (o.protocol().Number != layers.IPProtocolUDP || o.Payload != ""):
 		return p, fmt.Errorf("%w: ports that count are UDP's, and not for a given payload", ErrOptions)
 	}
 	return p, o.checkRestricted()
@@ -175,38 +178,38 @@ func opensConnection(flags craft.TCPFlags) bool {
 	return flags == 0 || flags == craft.FlagSYN || flags == craft.FlagSYN|craft.FlagECE|craft.FlagCWR
 }
 
-// protocol is that of the probes; of ICMP, the IPv4 one.
-func (o *Options) protocol() layers.IPProtocol {
+// protocol is that of the probes; of ICMP, the IPv4 one. It is nil if no probe can
+// have it.
+func (o *Options) protocol() *craft.Protocol {
 	switch o.Protocol {
 	case 0:
-		return layers.IPProtocolUDP
+		return craft.ProtocolOf(layers.IPProtocolUDP)
 	case layers.IPProtocolICMPv6:
-		return layers.IPProtocolICMPv4
+		return craft.ProtocolOf(layers.IPProtocolICMPv4)
 	}
-	return o.Protocol
+	return craft.ProtocolOf(o.Protocol)
 }
 
 // protocolTo is that of the probes to a target.
-func (o *Options) protocolTo(dst netip.Addr) layers.IPProtocol {
-	if o.protocol() == layers.IPProtocolICMPv4 && dst.Is6() {
-		return layers.IPProtocolICMPv6
+func (o *Options) protocolTo(dst netip.Addr) *craft.Protocol {
+	if o.protocol().Token == craft.EchoSequence && dst.Is6() {
+		return craft.ProtocolOf(layers.IPProtocolICMPv6)
 	}
 	return o.protocol()
 }
 
-// dstPort is the port to probe.
+// dstPort is the port to probe, or 0 if there are none.
 func (o *Options) dstPort() uint16 {
-	switch {
-	case o.protocol() == layers.IPProtocolICMPv4:
+	switch protocol := o.protocol(); {
+	case !protocol.HasPorts():
 		return 0
 	case o.DstPort != 0:
 		return uint16(o.DstPort)
-	case o.protocol() == layers.IPProtocolTCP:
-		return 80
 	case o.Payload != "":
 		return 53
+	default:
+		return protocol.Port
 	}
-	return 33434
 }
 
 // checkFamily refuses what only the other family has than that of a target.
@@ -262,7 +265,7 @@ func roundsOf(p *path.Parameters) int {
 // series is that of the probes of a trace, with the Length that they will have. The
 // errors wrap ErrOptions, or are an MTUError.
 func (o *Options) series(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Series, error) {
-	series, err := p.Series(o.protocolTo(dst), dst)
+	series, err := p.Series(o.protocolTo(dst).Number, dst)
 	if err != nil {
 		return series, fmt.Errorf("%w: %w", ErrOptions, err)
 	}

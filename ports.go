@@ -7,8 +7,7 @@ import (
 	"net/netip"
 	"syscall"
 
-	"github.com/google/gopacket/layers"
-
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/route"
 )
 
@@ -29,7 +28,7 @@ type heldPort struct {
 // have the same, whichever is first. The caller is to close held when the trace has
 // ended; it is nil if it need not be.
 func (t *Tracer) holdPort(source netip.Addr, port uint16) (held io.Closer, err error) {
-	if t.options.protocol() == layers.IPProtocolICMPv4 {
+	if !t.options.protocol().HasPorts() {
 		return nil, nil // an identifier is nobody's
 	}
 	t.mu.Lock()
@@ -42,13 +41,16 @@ func (t *Tracer) holdPort(source netip.Addr, port uint16) (held io.Closer, err e
 }
 
 // hold binds a socket to a port, unless a trace has done so.
-func (p ports) hold(protocol layers.IPProtocol, at netip.AddrPort) error {
+func (p ports) hold(protocol *craft.Protocol, at netip.AddrPort) error {
 	if known := p[at]; known != nil {
 		known.users++
 		return nil
 	}
 	socket, err := bind(protocol, at)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EPROTONOSUPPORT) || errors.Is(err, syscall.ESOCKTNOSUPPORT):
+		socket = closer(func() error { return nil }) // the kernel doesn't know the protocol: nobody can have the port
+	case err != nil:
 		return err
 	}
 	p[at] = &heldPort{socket: socket, users: 1}

@@ -78,7 +78,7 @@ func (t *tap) serves(end capture.End) bool { return contain(t.ends, end) }
 // contain reports whether an end is captured with these.
 func contain(ends []capture.End, end capture.End) bool {
 	return end == capture.End{} || slices.ContainsFunc(ends, func(e capture.End) bool {
-		return e == end || !e.Addr.IsValid() && e.Protocol == end.Protocol && e.Port == end.Port
+		return e == end || !e.Addr.IsValid() && e.Flow == end.Flow
 	})
 }
 

@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/capture/netns"
@@ -147,8 +145,8 @@ func (o *Options) route(dst netip.Addr, port uint16) (route.Route, error) {
 // from a port; 0 is the port that SrcPort, or else Seed, says. Of Classic probes, of
 // which each is a flow of its own, it is the first: all of them leave by its route.
 func (o *Options) Flow(dst netip.Addr, port uint16) route.Flow {
-	f := route.Flow{Protocol: o.protocolTo(dst), TOS: uint8(o.TOS), FlowLabel: uint32(o.FlowLabel)}
-	if o.protocol() == layers.IPProtocolICMPv4 {
+	f := route.Flow{Protocol: o.protocolTo(dst).Number, TOS: uint8(o.TOS), FlowLabel: uint32(o.FlowLabel)}
+	if !o.protocol().HasPorts() {
 		return f
 	}
 	if port == 0 && (o.SrcPort != 0 || o.Seed != 0) {
@@ -161,10 +159,10 @@ func (o *Options) Flow(dst netip.Addr, port uint16) route.Flow {
 // end is this host's end of the flow to a target, by a route; zero if it is
 // captured anyway, as all ICMP is unless the Options are restricted.
 func (o *Options) end(dst netip.Addr, r *route.Route, port uint16) capture.End {
-	if o.protocol() == layers.IPProtocolICMPv4 && !o.Restricted {
+	if !o.protocol().HasPorts() && !o.Restricted {
 		return capture.End{}
 	}
-	return capture.End{Protocol: o.protocolTo(dst), Addr: r.Source, Port: port}
+	return capture.End{Flow: capture.Flow(o.protocolTo(dst).Filter(port)), Addr: r.Source}
 }
 
 // open opens the handles on the interface of a route, unless they are open, and
@@ -312,10 +310,10 @@ func (t *Tracer) ends(end capture.End) []capture.End {
 		if err != nil || prefix.Addr() == end.Addr || prefix.Addr().IsLoopback() || prefix.Addr().IsLinkLocalUnicast() {
 			continue
 		}
-		ends = append(ends, capture.End{Protocol: end.Protocol, Addr: prefix.Addr(), Port: end.Port})
+		ends = append(ends, capture.End{Flow: end.Flow, Addr: prefix.Addr()})
 	}
 	if len(ends) > maxAddresses {
-		return []capture.End{{Protocol: end.Protocol, Port: end.Port}}
+		return []capture.End{{Flow: end.Flow}}
 	}
 	return ends
 }

@@ -30,7 +30,9 @@ type template struct {
 	frame     []byte
 	ip        []byte // of frame: the IP header, and all that follows
 	transport []byte // of frame: the transport header and the payload
-	key       Key    // what all probes of the shape have in common
+	token     Token
+	checksum  int // where in the transport packet it is
+	key       Key // what all probes of the shape have in common
 	secret    Secret
 	constant  constant
 
@@ -115,7 +117,9 @@ func (t *template) read(shape *Probe) error {
 	t.transport = p.Payload[:shape.length()-len(p.Header)] // without Ethernet's padding
 	t.ipSum = onesSum(p.Header)
 	t.sum = p.pseudoSum(len(t.transport)) + onesSum(t.transport)
-	t.cookie = shape.Payload == "" && p.Protocol != layers.IPProtocolTCP
+	known := ProtocolOf(p.Protocol)
+	t.token, t.checksum = known.Token, known.checksum
+	t.cookie = shape.Payload == "" && t.token != Sequence
 	t.query = isQuery([]byte(shape.Payload))
 	t.acks = shape.TCP.Flags&FlagACK != 0
 	return nil
@@ -141,18 +145,7 @@ func (p *Probe) ipLayer() gopacket.SerializableLayer {
 
 // stack is what follows the IP header.
 func (p *Probe) stack(now uint32) []gopacket.SerializableLayer {
-	payload := p.payload()
-	switch p.protocol() {
-	case layers.IPProtocolTCP:
-		return []gopacket.SerializableLayer{p.TCP.layer(now), payload}
-	case layers.IPProtocolICMPv4:
-		echo := layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)
-		return []gopacket.SerializableLayer{&layers.ICMPv4{TypeCode: echo}, payload}
-	case layers.IPProtocolICMPv6:
-		echo := layers.CreateICMPv6TypeCode(layers.ICMPv6TypeEchoRequest, 0)
-		return []gopacket.SerializableLayer{&layers.ICMPv6{TypeCode: echo}, &layers.ICMPv6Echo{}, payload}
-	}
-	return []gopacket.SerializableLayer{&layers.UDP{}, payload}
+	return append(ProtocolOf(p.protocol()).layers(p, now), p.payload())
 }
 
 // payload is the one that is given, or a pattern; with zero for what a patch
@@ -164,7 +157,7 @@ func (p *Probe) payload() gopacket.Payload {
 	case p.Payload != "":
 		copy(b[identity:], p.Payload[identity:])
 		return b
-	case p.protocol() == layers.IPProtocolTCP:
+	case p.token() == Sequence:
 		identity = 0
 	default:
 		identity += cookieLength
