@@ -6,8 +6,6 @@ import (
 	"iter"
 	"net/netip"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -45,58 +43,48 @@ func Frames(dst netip.Addr, w *Wire, o *Options) (path.Parameters, iter.Seq2[Cra
 		return p, nil, fmt.Errorf("%w: without a route the MTU of the link is not known: a packet length says it", ErrOptions)
 	}
 	if p.Seed == 0 {
-		p.Seed = randomSeed()
+		p.Seed = craft.RandomSeed()
 	}
 	on := *w
 	if on.Port == 0 {
-		on.Port = firstPort(o, p.Seed)
+		on.Port = craft.FirstSourcePort(p.Seed, p.SrcPort)
 	}
-	c, err := newCrafter(&on, dst.Unmap(), o, p)
+	c, err := newCrafter(&on, dst.Unmap(), o, p, 1)
 	if err != nil {
 		return p, nil, err
 	}
 	return c.parameters, c.all, nil
 }
 
-// firstPort is the source port that a trace tries first.
-func firstPort(o *Options, seed uint64) (first uint16) {
-	for first = range portsToTry(o, seed) {
-		break
-	}
-	return first
-}
-
 // crafter builds the probes of one trace.
 type crafter struct {
 	parameters path.Parameters
-	probe      craft.Probe // what the probes have in common
+	series     craft.Series
 	builder    *craft.Builder
 }
 
-// newCrafter makes the crafter of a trace, of which p has the seed.
-func newCrafter(w *Wire, dst netip.Addr, o *Options, p path.Parameters) (*crafter, error) {
-	secret, firstID := identityOf(&p)
-	builder, err := craft.NewBuilder(w.link(), secret)
+// newCrafter makes the crafter of the trace with a number, from 1, of a run. The
+// parameters are those of the run, with its seed.
+func newCrafter(w *Wire, dst netip.Addr, o *Options, p path.Parameters, number int) (*crafter, error) {
+	series, err := o.series(w, dst, &p)
 	if err != nil {
 		return nil, err
 	}
-	probe, err := o.probe(w, dst, &p)
+	series.Number(number, roundsOf(&p))
+	series.ID = series.FirstID()
+	builder, err := series.Builder(w.link())
 	if err != nil {
 		return nil, err
 	}
-	p.SrcPort, p.ID, p.Length = w.Port, firstID, probe.Length
-	return &crafter{parameters: p, builder: builder, probe: probe}, nil
+	p.Seed, p.SrcPort, p.ID, p.Length = series.Seed, series.Probe.SrcPort, series.ID, series.Probe.Length
+	return &crafter{parameters: p, builder: builder, series: series}, nil
 }
 
 // build builds the probe with a TTL in a round: of a length, or 0 for that of the
 // run.
 func (c *crafter) build(ttl uint8, round, length int) (Crafted, error) {
-	probe := c.probe
+	probe := c.series.At(0, ttl, round)
 	probe.Length = cmp.Or(length, probe.Length)
-	probe.TTL, probe.ID = ttl, idOf(&c.parameters, ttl, round)
-	if c.parameters.Classic {
-		probe.DstPort = classicPort(&c.parameters, ttl, round)
-	}
 	data, key, err := c.builder.Frame(&probe)
 	if err != nil {
 		return Crafted{}, err
@@ -105,7 +93,7 @@ func (c *crafter) build(ttl uint8, round, length int) (Crafted, error) {
 	if probe.Dst.Is4() {
 		sent.ID = probe.ID
 	}
-	if probe.Protocol != layers.IPProtocolUDP {
+	if !craft.ProtocolOf(probe.Protocol).Carries(craft.Checksum) {
 		sent.Sequence = key.Token
 	}
 	return Crafted{Frame: data, Key: key, Probe: sent}, nil

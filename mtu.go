@@ -42,8 +42,8 @@ func newPlan(p *path.Parameters, shortest int) plan.Plan {
 
 // shortest is the shortest length of the probes of a Path.
 func shortest(p *Path) int {
-	probe := commonProbe(&p.Parameters, p.Protocol, p.Target.Addr)
-	return shortestOf(&probe)
+	series, _ := p.Parameters.Series(p.Protocol, p.Target.Addr) // gateways that can't be are left out
+	return series.Shortest()
 }
 
 // outcomesOf are what the plan was told of a probe.

@@ -14,16 +14,16 @@ import (
 
 // newRun makes the run of a trace with a number.
 func (t *Tracer) newRun(w *Wire, on *engine, to Target) (*run, error) {
-	crafter, err := newCrafter(w, to.Addr.WithZone(""), &t.options, numbered(t.parameters, to.Number))
+	crafter, err := newCrafter(w, to.Addr.WithZone(""), &t.options, t.parameters, to.Number)
 	if err != nil {
 		return nil, err
 	}
 	p := crafter.parameters
 	return &run{
-		engine: on, number: to.Number, crafter: crafter, plan: newPlan(&p, shortestOf(&crafter.probe)),
+		engine: on, number: to.Number, crafter: crafter, plan: newPlan(&p, crafter.series.Shortest()),
 		path: &path.Path{
-			Target: path.Target{Host: cmp.Or(to.Host, to.Addr.String()), Addr: crafter.probe.Dst}, Source: w.Source,
-			Protocol: crafter.probe.Protocol, Tool: "tracewire", Parameters: p,
+			Target: path.Target{Host: cmp.Or(to.Host, to.Addr.String()), Addr: crafter.series.Probe.Dst}, Source: w.Source,
+			Protocol: crafter.series.Probe.Protocol, Tool: "tracewire", Parameters: p,
 		},
 		ended: make(chan struct{}), news: make(chan struct{}, 1), observed: make(chan struct{}, 1),
 	}, nil

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/tracewire/tracewire/capture/device"
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -58,10 +59,10 @@ func NewTracer(o *Options) (*Tracer, error) {
 		return nil, err
 	}
 	if parameters.Seed == 0 {
-		parameters.Seed = randomSeed()
+		parameters.Seed = craft.RandomSeed()
 	}
 	t := &Tracer{
-		options: *o, parameters: parameters, id: randomSeed(),
+		options: *o, parameters: parameters, id: craft.RandomSeed(),
 		numbers: map[int]bool{}, traced: map[netip.Addr]<-chan struct{}{},
 	}
 	t.options.Seed = parameters.Seed
@@ -170,7 +171,7 @@ func (t *Tracer) dial(ctx context.Context, dst netip.Addr) (w *Wire, on *engine,
 		return nil, nil, nil, err
 	}
 	if w.Port == 0 {
-		w.Port = firstPort(&t.options, t.options.Seed)
+		w.Port = craft.FirstSourcePort(t.options.Seed, uint16(t.options.SrcPort))
 	}
 	d, err := t.devices.Share(ctx, w.Conn, device.Link{Interface: w.Source.Interface, MAC: w.Source.MAC, Also: w.Source.Also})
 	if err != nil {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/capture/device"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/route"
@@ -48,7 +46,7 @@ func Resolve(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
 		return nil, err
 	}
 	if on.Seed == 0 {
-		on.Seed = randomSeed()
+		on.Seed = craft.RandomSeed()
 	}
 	way, err := device.Resolve(ctx, dst.Unmap(), on.way())
 	if err != nil {
@@ -76,7 +74,7 @@ func (w *Wire) link() craft.Link {
 func (o *Options) way() device.Options {
 	d := device.Options{
 		Namespace: o.Namespace, Interface: o.Interface, Source: o.Source, Mark: o.Mark, NextHopMAC: o.NextHopMAC,
-		Protocol: o.protocol(), Ports: portsToTry(o, o.Seed), Fixed: o.SrcPort != 0, Flow: o.Flow, Accept: o.accept,
+		Protocol: o.protocolTo, Ports: craft.SourcePorts(o.Seed, uint16(o.SrcPort)), Fixed: o.SrcPort != 0, Flow: o.Flow, Accept: o.accept,
 		Restricted: o.Restricted, Exclusive: o.Recording != nil,
 	}
 	if len(o.Gateways) > 0 {
@@ -100,12 +98,12 @@ func (o *Options) accept(r *route.Route) error {
 // from a port; 0 is the port that SrcPort, or else Seed, says. Of Classic probes, of
 // which each is a flow of its own, it is the first: all of them leave by its route.
 func (o *Options) Flow(dst netip.Addr, port uint16) route.Flow {
-	f := route.Flow{Protocol: o.protocolTo(dst), TOS: uint8(o.TOS), FlowLabel: uint32(o.FlowLabel)}
-	if o.protocol() == layers.IPProtocolICMPv4 {
+	f := route.Flow{Protocol: o.protocolTo(dst).Number, TOS: uint8(o.TOS), FlowLabel: uint32(o.FlowLabel)}
+	if !o.protocol().HasPorts() {
 		return f
 	}
 	if port == 0 && (o.SrcPort != 0 || o.Seed != 0) {
-		port = firstPort(o, o.Seed)
+		port = craft.FirstSourcePort(o.Seed, uint16(o.SrcPort))
 	}
 	f.SrcPort, f.DstPort = port, o.dstPort()
 	return f

@@ -46,13 +46,9 @@ func headersLength(ip []byte) int {
 	if p.Fragment {
 		return n
 	}
-	switch {
-	case p.Protocol == layers.IPProtocolUDP:
-		n += promised
-	case p.Protocol == layers.IPProtocolTCP && len(p.Payload) >= tcpHeader:
-		n += max(tcpHeader, int(p.Payload[12]>>4)*4)
-	case p.Protocol == layers.IPProtocolTCP:
-		n += tcpHeader
+	switch known := craft.ProtocolOf(p.Protocol); {
+	case known.HasPorts():
+		n += known.HeaderLength(p.Payload)
 	case isICMP(&p):
 		n += icmpHeader
 		if len(p.Payload) > icmpHeader && quotes(&p) {

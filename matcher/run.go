@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/craft"
 )
 
@@ -224,7 +222,7 @@ func agreesFully(quote *craft.Key) int {
 // the ports. RFC 4443 asks routers to quote as much as fits, so that a cookie is
 // visible.
 func isGuessed(quote *craft.Key) bool {
-	return quote.Dst.Is6() && quote.Protocol != layers.IPProtocolTCP && !quote.HasCookie
+	return quote.Dst.Is6() && !craft.ProtocolOf(quote.Protocol).Carries(craft.Sequence) && !quote.HasCookie
 }
 
 // tells reports whether the probe is told by its cookie.

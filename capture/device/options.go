@@ -5,9 +5,8 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/route"
 )
 
@@ -20,10 +19,10 @@ type Options struct {
 	Gateway    netip.Addr       // the first gateway of a source route, if there is one
 	NextHopMAC net.HardwareAddr // default as the kernel resolves it
 
-	// Protocol is that of the probes, of ICMP the IPv4 one. Ports are the source ports
+	// Protocol is that of the probes to a target. Ports are the source ports
 	// that may be tried, in this order, of ICMP the identifiers; only the first is, if
 	// it is Fixed. Flow is what the route to a target depends on besides, from a port.
-	Protocol layers.IPProtocol
+	Protocol func(dst netip.Addr) *craft.Protocol
 	Ports    iter.Seq[uint16]
 	Fixed    bool
 	Flow     func(dst netip.Addr, port uint16) route.Flow
@@ -52,21 +51,14 @@ func (o *Options) route(dst netip.Addr, port uint16) (route.Route, error) {
 	return r, err
 }
 
-// protocolTo is the protocol of the probes to a target.
-func (o *Options) protocolTo(dst netip.Addr) layers.IPProtocol {
-	if o.Protocol == layers.IPProtocolICMPv4 && dst.Is6() {
-		return layers.IPProtocolICMPv6
-	}
-	return o.Protocol
-}
-
 // end is this host's end of the flow to a target, by a route; zero if it is
 // captured anyway, as all ICMP is unless the Options are restricted.
 func (o *Options) end(dst netip.Addr, r *route.Route, port uint16) capture.End {
-	if o.Protocol == layers.IPProtocolICMPv4 && !o.Restricted {
+	protocol := o.Protocol(dst)
+	if !protocol.HasPorts() && !o.Restricted {
 		return capture.End{}
 	}
-	return capture.End{Protocol: o.protocolTo(dst), Addr: r.Source, Port: port}
+	return capture.End{Flow: capture.Flow(protocol.Filter(port)), Addr: r.Source}
 }
 
 // maxAddresses is how many addresses of this host a filter names: with more it takes
@@ -90,10 +82,10 @@ func (o *Options) ends(end capture.End) []capture.End {
 		if err != nil || prefix.Addr() == end.Addr || prefix.Addr().IsLoopback() || prefix.Addr().IsLinkLocalUnicast() {
 			continue
 		}
-		ends = append(ends, capture.End{Protocol: end.Protocol, Addr: prefix.Addr(), Port: end.Port})
+		ends = append(ends, capture.End{Flow: end.Flow, Addr: prefix.Addr()})
 	}
 	if len(ends) > maxAddresses {
-		return []capture.End{{Protocol: end.Protocol, Port: end.Port}}
+		return []capture.End{{Flow: end.Flow}}
 	}
 	return ends
 }

@@ -7,8 +7,7 @@ import (
 	"net/netip"
 	"syscall"
 
-	"github.com/google/gopacket/layers"
-
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/route"
 )
 
@@ -28,27 +27,30 @@ type heldPort struct {
 // traces from there have it. Those from one address try the same ports, and so all
 // have the same, whichever is first. The caller is to close held when the trace has
 // ended; it is nil if it need not be.
-func (s *Set) holdPort(source netip.Addr, port uint16) (held io.Closer, err error) {
-	if s.options.Protocol == layers.IPProtocolICMPv4 {
+func (s *Set) holdPort(protocol *craft.Protocol, source netip.Addr, port uint16) (held io.Closer, err error) {
+	if !protocol.HasPorts() {
 		return nil, nil // an identifier is nobody's
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := netip.AddrPortFrom(source, port)
-	if err := s.ports.hold(s.options.Protocol, at); err != nil {
+	if err := s.ports.hold(protocol, at); err != nil {
 		return nil, err
 	}
 	return closer(func() error { return s.releasePort(at) }), nil
 }
 
 // hold binds a socket to a port, unless a trace has done so.
-func (p ports) hold(protocol layers.IPProtocol, at netip.AddrPort) error {
+func (p ports) hold(protocol *craft.Protocol, at netip.AddrPort) error {
 	if known := p[at]; known != nil {
 		known.users++
 		return nil
 	}
 	socket, err := bind(protocol, at)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EPROTONOSUPPORT) || errors.Is(err, syscall.ESOCKTNOSUPPORT):
+		socket = closer(func() error { return nil }) // the kernel doesn't know the protocol: nobody can have the port
+	case err != nil:
 		return err
 	}
 	p[at] = &heldPort{socket: socket, users: 1}

@@ -65,7 +65,7 @@ func (d *Device) serves(end capture.End) bool { return contain(d.ends, end) }
 // contain reports whether an end is captured with these.
 func contain(ends []capture.End, end capture.End) bool {
 	return end == capture.End{} || slices.ContainsFunc(ends, func(e capture.End) bool {
-		return e == end || !e.Addr.IsValid() && e.Protocol == end.Protocol && e.Port == end.Port
+		return e == end || !e.Addr.IsValid() && e.Flow == end.Flow
 	})
 }
 

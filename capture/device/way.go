@@ -123,7 +123,7 @@ func (s *Set) routeAndPort(dst netip.Addr) (r route.Route, held io.Closer, port 
 		if prepared, ok := s.prepared.port(source); ok && port != prepared {
 			continue // another was held there when the right to hold one was given up
 		}
-		held, err = s.holdPort(source, port)
+		held, err = s.holdPort(s.options.Protocol(dst), source, port)
 		if !errors.Is(err, syscall.EADDRINUSE) || s.options.Fixed {
 			break
 		}

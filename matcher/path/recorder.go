@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -161,7 +159,7 @@ func (r *Recorder) Orphan(reply *matcher.Reply, of *craft.Key) {
 		Status: Replied, SentClock: Capture,
 		ID: reply.Quoted.ID, SrcPort: of.SrcPort, DstPort: of.DstPort,
 	}
-	if of.Protocol != layers.IPProtocolUDP {
+	if !craft.ProtocolOf(of.Protocol).Carries(craft.Checksum) {
 		p.Sequence = of.Token
 	}
 	p.Number = r.run.Sent(of, 0, reply.Received)

@@ -78,7 +78,7 @@ func othersAnswer(c path.Change) bool {
 
 func sideText(out *bytes.Buffer, mark string, s Side) {
 	p := s.Path
-	fmt.Fprintf(out, "%s %s: %s to %s (%v), %s\n", mark, Printable(s.Label), protocols[p.Protocol].protocol,
+	fmt.Fprintf(out, "%s %s: %s to %s (%v), %s\n", mark, Printable(s.Label), ProtocolName(p.Protocol),
 		Name(p.Target.Host), p.Target.Addr, p.Started.UTC().Format(stampFormat))
 }
 
@@ -119,7 +119,7 @@ type changeJSON struct {
 func newSide(s Side) sideJSON {
 	p := s.Path
 	return sideJSON{
-		Label: s.Label, Target: targetJSON(p.Target), Source: p.Source.Addr, Protocol: protocols[p.Protocol].protocol,
+		Label: s.Label, Target: targetJSON(p.Target), Source: p.Source.Addr, Protocol: ProtocolName(p.Protocol),
 		SrcPort: portOf(p, p.Parameters.SrcPort), DstPort: portOf(p, p.Parameters.DstPort),
 		Started: stamp(p.Started), Reached: p.Reached(), End: pointer(p.End()),
 	}

@@ -169,16 +169,11 @@ type headers struct {
 	names      map[netip.Addr]string
 }
 
-var protocols = map[layers.IPProtocol]headers{
-	layers.IPProtocolUDP:    {protocol: "udp", ports: true},
-	layers.IPProtocolTCP:    {protocol: "tcp", ports: true, sequence: true},
-	layers.IPProtocolICMPv4: {protocol: "icmp", identifier: true, sequence: true},
-	layers.IPProtocolICMPv6: {protocol: "icmpv6", identifier: true, sequence: true},
-}
-
 func headersOf(p *path.Path) headers {
-	h := protocols[p.Protocol]
-	h.ipv4 = p.Target.Addr.Is4()
+	h := headers{ipv4: p.Target.Addr.Is4()}
+	if protocol := craft.ProtocolOf(p.Protocol); protocol != nil {
+		h.protocol, h.ports, h.identifier, h.sequence = protocol.Name, protocol.HasPorts(), !protocol.HasPorts(), !protocol.Carries(craft.Checksum)
+	}
 	return h
 }
 
@@ -340,4 +335,9 @@ func (h *headers) quoted(q *matcher.Quote) *quotedJSON {
 }
 
 // ProtocolName is a protocol as the output spells it.
-func ProtocolName(p layers.IPProtocol) string { return protocols[p].protocol }
+func ProtocolName(p layers.IPProtocol) string {
+	if known := craft.ProtocolOf(p); known != nil {
+		return known.Name
+	}
+	return ""
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/craft"
 )
 
 // schema is render.Schema, ready to validate; formats (IP addresses) included.
@@ -264,5 +265,17 @@ func TestTheSchemaKnowsWhatMakesSense(t *testing.T) {
 				t.Errorf("%v is accepted", wrong)
 			}
 		})
+	}
+}
+
+// A protocol that probes can have is one that the schema names.
+func TestTheSchemaNamesEveryProtocol(t *testing.T) {
+	for _, protocol := range craft.Protocols() {
+		if n := strings.Count(render.Schema, fmt.Sprintf("%q", protocol.Name)); n < 3 {
+			t.Errorf("%s is named %d times, not in each kind of document", protocol.Name, n)
+		}
+		if name := render.ProtocolName(protocol.Number); name != protocol.Name {
+			t.Errorf("%s is called %q", protocol.Name, name)
+		}
 	}
 }
