@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/google/gopacket/layers"
 
@@ -232,9 +231,6 @@ func (t *Tracer) beginLive(p *tap, r *route.Route, also []string) (begin func())
 		filter = capture.FilterErrors
 	}
 	o := capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: capture.FilterEnds(filter, p.ends...)}
-	if len(also) > 0 {
-		o.Idle = mergedIdle
-	}
 	open := []func() (Conn, error){t.inherit(func() (Conn, error) { return capture.OpenLive(o) })}
 	for _, name := range also {
 		o := o
@@ -243,10 +239,6 @@ func (t *Tracer) beginLive(p *tap, r *route.Route, also []string) (begin func())
 	}
 	return func() { p.begin(func() (Conn, error) { return openAll(open) }) }
 }
-
-// mergedIdle is after how long an idle interface of several says so: a frame of another
-// waits for up to twice as long.
-const mergedIdle = 5 * time.Millisecond
 
 // receiveBuffer is the ring in bytes of an interface that only replies come by.
 const receiveBuffer = 1 << 20
