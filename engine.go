@@ -39,6 +39,7 @@ type engine struct {
 	lost      int         // frames that the capture has lost, as far as is known
 	gaps      []frame.Gap // that last
 	watched   time.Time   // up to when it is known what the capture missed
+	requested time.Time   // a watermark that is asked for
 }
 
 // run is a trace on an engine, whose lock guards it.
@@ -91,6 +92,27 @@ func (g *engine) start(r *run, id uint64) {
 	}
 	if g.ended {
 		r.fail(g.err)
+	}
+	g.request()
+}
+
+// request asks for the next watermark that changes something: after a deadline, or to
+// record what has happened since the latest frame.
+func (g *engine) request() {
+	due := g.recorders.Due()
+	for _, r := range g.draining {
+		if r.until.Before(due) {
+			due = r.until
+		}
+	}
+	for _, r := range g.waiting {
+		if len(r.pending) > 0 && g.watched.Before(due) {
+			due = g.watched
+		}
+	}
+	if !due.Equal(g.requested) {
+		g.requested = due
+		g.device.Request(due)
 	}
 }
 
@@ -183,7 +205,9 @@ func (g *engine) take(e *path.Entry, f *frame.Frame) (b journal.Block, done []re
 			r.end()
 		}
 	}
-	return b, g.taken()
+	done = g.taken()
+	g.request()
+	return b, done
 }
 
 // recorded says that so many of a run's events are recorded, of all that it ever had.
@@ -303,6 +327,7 @@ func (g *engine) next(r *run) (step plan.Step, data []byte, number int, err erro
 	e.Kind, e.Trace, e.Probe, e.Key = path.Sent, r.number, crafted.Probe, crafted.Key
 	e.Probe.Called = now()
 	g.apply(e)
+	g.request()
 	return step, crafted.Frame, e.Probe.Number, nil
 }
 
@@ -311,6 +336,7 @@ func (g *engine) refused(r *run, number int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.apply(&path.Entry{Kind: path.Failed, Trace: r.number, Number: number})
+	g.request()
 }
 
 // events takes the events that are to be emitted by now.
@@ -328,6 +354,7 @@ func (g *engine) drain(r *run) {
 	defer g.mu.Unlock()
 	r.until = now()
 	g.draining = append(g.draining, r)
+	g.request()
 }
 
 // leave ends a run: what it was told before is all. The Path is complete, and

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
@@ -85,6 +86,16 @@ func (d *Device) add(n int) {
 
 // Inject sends a frame (see capture.Injector).
 func (d *Device) Inject(frame []byte) error { return d.conn.Inject(frame) }
+
+// Request asks for a watermark after a time, or for a frame that is stamped later: the
+// Subscriber gets one within milliseconds of when it can be promised. A request takes the
+// place of the one before; the zero Time asks for none. A Conn that can't be asked has
+// watermarks as often as it likes.
+func (d *Device) Request(after time.Time) {
+	if c, ok := d.conn.(capture.OnDemand); ok {
+		c.RequestWatermark(after)
+	}
+}
 
 // Dropped returns how many frames the capture has lost, as far as it says so.
 func (d *Device) Dropped() int {

@@ -193,10 +193,7 @@ func (s *Set) beginLive(d *Device, r *route.Route, also []string) (begin func())
 	if s.options.Restricted {
 		filter = capture.FilterErrors
 	}
-	o := capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: capture.FilterEnds(filter, d.ends...)}
-	if len(also) > 0 {
-		o.Idle = mergedIdle
-	}
+	o := capture.LiveOptions{Interface: r.Device(), MAC: r.MAC, Filter: capture.FilterEnds(filter, d.ends...), Idle: idle}
 	open := []func() (Conn, error){s.inherit(func() (Conn, error) { return capture.OpenLive(o) })}
 	for _, name := range also {
 		o := o
@@ -206,9 +203,9 @@ func (s *Set) beginLive(d *Device, r *route.Route, also []string) (begin func())
 	return func() { d.begin(func() (Conn, error) { return openAll(open) }) }
 }
 
-// mergedIdle is after how long an idle interface of several says so: a frame of another
-// waits for up to twice as long.
-const mergedIdle = 5 * time.Millisecond
+// idle is after how long without a frame a handle says so. What has to be known sooner is
+// asked for (see Device.Request).
+const idle = 100 * time.Millisecond
 
 // receiveBuffer is the ring in bytes of an interface that only replies come by.
 const receiveBuffer = 1 << 20

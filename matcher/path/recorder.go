@@ -408,13 +408,13 @@ func (r *Recorder) expire(watermark time.Time) {
 	}
 }
 
-// nextDeadline is the earliest time after which a watermark would give a probe up, or
-// zero if the next watermark has to find that out.
+// nextDeadline is the earliest time after which a watermark may give a probe up; zero
+// if nobody is told of events, and each may.
 func (r *Recorder) nextDeadline() time.Time {
-	if r.pace == nil || r.pace.open.next.IsZero() {
+	if r.pace == nil {
 		return time.Time{}
 	}
-	return r.pace.open.next.Add(r.steps.sum())
+	return r.pace.open.soonest(r.path.Probes, r.deadline).Add(r.steps.sum())
 }
 
 // expireInOrder is expire where all probes are waited for equally long: those

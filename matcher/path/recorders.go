@@ -97,8 +97,8 @@ func (a *Recorders) IsOurs() bool {
 	return slices.ContainsFunc(a.touched, func(m *member) bool { return m.err == nil || m.holds })
 }
 
-// Due returns the earliest time after which a watermark would change something. It is
-// zero if that is not known before the next, and far in the future if none would.
+// Due returns the earliest time after which a watermark may change something. It is far
+// in the future if none would.
 func (a *Recorders) Due() time.Time {
 	if len(a.due) == 0 {
 		return never()
