@@ -56,10 +56,10 @@ type Recorder struct {
 type progress struct {
 	round roundTrips
 	open  open
-	asked [256]int  // by TTL: probes with an outcome
-	next  int       // the hop to decide next
-	told  [256]bool // by hop: whether it was told
-	doubt bool      // the target gave answers that may be to other probes
+	asked [256]uint16 // by TTL: probes with an outcome
+	next  int         // the hop to decide next
+	told  [256]bool   // by hop: whether it was told
+	doubt bool        // the target gave answers that may be to other probes
 }
 
 // NewRecorder returns a Recorder that fills p, of which all that is known
@@ -478,7 +478,7 @@ func (r *Recorder) wait(ttl uint8) time.Duration {
 // order.
 func (r *Recorder) decide() {
 	pace := r.pace
-	for pace.next <= 255 && pace.asked[pace.next] >= r.path.Parameters.Queries {
+	for pace.next <= 255 && int(pace.asked[pace.next]) >= r.path.Parameters.Queries {
 		end := int(r.places.ending())
 		if end == 0 && !r.passed(pace.next) || end != 0 && (pace.next > end || pace.next == end && pace.doubt) {
 			return
