@@ -63,6 +63,8 @@ const smallEnough = 1280
 func (v *view) tried() string {
 	port := v.path.Parameters.DstPort
 	switch protocol := craft.ProtocolOf(v.path.Protocol); {
+	case protocol == nil:
+		return "probes"
 	case !protocol.HasPorts():
 		return protocol.Probe + "s"
 	case protocol.Carries(craft.Checksum) && v.varies():
