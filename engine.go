@@ -283,14 +283,16 @@ func (g *engine) missed(gap *frame.Gap) {
 func (g *engine) Ended(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err == nil {
+		err = ErrCaptureEnded
+	}
 	g.ended, g.err = true, err
 	for _, r := range g.runs {
 		r.fail(err)
 	}
 }
 
-// fail says that nothing more will be captured. The error is why, if that is
-// known.
+// fail says that nothing more will be captured, and why.
 func (r *run) fail(err error) {
 	if !r.done {
 		r.failed = err

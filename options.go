@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"time"
@@ -23,6 +24,7 @@ const (
 	MinLength   = craft.MinLength
 	MaxLength   = 65535
 	MaxSeed     = craft.MaxSeed
+	MaxWait     = 24 * time.Hour
 )
 
 // Errors that a caller may want to tell apart. What Trace and Run return
@@ -136,8 +138,8 @@ func (o *Options) validate() (path.Parameters, error) {
 	switch {
 	case p.MaxTTL < p.FirstTTL:
 		return p, fmt.Errorf("%w: the max TTL %d is less than the first TTL %d", ErrOptions, p.MaxTTL, p.FirstTTL)
-	case p.Wait.Max <= 0 || p.Wait.Here < 0 || p.Wait.Near < 0:
-		return p, fmt.Errorf("%w: the wait for a reply must be longer than 0", ErrOptions)
+	case p.Wait.Max <= 0 || p.Wait.Max > MaxWait || !isFactor(p.Wait.Here) || !isFactor(p.Wait.Near):
+		return p, fmt.Errorf("%w: the wait for a reply must be longer than 0, and %v at most, and its factors must be numbers from 0", ErrOptions, MaxWait)
 	case o.Interval < 0:
 		return p, fmt.Errorf("%w: the time between probes can't be negative", ErrOptions)
 	case o.Seed > MaxSeed:
@@ -149,6 +151,9 @@ func (o *Options) validate() (path.Parameters, error) {
 	}
 	return p, o.checkRestricted()
 }
+
+// isFactor reports whether a Wait can have a factor: it is finite, and not negative.
+func isFactor(f float64) bool { return f >= 0 && !math.IsInf(f, 1) }
 
 // checkRestricted refuses what restricted Options don't allow.
 func (o *Options) checkRestricted() error {

@@ -97,22 +97,24 @@ func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 	to.Number = number
 	over, err := t.alone(ctx, to.Addr.WithZone(""))
 	if err != nil {
+		t.unused(number)
 		return err
 	}
 	defer over()
 	w, on, release, err := t.dial(ctx, to.Addr)
 	if err != nil {
+		t.unused(number)
 		return err
 	}
 	r, err := t.newRun(w, on, to)
-	switch {
-	case err != nil:
-	case ctx.Err() != nil:
+	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
-	default:
-		err = t.run(ctx, r, emit)
 	}
-	return errors.Join(err, release())
+	if err != nil {
+		t.unused(number)
+		return errors.Join(err, release())
+	}
+	return errors.Join(t.run(ctx, r, emit), release())
 }
 
 // number is that of a trace: the one that is wanted, or the next one.
@@ -123,11 +125,20 @@ func (t *Tracer) number(wanted int) (int, error) {
 		wanted = t.last + 1
 	}
 	if wanted < 0 || t.numbers[wanted] {
-		return 0, fmt.Errorf("%w the target of trace %d: another has that number, or none can have it", ErrTarget, wanted)
+		return 0, fmt.Errorf("%w the target of trace %d: that number is in use already, or is negative", ErrTarget, wanted)
 	}
 	t.numbers[wanted] = true
 	t.last = max(t.last, wanted)
 	return wanted, nil
+}
+
+// unused gives a number back: the trace has not begun.
+func (t *Tracer) unused(number int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for delete(t.numbers, number); t.last > 0 && !t.numbers[t.last]; {
+		t.last--
+	}
 }
 
 // alone waits until no other trace to an address runs: over one flow nobody could

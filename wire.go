@@ -2,9 +2,12 @@ package tracewire
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
+	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/device"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/route"
@@ -13,6 +16,19 @@ import (
 
 // Conn captures and injects frames: a live handle, or a simulated network.
 type Conn = device.Conn
+
+// Errors of the way to a target, besides those of the packages capture, capture/netns
+// and craft/route.
+var (
+	// ErrPermission: this process may not capture and send frames.
+	ErrPermission = capture.ErrPermission
+
+	// ErrPort: the source port is in use by another program.
+	ErrPort = device.ErrPort
+
+	// ErrCaptureEnded: nothing more is captured, though the trace is not over.
+	ErrCaptureEnded = errors.New("tracewire: the capture has ended")
+)
 
 // ErrUnprepared: a trace needs what Prepare has not opened, and nothing more is
 // opened.
@@ -31,6 +47,22 @@ type Wire struct {
 	// the first that follows from the seed.
 	Port uint16
 	VLAN uint16 // of a tag in every frame; 0 for none
+}
+
+// Network is a Conn in a network that is no kernel's, such as a simulated one
+// (capture/capturetest). Way returns the way to a target: the address and the link
+// addresses that probes have, and the longest IP packet, or 0 if there is no limit.
+type Network interface {
+	Conn
+	Way(dst netip.Addr) (source netip.Addr, mac, nextHopMAC net.HardwareAddr, mtu int)
+}
+
+// Through returns what has Options trace through a network. It is for Options.Dial.
+func Through(n Network) func(context.Context, netip.Addr, *Options) (*Wire, error) {
+	return func(_ context.Context, dst netip.Addr, o *Options) (*Wire, error) {
+		source, mac, nextHopMAC, mtu := n.Way(dst)
+		return &Wire{Conn: n, MTU: mtu, VLAN: o.VLAN, Source: path.Source{Addr: source, MAC: mac, NextHop: dst, NextHopMAC: nextHopMAC}}, nil
+	}
 }
 
 // Resolve looks up the way that a trace to dst would take, and opens nothing: the Wire

@@ -75,11 +75,14 @@ type closer func() error
 // Close implements io.Closer.
 func (c closer) Close() error { return c() }
 
+// ErrPort: the source port is in use by another program.
+var ErrPort = errors.New("is in use by another program")
+
 // bindError says why a port can't be held.
 func bindError(at netip.AddrPort, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("tracewire: source port %d is used by another program: %w", at.Port(), err)
+		return fmt.Errorf("tracewire: source port %d %w: %w", at.Port(), ErrPort, err)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("tracewire: source port %d needs root or CAP_NET_BIND_SERVICE: %w", at.Port(), err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

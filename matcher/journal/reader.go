@@ -91,7 +91,7 @@ func (r *Reader) Read(f *frame.Frame, apply func(*path.Entry) error) error {
 func (r *Reader) Close(apply func(*path.Entry) error) error {
 	for len(r.order) > 0 {
 		n := r.order[0]
-		e := path.Entry{Kind: path.End, Trace: n, At: r.last, Interrupted: true}
+		e := path.Entry{Kind: path.End, Trace: n, At: r.last, Interrupted: true, Missing: true}
 		if started := r.running[n].start.At.Time(); e.At.Before(started) {
 			e.At = started
 		}

@@ -53,8 +53,9 @@ type Entry struct {
 	Frame *frame.Frame
 	Cut   *Cut // of a Frame: it was cut; nil if it was not
 
-	Interrupted bool // the trace was ended before it had concluded
-	Dropped     int  // frames that the capture lost
+	Interrupted bool // of End: the trace was ended before it had concluded
+	Missing     bool // of End: the recording lacks it
+	Dropped     int  // of End: frames that the capture lost
 }
 
 // Cut says that a frame was cut behind its headers, since it is of no trace, and whoever
