@@ -351,10 +351,19 @@ type sink struct {
 
 // Event implements render.Renderer. Its error ends the traces.
 func (s *sink) Event(e path.Event) error {
+	return s.write(func() error { return s.Renderer.Event(e) })
+}
+
+// Untraced implements render.Renderer. Its error ends the traces.
+func (s *sink) Untraced(p *path.Path, why string) error {
+	return s.write(func() error { return s.Renderer.Untraced(p, why) })
+}
+
+func (s *sink) write(render func() error) error {
 	if s.failed != nil {
 		return nil
 	}
-	err := s.Renderer.Event(e)
+	err := render()
 	if err == nil || !s.spare {
 		return err
 	}

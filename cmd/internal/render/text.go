@@ -53,6 +53,9 @@ func NewText(w, notes io.Writer, n Namer, o TextOptions) Renderer {
 	return noting{&text{w: Lines(w), notes: Lines(notes), names: n, more: o}, Lines(notes)}
 }
 
+// Untraced implements Renderer.
+func (t *text) Untraced(*path.Path, string) error { return nil }
+
 // Event implements Renderer.
 func (t *text) Event(e path.Event) error {
 	b := &t.line
