@@ -51,6 +51,13 @@ For comparison: two traces of traceroute 2.1.2 with 16 probes outstanding, under
 same million forged errors each and with the source port not known, showed 11 forged
 hops with UDP over IPv4 and 15 over IPv6, and 9 and 5 with -I.
 
+Two traces each of mtr 0.95 (20 cycles) and scamper 20211212 (paris), with their
+defaults, over IPv4 and to a silent network, took 7 and 12 of the forged errors for
+replies with UDP, and 8 and 10 with ICMP. These were fitted to what all their probes
+have in common (lengths, ports, sequence numbers and IDs that count from a known
+start); random was the source port, or the identifier. Of the million 2 to 5 % did
+not get to scamper and 6 to 29 % not to mtr, whose sockets were full.
+
 Two things remain possible for anybody who knows the source port. Behind a translator
 that renumbers IDs, 16 bits of checksum are all that is left. And with
 --classic, hops can be added behind the last one that answers.

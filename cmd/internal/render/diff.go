@@ -119,7 +119,7 @@ type changeJSON struct {
 func newSide(s Side) sideJSON {
 	p := s.Path
 	return sideJSON{
-		Label: s.Label, Target: targetJSON(p.Target), Source: p.Source.Addr, Protocol: protocols[p.Protocol].protocol,
+		Label: s.Label, Target: newTarget(p), Source: p.Source.Addr, Protocol: protocols[p.Protocol].protocol,
 		SrcPort: portOf(p, p.Parameters.SrcPort), DstPort: portOf(p, p.Parameters.DstPort),
 		Started: stamp(p.Started), Reached: p.Reached(), End: pointer(p.End()),
 	}

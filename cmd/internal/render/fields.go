@@ -28,11 +28,6 @@ func (s stamp) MarshalJSON() ([]byte, error) {
 	return t.UTC().AppendFormat(nil, `"`+stampFormat+`"`), nil
 }
 
-type targetJSON struct {
-	Host string     `json:"host"`
-	Addr netip.Addr `json:"addr"`
-}
-
 type sourceJSON struct {
 	Addr       netip.Addr  `json:"addr"`
 	Interface  *string     `json:"interface"`
@@ -218,19 +213,28 @@ func newMTUs(p *path.Path) (all []mtuJSON) {
 	return all
 }
 
-func newSource(s path.Source) sourceJSON {
-	return sourceJSON{
+// newSource is nil if no source is known, as of a host without a route.
+func newSource(p *path.Path) *sourceJSON {
+	s := &p.Source
+	if !s.Addr.IsValid() {
+		return nil
+	}
+	return &sourceJSON{
 		Addr: s.Addr, Interface: pointer(s.Interface), MAC: pointer(s.MAC.String()),
 		NextHop: pointer(s.NextHop), NextHopMAC: pointer(s.NextHopMAC.String()), Also: s.Also,
 	}
 }
 
 // newOptions leaves out what a capture doesn't tell of somebody else's trace:
-// nearly everything if it has replies only.
-func newOptions(p *path.Path) optionsJSON {
+// nearly everything if it has replies only. It is nil if not even the protocol is
+// known, as of a host without an address.
+func newOptions(p *path.Path) *optionsJSON {
+	if p.Protocol == 0 {
+		return nil
+	}
 	o, h := &p.Parameters, headersOf(p)
 	chosen, shown := !p.Clock.Captured, o.MaxTTL != 0
-	j := optionsJSON{
+	j := &optionsJSON{
 		FirstTTL: pointer(o.FirstTTL), MaxTTL: pointer(o.MaxTTL), Queries: pointer(o.Queries), InFlight: pointer(o.InFlight),
 		Wait: pointer(o.Wait.Max), Here: known(chosen, o.Wait.Here), Near: known(chosen, o.Wait.Near),
 		Interval: known(chosen, o.Interval),

@@ -38,32 +38,19 @@ func (d *document) write(p *path.Path) error {
 	h := headersOf(p)
 	h.names = d.names.Wait(responders(p.Probes))
 	hops := p.Hops()
-	j := struct {
-		Schema      string       `json:"schema"`
-		Target      targetJSON   `json:"target"`
-		Source      sourceJSON   `json:"source"`
-		Protocol    string       `json:"protocol"`
-		Tool        *string      `json:"tool"`
-		Options     optionsJSON  `json:"options"`
-		Clock       clockJSON    `json:"clock"`
-		Started     stamp        `json:"started"`
-		Ended       stamp        `json:"ended"`
-		Reached     bool         `json:"reached"`
-		Interrupted bool         `json:"interrupted"`
-		Hops        []hopJSON    `json:"hops"`
-		Counters    countersJSON `json:"counters"`
-		Gaps        []gapJSON    `json:"gaps"`
-
-		PathMTU  []mtuJSON     `json:"path_mtu"`
-		Findings []findingJSON `json:"findings"`
-	}{
-		schemaName, targetJSON(p.Target), newSource(p.Source), h.protocol, pointer(p.Tool), newOptions(p), newClock(p),
-		stamp(p.Started), stamp(p.Ended), p.Reached(), p.Interrupted, make([]hopJSON, len(hops)), countersJSON(p.Counters), newGaps(p),
-		newMTUs(p), newFindings(p),
-	}
+	j := newDocument(p, &h)
+	j.Hops = make([]hopJSON, len(hops))
 	for i := range hops {
 		j.Hops[i] = h.hop(&hops[i])
 	}
+	return encode(d.w, j)
+}
+
+// Untraced implements Renderer.
+func (d *document) Untraced(p *path.Path, why string) error {
+	h := headersOf(p)
+	j := newDocument(p, &h)
+	j.Error = why
 	return encode(d.w, j)
 }
 
@@ -118,7 +105,7 @@ func (l *lines) Event(e path.Event) error {
 			hopJSON
 		}{e.Kind.String(), l.hop(&e.Hop)}
 	case path.Ended:
-		j = l.end(e.Path)
+		j = newEnd(e.Path)
 	}
 	return encode(l.w, j)
 }
@@ -130,33 +117,20 @@ func (l *lines) hop(at *path.Hop) hopJSON {
 	return h.hop(at)
 }
 
-func (l *lines) start(p *path.Path) any {
-	l.headers = headersOf(p)
-	return struct {
-		Event    string      `json:"event"`
-		Schema   string      `json:"schema"`
-		Target   targetJSON  `json:"target"`
-		Source   sourceJSON  `json:"source"`
-		Protocol string      `json:"protocol"`
-		Tool     *string     `json:"tool"`
-		Options  optionsJSON `json:"options"`
-		Started  stamp       `json:"started"`
-	}{path.Started.String(), schemaName, targetJSON(p.Target), newSource(p.Source), l.headers.protocol,
-		pointer(p.Tool), newOptions(p), stamp(p.Started)}
+// Untraced implements Renderer.
+func (l *lines) Untraced(p *path.Path, why string) error {
+	if err := encode(l.w, l.start(p)); err != nil {
+		return err
+	}
+	j := newEnd(p)
+	j.Error = why
+	return encode(l.w, j)
 }
 
-func (l *lines) end(p *path.Path) any {
-	return struct {
-		Event       string       `json:"event"`
-		Target      targetJSON   `json:"target"`
-		Clock       clockJSON    `json:"clock"`
-		Ended       stamp        `json:"ended"`
-		Reached     bool         `json:"reached"`
-		Interrupted bool         `json:"interrupted"`
-		Counters    countersJSON `json:"counters"`
-		Gaps        []gapJSON    `json:"gaps"`
-
-		PathMTU  []mtuJSON     `json:"path_mtu"`
-		Findings []findingJSON `json:"findings"`
-	}{path.Ended.String(), targetJSON(p.Target), newClock(p), stamp(p.Ended), p.Reached(), p.Interrupted, countersJSON(p.Counters), newGaps(p), newMTUs(p), newFindings(p)}
+func (l *lines) start(p *path.Path) startJSON {
+	l.headers = headersOf(p)
+	return startJSON{
+		path.Started.String(), schemaName, newTarget(p), newSource(p), pointer(l.headers.protocol),
+		pointer(p.Tool), newOptions(p), stamp(p.Started),
+	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // List writes a line for each trace, as soon as it is over: a file may hold
-// more of them than fit in memory. It is a Renderer.
+// more of them than fit in memory. It takes events as a Renderer does.
 type List struct {
 	write func(*entry) error
 	n     int // of the last trace that Event wrote
@@ -37,7 +37,7 @@ func NewList(format string, w io.Writer) (*List, error) {
 	return nil, unknownFormat(format)
 }
 
-// Event implements Renderer. It numbers the traces from 1 in the order in which
+// Event takes an event. It numbers the traces from 1 in the order in which
 // they end.
 func (l *List) Event(e path.Event) error {
 	if e.Kind != path.Ended {
