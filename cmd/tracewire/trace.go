@@ -101,10 +101,14 @@ on standard error says that a trace was interrupted.
 
 With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>,
 <INC:…> (an interface) or <NODE:address,"name"> (what the router calls itself);
-with --back, '-N' if the reply seems to have come by N hops and that is two or
-more off the way there (by one it differs too where a router does not count
-itself, so that is no sign); and with --mtu,
-F=MTU behind a time where the path's MTU gets smaller.
+and with --mtu, F=MTU behind a time where the path's MTU gets smaller.
+
+With --back, '-N' stands behind the address if the reply seems to have come by N
+hops and that is two or more off the way there (by one it differs too where a
+router does not count itself, so that is no sign). Nothing stands where the
+findings say that it can't be told: in a loop, where a device sets or raises the
+TTL, and where one router answers for another. Farther hops show that, so the
+lines from the first hop that differs on are written when the trace is over.
 
 A reply stands at the hop that answered, which is not always the TTL that drew
 it: a router that refuses packets is shown at its own hop, and so is a target

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/findings"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -26,6 +27,9 @@ type text struct {
 	cut      bool           // the trace was interrupted before the hop was final: nor for one that is abandoned
 	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
 
+	held []path.Event          // of hops, whose lines are written when the ways back are known
+	ways func(*path.Reply) int // see findings.WaysBack; nil while they are not known
+
 	seeksMTU bool // probes that are too long are no answer of a hop
 	mtu      int  // the length of the longest that got to the hop before
 }
@@ -37,8 +41,10 @@ type TextOptions struct {
 	Extensions bool
 
 	// Back asks for the hops on the way back, behind the address, where the reply
-	// took another way (path.Reply.Detour): guessed, as traceroute --back does, from
-	// the reply's TTL. traceroute shows a difference of one hop too.
+	// took another way: guessed, as traceroute --back does, from the reply's TTL.
+	// traceroute shows a difference of one hop too, and those which can't be told
+	// (findings.WaysBack). What farther hops show says which can be: the lines from
+	// the first such hop on are written when the trace is over.
 	Back bool
 
 	// Info asks for the flags of TCP answers, as traceroute -O info shows them.
@@ -65,18 +71,17 @@ func (t *text) Event(e path.Event) error {
 		p := e.Path
 		t.queries, t.captured, t.written = p.Parameters.Queries, p.Clock.Captured, map[uint8]bool{}
 		t.seeksMTU, t.mtu = p.Parameters.MTU, p.Parameters.Length
+		t.held, t.ways = nil, nil
 		t.target = p.Target.Addr
 		header(b, p)
 	case path.Answer:
 		t.names.Want(e.Reply.From)
 	case path.Decided:
-		if e.Hop.TTL == 0 {
-			t.stranger(b, &e.Hop)
-		} else {
-			t.cut = e.Path != nil && e.Path.Interrupted
-			t.hop(b, &e.Hop)
+		if !t.hold(e) {
+			t.decided(b, e)
 		}
 	case path.Ended:
+		t.release(b, e.Path)
 		t.belated(b, e.Path)
 		if t.more.Findings {
 			b.WriteString(Findings(e.Path))
@@ -91,6 +96,40 @@ func (t *text) Event(e path.Event) error {
 		return t.note(e.Path)
 	}
 	return nil
+}
+
+// decided writes the line of a hop, or of one whose hop is not known.
+func (t *text) decided(b *bytes.Buffer, e path.Event) {
+	if e.Hop.TTL == 0 {
+		t.stranger(b, &e.Hop)
+		return
+	}
+	t.cut = e.Path != nil && e.Path.Interrupted
+	t.hop(b, &e.Hop)
+}
+
+// hold holds the line of a hop until the trace is over, if ways back are wanted and
+// that of a reply at the hop, or at one before it, seems to be another than the way
+// there.
+func (t *text) hold(e path.Event) bool {
+	differs := func(p path.Probe) bool { return p.Reply != nil && p.Reply.Detour() != 0 }
+	if !t.more.Back || len(t.held) == 0 && !slices.ContainsFunc(e.Hop.Probes, differs) {
+		return false
+	}
+	e.Hop.Probes = slices.Clone(e.Hop.Probes)
+	t.held = append(t.held, e)
+	return true
+}
+
+// release writes the lines that were held.
+func (t *text) release(b *bytes.Buffer, p *path.Path) {
+	if t.more.Back {
+		t.ways = findings.WaysBack(p)
+	}
+	for _, e := range t.held {
+		t.decided(b, e)
+	}
+	t.held = nil
 }
 
 // header writes the line that begins a trace. A capture of nothing but replies
@@ -191,12 +230,15 @@ func withoutTooBig(h *path.Hop) *path.Hop {
 }
 
 // back is how many hops a reply has come by, if that is wanted and it took another
-// way than the probe: the rule is that of the finding asymmetry.
+// way than the probe: the rule is that of the findings.
 func (t *text) back(r *path.Reply) string {
-	if !t.more.Back || r.Detour() == 0 {
+	if t.ways == nil {
 		return ""
 	}
-	return fmt.Sprintf(" '-%d'", r.WayBack()+1)
+	if hops := t.ways(r); hops != 0 {
+		return fmt.Sprintf(" '-%d'", hops)
+	}
+	return ""
 }
 
 // flags are those of a TCP answer, if they are wanted, as traceroute -O info shows them.
