@@ -160,11 +160,13 @@ from the trace alone. That there is none of a kind means that none was visible.
 
 What keeps probes from getting farther:
 
-    silence        from some hop on nothing answers: three hops or more, to the end
+    silence        from some hop on nothing answers: three hops or more, to the end;
+                   or nothing at all does, however few hops were asked
     refusal        a router or firewall refuses the probes, and says why
     other-address  port unreachable from an address that no router showed, with
                    nothing behind it: probably the target by another address
-    path-mtu       --mtu found that only shorter packets get farther
+    path-mtu       only shorter packets get farther: a router says so, or --mtu
+                   found it
     loss           probes or replies get lost from some hop on; a router that
                    answers less than those behind it has a rate-limit instead
     rate-limit     a router does not answer all probes, though those behind it do

@@ -208,7 +208,7 @@ func TestAnswersOfOthers(t *testing.T) {
 		"a packet too big for who forwards": {do: func(s sketch) {
 			s.at(5, end, refused(4, path.BySameAddress))
 			s.at(5, end, func(p *path.Probe) { p.Reply.Kind = matcher.PacketTooBig })
-		}},
+		}, want: []string{"path-mtu 4-5 likely"}},
 	} {
 		t.Run(name, test.run)
 	}
