@@ -168,7 +168,9 @@ What keeps probes from getting farther:
     path-mtu       only shorter packets get farther: a router says so, or --mtu
                    found it
     loss           probes or replies get lost from some hop on; a router that
-                   answers less than those behind it has a rate-limit instead
+                   answers less than those behind it has a rate-limit instead.
+                   Probes that went beyond the target and drew no answer don't
+                   count: many targets limit their answers
     rate-limit     a router does not answer all probes, though those behind it do
     loop           packets go round: the same routers in the same order, twice
 
