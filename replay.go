@@ -362,6 +362,7 @@ func (r *replay) interrupt(at int) {
 	if started := r.running[at].recorder.Path().Started; last.Before(started) {
 		last = started
 	}
+	r.running[at].recorder.Path().Cut = true
 	r.finish(at, journal.End{At: journal.At(last), Interrupted: true})
 }
 

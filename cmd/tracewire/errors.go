@@ -137,6 +137,8 @@ func hint(command string, err error) string {
 		return "'ulimit -n 1024' lets it open more"
 	case errors.Is(err, context.Canceled):
 		return ""
+	case errors.As(err, new(temporaryError)):
+		return "TMPDIR names another directory"
 	case errors.As(err, new(noNeighbour)):
 		return "--next-hop-mac builds the frames without asking for its address"
 	case errors.As(err, new(noWay)) && wayHint(err) != "":

@@ -327,18 +327,18 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, s str
 	if err != nil {
 		return err
 	}
-	file, done, err := f.shown.recordTo(f.write)
+	to, done, err := f.shown.recordTo(f.write)
 	if err != nil {
 		return err
 	}
 	defer done()
 	out := &sink{Renderer: renderer, stderr: s.err, spare: f.write != ""}
-	seen, err := record(ctx, file, &f.options, told, s, func() (seen, error) {
+	seen, err := record(ctx, to, &f.options, told, s, func() (seen, error) {
 		return f.show(ctx, hosts, out, s.err)
 	})
 	if seen.traced && (err == nil || errors.As(err, new(hostError))) { // one host's failure hides no other's trace
-		err = cmp.Or(f.shown.explainRecording(ctx, file, s.out), err)
-	} else if seen.traced && f.shown.explain && errors.Is(err, errRecording) {
+		err = cmp.Or(f.shown.explainRecording(ctx, to.name, s.out), err)
+	} else if seen.traced && f.shown.explain && f.write != "" && errors.Is(err, errRecording) {
 		fmt.Fprintln(s.err, "tracewire: --explain: the recording is not whole: nothing is explained, and no findings are shown")
 	}
 	err = cmp.Or(err, out.failed)

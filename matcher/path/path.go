@@ -40,6 +40,10 @@ type Path struct {
 	// Interrupted says that the trace was ended before it had concluded.
 	Interrupted bool
 
+	// Cut says that the recording lacks the end of the trace, as one on a full disk. The
+	// trace counts as Interrupted, though it may have gone on.
+	Cut bool
+
 	Probes   []Probe // in the order of sending
 	Counters Counters
 

@@ -33,7 +33,10 @@ func (x *Explanation) Overview(w io.Writer) error {
 	for _, sentence := range render.Unseen(x.path) {
 		b.WriteString(render.Wrap("", "  ", sentence))
 	}
-	if x.path.Interrupted {
+	switch {
+	case x.path.Cut:
+		b.WriteString("the recording lacks the end of the trace\n")
+	case x.path.Interrupted:
 		b.WriteString("the trace was interrupted\n")
 	}
 	if port := x.portWords(); port != "" {

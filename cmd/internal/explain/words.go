@@ -255,7 +255,10 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 	case e.path.Obscured(p):
 		return append(reasons, e.unseen(p))
 	case p.SentClock == path.User && p.Status == path.Abandoned:
-		reasons = append(reasons, "it was handed to the system, and the trace was over before a copy of it was captured, or a reply")
+		over := map[bool]string{
+			true: "the recording lacks the end of the trace", false: "the trace was over before a copy of it was captured, or a reply",
+		}[e.path.Cut]
+		reasons = append(reasons, "it was handed to the system, and "+over)
 	case p.SentClock == path.User:
 		reasons = append(reasons, "it was never seen leaving: it was handed to the system, but no copy of it was captured")
 	case p.Overshot(e.end) && p.Status == path.Abandoned:
@@ -266,6 +269,8 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		reasons = append(reasons, "it left, and what came back tells of no hop")
 	case len(e.suspects[p.Number]) > 0:
 		reasons = append(reasons, "it left, and what came back failed a check")
+	case p.Status == path.Abandoned && e.path.Cut:
+		reasons = append(reasons, "it left, and the recording lacks the end of the trace")
 	case p.Status == path.Abandoned && e.path.Clock.Captured:
 		reasons = append(reasons, "it left, and nothing had come back when the capture ended")
 	case p.Status == path.Abandoned:

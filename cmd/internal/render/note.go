@@ -50,8 +50,13 @@ func isUnfinished(p *path.Path) bool {
 	return false
 }
 
-// interrupted is the note on a trace that was interrupted.
+// interrupted says that a trace was interrupted, or its recording cut, and how many
+// probes were waited for then.
 func interrupted(p *path.Path) string {
+	what, then := "interrupted", ", while"
+	if p.Cut {
+		what, then = "the recording lacks the end of the trace", ", when"
+	}
 	n := 0
 	for i := range p.Probes {
 		if p.Probes[i].Status == path.Abandoned {
@@ -59,9 +64,9 @@ func interrupted(p *path.Path) string {
 		}
 	}
 	if n == 0 {
-		return "interrupted"
+		return what
 	}
-	return fmt.Sprintf("interrupted, while %d %s waited for", n, map[bool]string{true: "probe was", false: "probes were"}[n == 1])
+	return fmt.Sprintf("%s%s %d %s waited for", what, then, n, map[bool]string{true: "probe was", false: "probes were"}[n == 1])
 }
 
 // note says on standard error what is no line of a hop: programs that read the lines
