@@ -105,10 +105,10 @@ func places(name string, v any, edit func(name string, was any, set func(any))) 
 func TestOneWrongValue(t *testing.T) {
 	s := schema(t, report.Schema)
 	wrong := []any{
-		nil, "", "seven", "00", true, []any{}, map[string]any{}, "mixed", "192.0.2.9", "2001:db8::9", "::ffff:192.0.2.9", "reply", "kernel", "capture",
-		"time-exceeded", "rst", "icmpv6", "tcp", "late", "2026-01-02T03:04:05.000000009Z", "0001-01-01T00:00:00.000000000Z", "9999-12-31T23:59:59.999999999Z",
-		json.Number("0"), json.Number("-1"), json.Number("7"), json.Number("0.5"), json.Number("256"), json.Number("65536"), json.Number("4294967296"),
-		json.Number("9007199254740992"), json.Number("-9223372036854775808"), json.Number("9223372036854775807"), json.Number("1e308"), json.Number("1e999"),
+		nil, "", "00", true, []any{}, map[string]any{}, "mixed", "192.0.2.9", "2001:db8::9", "reply", "kernel", "capture",
+		"time-exceeded", "rst", "icmpv6", "tcp", "2026-01-02T03:04:05.000000009Z", "0001-01-01T00:00:00.000000000Z",
+		json.Number("0"), json.Number("-1"), json.Number("7"), json.Number("0.5"), json.Number("256"), json.Number("65536"),
+		json.Number("9007199254740992"), json.Number("-9223372036854775808"), json.Number("9223372036854775807"), json.Number("1e308"),
 	}
 	accepted, refused := 0, 0
 	tried := map[string]bool{}
