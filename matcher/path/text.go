@@ -32,7 +32,7 @@ func (p *Path) heading() string {
 	return s
 }
 
-// printable is a name that can't be taken for what stands around it, nor move a cursor.
+// printable quotes a name that could be mistaken for the text around it, or move a cursor.
 func printable(s string) string {
 	for _, r := range s {
 		if !strconv.IsPrint(r) || r == ' ' || r == '(' || r == '\ufffd' {

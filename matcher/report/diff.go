@@ -81,8 +81,8 @@ func NewDiff(a, b Side, changes path.Changes) *Diff {
 // Marshal returns the document as a line, with its line feed.
 func (d *Diff) Marshal() ([]byte, error) { return JSON(d) }
 
-// UnmarshalDiff reads the document of a diff. The error is ErrVersion or ErrMalformed,
-// as errors.Is tells.
+// UnmarshalDiff reads the document of a diff. An error is ErrVersion or ErrMalformed, by
+// errors.Is.
 func UnmarshalDiff(document []byte) (*Diff, error) {
 	if err := checkVersion(document, DiffVersion); err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ type Target struct {
 type Source struct {
 	Addr       netip.Addr  `json:"addr"`
 	Interface  *string     `json:"interface"` // null if a capture does not name it
-	MAC        *string     `json:"mac"`       // null on a link without such addresses
+	MAC        *string     `json:"mac"`       // null on a link without MAC addresses
 	NextHop    *netip.Addr `json:"next_hop"`  // the target itself if it is on the link
 	NextHopMAC *string     `json:"next_hop_mac"`
 	Also       []string    `json:"also"` // further interfaces that were captured on; null if there are none
@@ -78,10 +78,10 @@ type Options struct {
 // TCP is the header of TCP probes.
 type TCP struct {
 	Flags      []string `json:"flags"` // as craft.TCPFlags.Names returns them
-	MSS        *uint16  `json:"mss"`   // null if there is no such option
+	MSS        *uint16  `json:"mss"`   // null without this option
 	SACK       bool     `json:"sack"`
 	Timestamps bool     `json:"timestamps"`
-	Scale      *uint8   `json:"window_scale"` // null if there is no such option
+	Scale      *uint8   `json:"window_scale"` // null without this option
 }
 
 // Clock says where the times of a trace come from.

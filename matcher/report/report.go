@@ -23,7 +23,7 @@
 //
 // Reading is safe on untrusted input: it does not panic, its memory is proportional
 // to the input, and what it accepts satisfies Schema. Names in documents come from
-// the network; whoever prints them escapes them.
+// the network: escape them before you print them.
 package report
 
 import (
@@ -101,8 +101,8 @@ func Write(w io.Writer, t *Trace) error {
 	return err
 }
 
-// Unmarshal reads a document. The error is one of ErrVersion, ErrMalformed and
-// ErrUnknownValue, as errors.Is tells. The Trace holds no memory of the input.
+// Unmarshal reads a document. An error is ErrVersion, ErrMalformed or ErrUnknownValue, by
+// errors.Is. The Trace holds no memory of the input.
 func Unmarshal(document []byte) (*Trace, error) {
 	d, err := UnmarshalDocument(document)
 	if err != nil {

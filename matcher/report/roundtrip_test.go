@@ -133,7 +133,7 @@ func checkRoundTrip(t *testing.T, s *jsonschema.Schema, p *path.Path) {
 	}
 }
 
-// comparing takes empty for nil, and compares addresses and times as such.
+// comparing treats empty as nil, and compares addresses and times by value.
 var comparing = []cmp.Option{
 	cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty(), cmp.AllowUnexported(path.Path{}),
 }

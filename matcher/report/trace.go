@@ -121,7 +121,7 @@ func (r *reading) fit(p *path.Path, o *Options) {
 }
 
 // noHeader says that a document contradicts its protocol and target.
-const noHeader = "a field is known that such probes do not have"
+const noHeader = "a field is set that the probes of this protocol and IP version do not have"
 
 // have reports whether probes have the fields that are not nil.
 func (h *headers) have(srcPort, dstPort, identifier, id *uint16, sequence *uint32) bool {
@@ -356,8 +356,8 @@ func (r *reading) object(j *Object, names *quotedNames) matcher.ExtensionObject 
 	if n := j.Node; n != nil {
 		o.Node = &matcher.NodeInfo{Address: r.optionalAddr("node.address", n.Address), Name: names.next(r.text("node.name", n.Name), j)}
 	}
-	told := o.Labels != nil || o.Interface != nil || o.Node != nil
-	r.require((j.Payload != nil) == (j.Malformed || !told), "the payload of an object contradicts what it says")
+	decoded := o.Labels != nil || o.Interface != nil || o.Node != nil
+	r.require((j.Payload != nil) == (j.Malformed || !decoded), "the payload of an object contradicts what it says")
 	return o
 }
 

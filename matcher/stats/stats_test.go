@@ -32,8 +32,8 @@ func ofAll(samples []time.Duration) (t twoPass) {
 	return t
 }
 
-// near reports whether a result is the exact one, but for rounding to a nanosecond
-// and for what a float64 cannot hold.
+// near reports whether a result is the exact one, except for rounding to a
+// nanosecond and the precision of a float64.
 func near(got time.Duration, want float64) bool {
 	return math.Abs(float64(got)-want) <= 0.5+1e-9*math.Abs(want)
 }
