@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 	"github.com/tracewire/tracewire/matcher/report"
@@ -69,6 +70,7 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 		"a quote that is missing":   {`"quoted":{`, `"other":{`, report.ErrMalformed},
 		"a negative counter":        {`"foreign":0`, `"foreign":-1`, report.ErrMalformed},
 		"a label of 21 bits":        {`"labels":[{"label":`, `"labels":[{"label":1048576,"x":`, report.ErrMalformed},
+		"evidence without a probe":  {`"evidence":[`, `"evidence":[9,`, report.ErrMalformed},
 		"no labels":                 {`"labels":[{`, `"labels":[],"x":[{`, report.ErrMalformed},
 	}
 	for name, test := range tests {
@@ -214,6 +216,36 @@ func checkCause(t *testing.T, good, cause string) {
 	}
 	if got, err := report.Marshal(trace); err != nil || string(got) != changed {
 		t.Errorf("%s becomes %s: %v", cause, got, err)
+	}
+	want := netip.Addr{}
+	if cause == "address-removed" {
+		want = trace.Path.Source.Addr
+	}
+	if got := trace.Path.Gaps[0].Addr; got != want {
+		t.Errorf("%s: the address is %v, want %v", cause, got, want)
+	}
+}
+
+// A window scale has four bits, of which 15 is not allowed (RFC 7323, section 2.3).
+func TestWindowScales(t *testing.T) {
+	for scale := range 16 {
+		p := small()
+		p.Protocol = layers.IPProtocolTCP
+		p.Parameters.TCP = craft.TCP{Flags: craft.FlagSYN, Scaling: true, Scale: uint8(scale)}
+		line, err := report.Marshal(&report.Trace{Path: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		trace, err := report.Unmarshal(line)
+		if scale == 15 {
+			if !errors.Is(err, report.ErrMalformed) {
+				t.Errorf("15: %v", err)
+			}
+			continue
+		}
+		if err != nil || trace.Path.Parameters.TCP != p.Parameters.TCP {
+			t.Errorf("%d: %v", scale, err)
+		}
 	}
 }
 
