@@ -68,9 +68,9 @@ func (e errorOf) Error() string { return e.name + ": " + strings.Join(plain(e.er
 
 func (e errorOf) Unwrap() error { return e.error }
 
-// report says what went wrong in a command, if anything did, and returns the exit
+// printError prints what went wrong in a command, if anything did, and returns the exit
 // code.
-func report(stderr io.Writer, command string, err error) int {
+func printError(stderr io.Writer, command string, err error) int {
 	switch {
 	case err == nil:
 		return exitOK

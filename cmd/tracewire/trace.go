@@ -18,6 +18,7 @@ import (
 	"github.com/tracewire/tracewire/cmd/internal/help"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/report"
 )
 
 const long = `tracewire traces the path that packets take to a host.
@@ -273,9 +274,9 @@ func schemaCommand(stdout io.Writer) *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			schema := render.Schema
+			schema := report.Schema
 			if len(args) > 0 {
-				schema = render.DiffSchema
+				schema = report.DiffSchema
 			}
 			_, err := io.WriteString(stdout, schema)
 			return err

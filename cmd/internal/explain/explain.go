@@ -13,6 +13,7 @@ import (
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/report"
 )
 
 // Explanation says in words what the Evidence shows. No line of it is longer than
@@ -142,7 +143,7 @@ func (x *Explanation) header(b *bytes.Buffer) {
 		abandoned = fmt.Sprintf(", %d abandoned", n)
 	}
 	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%s trace to %s (%v) from %v: %d %s sent, %d answered, %d late%s",
-		render.ProtocolName(p.Protocol), render.Name(p.Target.Host), p.Target.Addr, p.Source.Addr,
+		report.ProtocolName(p.Protocol), render.Name(p.Target.Host), p.Target.Addr, p.Source.Addr,
 		p.Counters.Sent, render.Plural("probe", p.Counters.Sent), p.Counters.Received, p.Counters.Late, abandoned)))
 	if also := p.Source.Also; len(also) > 0 {
 		b.WriteString(render.Wrap("", "  ", fmt.Sprintf("the probes left by %s; replies were captured on %[1]s, %s",

@@ -1,5 +1,5 @@
 // Package render writes what a trace found: as text for people and for the
-// scripts that read traceroute's output, or as JSON.
+// scripts that read traceroute's output, or as the JSON of matcher/report.
 package render
 
 import (

@@ -12,16 +12,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/matcher/report"
 )
 
-// schema is render.Schema, ready to validate; formats (IP addresses) included.
+// schema is report.Schema, ready to validate; formats (IP addresses) included.
 func schema(t testing.TB) *jsonschema.Schema {
 	t.Helper()
 	const name = "tracewire-1.schema.json"
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
-	if err := c.AddResource(name, decoded(t, render.Schema)); err != nil {
+	if err := c.AddResource(name, decoded(t, report.Schema)); err != nil {
 		t.Fatal(err)
 	}
 	s, err := c.Compile(name)
@@ -135,7 +135,7 @@ func TestTheSchemaTakesNothingElse(t *testing.T) {
 			t.Fatalf("%s was not restored: %v", l, err)
 		}
 	}
-	if d := cmp.Diff(properties(decoded(t, render.Schema)), slices.Sorted(maps.Keys(seen))); d != "" {
+	if d := cmp.Diff(properties(decoded(t, report.Schema)), slices.Sorted(maps.Keys(seen))); d != "" {
 		t.Errorf("-in the schema +in the lines\n%s", d)
 	}
 }

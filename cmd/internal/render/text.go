@@ -358,43 +358,11 @@ func (t *text) fields(h *path.Hop, n int) []path.Probe {
 
 func timed(p *path.Probe) bool { return p.Status == path.Replied && p.Reply.HasRTT }
 
-// The marks of destination-unreachable, by code. Port-unreachable is how a
-// path is expected to end.
-var (
-	// RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812 section 5.2.7.1.
-	unreachable4 = map[uint8]string{
-		0: "!N", 1: "!H", 2: "!P", 3: "", 5: "!S", 6: "!N", 7: "!H", 8: "!N", 9: "!X", 10: "!X",
-		11: "!N", 12: "!H", 13: "!X", 14: "!V", 15: "!C",
-	}
-	// RFC 4443 section 3.1, of whose codes traceroute knows these.
-	unreachable6 = map[uint8]string{0: "!N", 1: "!X", 2: "!H", 3: "!H", 4: ""}
-)
-
-// mark is errorMark, and of a port-unreachable its code if it is not the target's: the
-// path ends there, and not as expected.
+// mark is the reply's Mark, and of a port-unreachable its code if it is not the
+// target's: the path ends there, and not as expected.
 func (t *text) mark(r *path.Reply) string {
 	if r.IsPortUnreachable() && r.From != t.target {
 		return fmt.Sprintf("!<%d>", r.ICMPCode)
 	}
-	return errorMark(r)
-}
-
-// errorMark is what follows a time when the reply was not the expected one.
-func errorMark(r *path.Reply) string {
-	switch r.Kind {
-	case matcher.PacketTooBig:
-		return fmt.Sprintf("!F-%d", r.MTU)
-	case matcher.ParameterProblem:
-		return fmt.Sprintf("!<%d-%d>", r.ICMPType, r.ICMPCode)
-	case matcher.Unreachable:
-		marks := unreachable4
-		if r.From.Is6() {
-			marks = unreachable6
-		}
-		if mark, known := marks[r.ICMPCode]; known {
-			return mark
-		}
-		return fmt.Sprintf("!<%d>", r.ICMPCode)
-	}
-	return ""
+	return r.Mark()
 }
