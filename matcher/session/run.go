@@ -104,6 +104,7 @@ func (r *run) add(s *sighting) {
 	if r.climb.n == 0 {
 		r.style = style{}
 	}
+	fills := r.gaps(s)
 	r.extent.add(s)
 	if r.touch(s.at); r.resent(s) {
 		r.climb.again(s.ttl)
@@ -111,7 +112,7 @@ func (r *run) add(s *sighting) {
 		if r.climb.n > 0 && s.isPassedOn(&r.latest) {
 			r.passed++
 		}
-		r.style.add(s)
+		r.style.add(s, fills)
 		r.climb.add(s.ttl)
 		r.latest = *s
 	}
@@ -198,7 +199,7 @@ func (r *run) heard(m *matcher.Message) {
 func (r *run) orphan(m *matcher.Message, s *sighting) {
 	r.extent.add(s)
 	if r.climb.n == 0 {
-		r.style.add(s)
+		r.style.add(s, gaps{})
 		r.latest = *s
 	}
 	r.touch(s.at)
