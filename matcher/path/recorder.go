@@ -80,10 +80,14 @@ func NewRecorder(p *Path, emit func(Event)) *Recorder {
 // Release says that the Path, and what it points to, is not used any more: its
 // memory serves for the one that Reuse begins with. It returns how many probes
 // there is room for.
-func (r *Recorder) Release() (room int) {
-	r.room.probes = r.path.Probes[:0]
-	clear(r.path.Probes) // of what they point to
-	r.room.replies.clear()
+func (r *Recorder) Release() int {
+	if r.path.Probes == nil {
+		r.room = room{} // they were taken
+	} else {
+		r.room.probes = r.path.Probes[:0]
+		clear(r.path.Probes) // of what they point to
+		r.room.replies.clear()
+	}
 	r.table.Reset()
 	r.places.reset(nil)
 	r.path, r.due, r.steps, r.pace = nil, 0, nil, nil

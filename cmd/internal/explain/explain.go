@@ -40,10 +40,9 @@ func (x *Explanation) Overview(w io.Writer) error {
 		b.WriteString(port + "\n")
 	}
 	out := x.lines(w)
-	hops := x.path.Hops()
-	for i := range hops {
+	for h := range x.path.EachHop() {
 		b.WriteByte('\n')
-		if x.block(&b, &hops[i]); b.Len() > enough {
+		if x.block(&b, &h); b.Len() > enough {
 			if _, err := b.WriteTo(out); err != nil {
 				return err
 			}
