@@ -67,7 +67,7 @@ type Match struct {
 // Match sees the captured copy.
 func (t *Table) Sent(key *craft.Key, ttl uint8, at time.Time) int {
 	shared := false
-	if key.HasCookie {
+	if key.HasCookie && !t.learnt.captured {
 		for i := range t.index.filed(t.entries, craft.Cookie, key) {
 			shared, t.entries[i].shared = true, true
 			break // the others know
@@ -173,7 +173,7 @@ func (t *Table) complete(quote *craft.Key, at int64) (int32, Rule) {
 		t.seek(&best, craft.PortToken, quote, quote, at, agreesFully(quote))
 	}
 	switch {
-	case best.doubtful:
+	case best.doubtful, best.probe != none && t.isDoubtful(best.probe, quote):
 		return none, 0
 	case best.alike:
 		return best.probe, ByOrder
@@ -231,6 +231,9 @@ func (e *entry) allows(quote *craft.Key) bool {
 
 // byCookie finds the probe by its cookie alone: all else was rewritten.
 func (t *Table) byCookie(quote *craft.Key, at int64) int32 {
+	if t.learnt.captured {
+		return none // it is not certain that payloads are cookies
+	}
 	i := t.index.head(t.entries, craft.Cookie, quote)
 	if i == none || t.entries[i].shared || !t.entries[i].sentBy(at) {
 		return none
@@ -274,7 +277,7 @@ func (t *Table) consider(best *candidate, i int32, quote *craft.Key, at int64, l
 		*best = candidate{probe: i, agreement: n}
 		return
 	}
-	if e.key != t.entries[best.probe].key {
+	if !t.looksAlike(e, &t.entries[best.probe]) {
 		best.several = best.several || best.doubtful && i != best.rival
 		best.doubtful, best.rival = true, i
 		return

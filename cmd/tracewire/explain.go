@@ -187,7 +187,7 @@ func (f *explainFlags) find(ctx context.Context, name, shown string, stderr io.W
 		all = append(all, e.Path.Target.Addr.String())
 		switch {
 		case f.number == len(all) || f.number == 0 && (f.every || len(all) == 1):
-			found = append(found, e.Path.Clone())
+			found = append(found, e.Path.Take())
 		case f.number == 0:
 			found = nil // which of them is not known
 		}

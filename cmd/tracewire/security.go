@@ -21,6 +21,11 @@ When more than 24 quotes of the trace's ports have failed these checks, somebody
 forges replies: from then on only what agrees in all is believed, or by a
 translation that was confirmed before, and the finding "flooded" says so.
 
+The same holds in captures that others made of tracewire's probes. Their payloads
+are taken for cookies from the third probe on, if all go over one flow and each
+has another; a reply that came earlier is decided then. The payloads of other
+programs are no cookies.
+
 An echo reply must return the data, a SYN-ACK or RST must acknowledge the
 probe's sequence number plus one, the answer to a DNS query must have its ID.
 That has 16 bits only: once somebody forges replies, such an answer is unverified.

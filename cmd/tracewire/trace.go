@@ -89,8 +89,8 @@ itself by another of its addresses: then a line on standard error says so, and
 --findings has other-address in place of refusal. Neither counts as reached.
 
 With -T, a line on standard error says whether the port is open, closed, or
-filtered if no answer of the target came. -O info shows the flags of the answer
-behind the address, as traceroute does.
+filtered if no answer came from the target. -O info shows the flags of the
+answer behind the address, as traceroute does.
 
 The line of the target comes last. If its answer came when a line was written for
 its hop already, as of a target that limits its answers, it is written once more.

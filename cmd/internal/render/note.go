@@ -124,7 +124,7 @@ func portNote(p *path.Path) string {
 	case p.Clock.Captured:
 		return ""
 	case state == "filtered":
-		return fmt.Sprintf("port %d is filtered: no answer of %v came", port, p.Target.Addr)
+		return fmt.Sprintf("port %d is filtered: no answer came from %v", port, p.Target.Addr)
 	case state != "":
 		return fmt.Sprintf("port %d is %s", port, state)
 	}
