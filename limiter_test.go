@@ -124,3 +124,13 @@ func TestRestrictedOptions(t *testing.T) {
 		})
 	}
 }
+
+// A probe that is refused is called what it is: a SYN with more is one too.
+func TestRefusedFlagsAreNamed(t *testing.T) {
+	o := tracewire.Options{Protocol: layers.IPProtocolTCP, TCP: craft.TCP{Flags: craft.FlagSYN | craft.FlagURG}, Restricted: true}
+	_, err := tracewire.NewTracer(&o)
+	const want = "tracewire: a TCP probe with SYN,URG, which is neither SYN alone nor SYN with both flags of ECN, needs root or CAP_NET_ADMIN"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, not %s", err, want)
+	}
+}

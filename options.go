@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/google/gopacket/layers"
@@ -168,7 +169,10 @@ func (o *Options) checkRestricted() error {
 		{"another next hop's MAC address", o.NextHopMAC != nil},
 		{"a mark", o.Mark != 0},
 		{"another network namespace", o.Namespace != ""},
-		{"a TCP probe that is no SYN", !opensConnection(o.TCP.Flags)},
+		{
+			fmt.Sprintf("a TCP probe with %s, which is neither SYN alone nor SYN with both flags of ECN,", strings.Join(o.TCP.Flags.Names(), ",")),
+			!opensConnection(o.TCP.Flags),
+		},
 	} {
 		if check.given {
 			return fmt.Errorf("tracewire: %s %w", check.what, ErrPrivilege)

@@ -32,7 +32,7 @@ func (t *Run) acknowledged(m *Message, at int64) (int32, Rule) {
 // data. A probe's cookie must be in it, unless the capture cut it off.
 func (t *Run) echoed(m *Message, at int64) (int32, Rule) {
 	i := t.index.head(t.entries, craft.PortToken, &m.Of)
-	if i == none || !t.entries[i].allows(&m.Of) || t.entries[i].key.HasCookie && !m.Of.HasCookie && !m.Cut {
+	if i == none || t.isDoubtful(i, &m.Of) || !t.entries[i].allows(&m.Of) || t.entries[i].key.HasCookie && !m.Of.HasCookie && !m.Cut {
 		return none, 0
 	}
 	return t.same(craft.PortToken, &m.Of, at)

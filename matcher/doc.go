@@ -12,6 +12,10 @@
 //
 //  1. The cookie is visible and right: the reply is the probe's, whatever else was
 //     rewritten. The cookie is visible and wrong: it is foreign.
+//     Probes that are found in a capture have a cookie if they go over one flow and each
+//     has a payload of its own: Found learns that from the first three, and Doubt
+//     keeps what contradicts them before. Such a cookie only refutes: that it is right
+//     tells nothing, since nobody says which program sent the probes.
 //  2. No cookie is visible, and destination, ports, ID, and checksum or sequence
 //     number all agree with one probe. IPv6 has no ID, and the length counts nothing.
 //     Of probes that are alike, as those of other tools may be, the earliest that is

@@ -40,6 +40,8 @@ type learnt struct {
 	copies     int     // quotes that repeat one that is held
 	strays     int     // quotes of packets to the destination from ports that are not ours
 
+	cookies cookies // of probes that are found
+
 	released []released
 	next     int // of released: what to tell next
 	rejected []held
@@ -338,6 +340,9 @@ func (t *Run) release(h *held, probe int32, by Rule, how Translation) {
 
 // Settle decides about all that is held, at the end of a run.
 func (t *Run) Settle() {
+	if c := &t.learnt.cookies; len(c.doubts) > 0 {
+		t.forgetCookies() // too few probes to be sure
+	}
 	for i := 0; i < len(t.learnt.held); i++ {
 		h := &t.learnt.held[i]
 		if h.done {

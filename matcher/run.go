@@ -69,7 +69,7 @@ type Match struct {
 // Match sees the captured copy.
 func (t *Run) Sent(key *craft.Key, ttl uint8, at time.Time) int {
 	shared := false
-	if key.HasCookie {
+	if key.HasCookie && !t.learnt.captured {
 		for i := range t.index.filed(t.entries, craft.Cookie, key) {
 			shared, t.entries[i].shared = true, true
 			break // the others know
@@ -178,7 +178,7 @@ func (t *Run) complete(quote *craft.Key, at int64) (int32, Rule) {
 		t.seek(&best, craft.PortToken, quote, quote, at, agreesFully(quote))
 	}
 	switch {
-	case best.doubtful:
+	case best.doubtful, best.probe != none && t.isDoubtful(best.probe, quote):
 		return none, 0
 	case best.alike:
 		return best.probe, ByOrder
@@ -236,6 +236,9 @@ func (e *entry) allows(quote *craft.Key) bool {
 
 // byCookie finds the probe by its cookie alone: all else was rewritten.
 func (t *Run) byCookie(quote *craft.Key, at int64) int32 {
+	if t.learnt.captured {
+		return none // it is not certain that payloads are cookies
+	}
 	i := t.index.head(t.entries, craft.Cookie, quote)
 	if i == none || t.entries[i].shared || !t.entries[i].sentBy(at) {
 		return none
@@ -279,7 +282,7 @@ func (t *Run) consider(best *candidate, i int32, quote *craft.Key, at int64, lea
 		*best = candidate{probe: i, agreement: n}
 		return
 	}
-	if e.key != t.entries[best.probe].key {
+	if !t.looksAlike(e, &t.entries[best.probe]) {
 		best.several = best.several || best.doubtful && i != best.rival
 		best.doubtful, best.rival = true, i
 		return

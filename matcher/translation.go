@@ -158,7 +158,7 @@ func (t *Run) sole(view craft.View, part, quote *craft.Key, at int64) int32 {
 		switch {
 		case found == none:
 			found = i
-		case e.key != t.entries[found].key:
+		case !t.looksAlike(e, &t.entries[found]):
 			several = true
 			if t.entries[found].state != outstanding {
 				found = i

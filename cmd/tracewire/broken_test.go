@@ -82,9 +82,9 @@ func TestCutCaptures(t *testing.T) {
 }
 
 // oneLine reports whether one line says what is wrong. A line more may say that the
-// trace counts as interrupted there.
+// recording of a trace ends there.
 func oneLine(stderr string) bool {
-	if first, rest, ok := strings.Cut(stderr, "\n"); ok && strings.HasPrefix(first, "tracewire: interrupted") {
+	if first, rest, ok := strings.Cut(stderr, "\n"); ok && strings.HasPrefix(first, "tracewire: the recording lacks the end of the trace") {
 		stderr = rest
 	}
 	return strings.HasPrefix(stderr, "tracewire: standard input: ") && strings.Count(stderr, "\n") == 1 && strings.HasSuffix(stderr, "\n")

@@ -156,21 +156,20 @@ func (f *craftFlags) wire(ctx context.Context, target netip.Addr) (*tracewire.Wi
 	err := netns.Do(f.options.Namespace, func() error {
 		r, err := f.route(target)
 		if err != nil {
-			return err
+			return noWay{err}
 		}
 		w.MTU, s.Addr, s.Interface, s.NextHop = r.MTU, r.Source, r.Device(), r.NextHop
 		if s.MAC == nil {
 			s.MAC = r.MAC
 		}
 		if s.NextHopMAC == nil && r.Kind == route.Ethernet {
-			s.NextHopMAC, err = r.Neighbour(ctx)
+			if s.NextHopMAC, err = r.Neighbour(ctx); err != nil {
+				return noNeighbour{err}
+			}
 		}
-		return err
+		return nil
 	})
-	if err != nil {
-		return nil, noWay{err}
-	}
-	return w, nil
+	return w, err
 }
 
 // route is the route that a trace takes to a target, or to the first gateway of a
@@ -203,6 +202,11 @@ func (f *craftFlags) dialled(ctx context.Context, target netip.Addr) (*tracewire
 type noWay struct{ error }
 
 func (e noWay) Unwrap() error { return e.error }
+
+// noNeighbour is that nobody says the MAC address of the next hop.
+type noNeighbour struct{ error }
+
+func (e noNeighbour) Unwrap() error { return e.error }
 
 // collect keeps frames.
 func collect(frames func(func(tracewire.Crafted, error) bool)) (all []tracewire.Crafted, err error) {

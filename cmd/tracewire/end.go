@@ -37,5 +37,5 @@ func end(ctx context.Context, patience time.Duration, stderr io.Writer, command 
 	if isTerminal(stderr) {
 		fmt.Fprint(stderr, erase) // a bar may be there
 	}
-	return report(stderr, "tracewire", ctx.Err())
+	return printError(stderr, "tracewire", ctx.Err())
 }

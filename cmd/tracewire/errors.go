@@ -13,6 +13,7 @@ import (
 
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/capture/netns"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/craft/route"
 )
@@ -67,9 +68,9 @@ func (e errorOf) Error() string { return e.name + ": " + strings.Join(plain(e.er
 
 func (e errorOf) Unwrap() error { return e.error }
 
-// report says what went wrong in a command, if anything did, and returns the exit
+// printError prints what went wrong in a command, if anything did, and returns the exit
 // code.
-func report(stderr io.Writer, command string, err error) int {
+func printError(stderr io.Writer, command string, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
@@ -103,7 +104,7 @@ func plain(err error) (texts []string) {
 		return []string{"interrupted"}
 	}
 	for text := range strings.SplitSeq(err.Error(), "\n") {
-		for _, prefix := range []string{"tracewire: ", "capture: ", "frame: ", "route: ", "craft: ", "privilege: "} {
+		for _, prefix := range []string{"tracewire: ", "capture: ", "frame: ", "route: ", "craft: ", "privilege: ", "netns: "} {
 			text = strings.TrimPrefix(text, prefix)
 			text = strings.ReplaceAll(text, ": "+prefix, ": ")
 		}
@@ -134,8 +135,18 @@ func hint(command string, err error) string {
 	switch {
 	case errors.Is(err, syscall.EMFILE):
 		return "'ulimit -n 1024' lets it open more"
-	case errors.As(err, new(noWay)):
-		return "--source, --source-mac and --next-hop-mac say it without a route"
+	case errors.Is(err, context.Canceled):
+		return ""
+	case errors.As(err, new(temporaryError)):
+		return "TMPDIR names another directory"
+	case errors.As(err, new(noNeighbour)):
+		return "--next-hop-mac builds the frames without asking for its address"
+	case errors.As(err, new(noWay)) && wayHint(err) != "":
+		return wayHint(err)
+	case errors.Is(err, netns.ErrPermission):
+		return "root may enter it, as with 'sudo'"
+	case errors.Is(err, route.ErrNoMAC):
+		return "leave --next-hop-mac away"
 	case errors.Is(err, capture.ErrPermission):
 		return permissionHint()
 	case errors.Is(err, tracewire.ErrPrivilege):
@@ -158,6 +169,23 @@ func hint(command string, err error) string {
 		return "give its address, or look at /etc/resolv.conf"
 	case errors.As(err, new(usageError)):
 		return fmt.Sprintf("see '%s --help'", command)
+	}
+	return ""
+}
+
+// wayHint is what to do where craft finds no way for its frames, or "" if that is the same
+// as for a trace: an interface that is missing or down, for instance.
+func wayHint(err error) string {
+	const given = "--source, --source-mac and --next-hop-mac together"
+	switch {
+	case errors.Is(err, route.ErrNoRoute):
+		return "'ip route' and 'ip -6 route' list the routes; " + given + " build frames without one"
+	case errors.Is(err, route.ErrSource):
+		return "'ip -brief address' lists the addresses; " + given + " build frames of another machine"
+	case errors.Is(err, route.ErrNoAddress):
+		return "'ip address add … dev …' gives it one; " + given + " build frames without"
+	case errors.Is(err, route.ErrNetlink), errors.Is(err, route.ErrUnsupported), errors.Is(err, route.ErrLink):
+		return given + " build frames all the same"
 	}
 	return ""
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -152,12 +154,16 @@ func keep(ctx context.Context, name string, stdin io.Reader) (kept string, err e
 	}
 	file, err := os.CreateTemp("", "tracewire-*.pcap")
 	if err != nil {
-		return "", fmt.Errorf("keeping %s: %w", called(name), err)
+		return "", temporaryError{fmt.Errorf("keeping %s: %w", called(name), err)}
 	}
 	_, err = io.Copy(file, stoppable(ctx, in))
 	if err = errors.Join(err, file.Close()); err != nil {
 		os.Remove(file.Name())
-		return "", fmt.Errorf("keeping %s: %w", called(name), err)
+		err = fmt.Errorf("keeping %s: %w", called(name), err)
+		if _, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, syscall.ENOSPC) {
+			err = temporaryError{err}
+		}
+		return "", err
 	}
 	return file.Name(), nil
 }
@@ -181,7 +187,7 @@ func (f *explainFlags) find(ctx context.Context, name, shown string, stderr io.W
 		all = append(all, e.Path.Target.Addr.String())
 		switch {
 		case f.number == len(all) || f.number == 0 && (f.every || len(all) == 1):
-			found = append(found, e.Path.Clone())
+			found = append(found, e.Path.Take())
 		case f.number == 0:
 			found = nil // which of them is not known
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tracewire/tracewire/cmd/internal/render"
+	"github.com/tracewire/tracewire/matcher/report"
 )
 
 // The help on findings has every kind that a document can have.
@@ -17,7 +17,7 @@ func TestHelpHasEveryFinding(t *testing.T) {
 			}
 		} `json:"$defs"`
 	}
-	if err := json.Unmarshal([]byte(render.Schema), &schema); err != nil {
+	if err := json.Unmarshal([]byte(report.Schema), &schema); err != nil {
 		t.Fatal(err)
 	}
 	kinds := schema.Defs["finding"].Properties.Kind.Enum

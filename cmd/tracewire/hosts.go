@@ -17,7 +17,6 @@ import (
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/netns"
 	"github.com/tracewire/tracewire/cmd/internal/render"
-	"github.com/tracewire/tracewire/craft/route"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -115,6 +114,9 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 	var early []string // nothing was sent to these
 	for _, l := range lanes {
 		one, failed := l.show(out)
+		if failed == nil && l.err != nil && !one.traced && f.format != "text" {
+			failed = out.Untraced(f.planned(l), strings.Join(plain(l.err), "; "))
+		}
 		if failed != nil {
 			cancel(failed)
 			return s, fmt.Errorf("writing the output: %w", failed)
@@ -156,11 +158,7 @@ func (f *flags) run(ctx context.Context, tracer *tracewire.Tracer, lanes []*lane
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			err := l.run(ctx, tracer, f.resolver, f, i+1)
-			if errors.Is(err, route.ErrNeighbour) && f.format != "text" {
-				f.documented(l)
-			}
-			l.end(err)
+			l.end(l.run(ctx, tracer, f.resolver, f, i+1))
 		})
 	}
 }
@@ -206,11 +204,15 @@ func (l *lane) run(ctx context.Context, tracer *tracewire.Tracer, r resolver, f 
 	return errEarly
 }
 
-// documented has a lane show the trace to a host whose next hop does not answer: no
-// probe has left. A program that reads the documents finds one for each host.
-func (f *flags) documented(l *lane) {
+// planned is the trace that was wanted to a lane's host, as far as it is known: its
+// way and its probes, if there is a route.
+func (f *flags) planned(l *lane) *path.Path {
+	at := time.Now().UTC().Round(0)
 	p := &path.Path{
-		Target: path.Target{Host: l.host, Addr: l.target.WithZone("")}, Tool: "tracewire", Started: time.Now().UTC().Round(0),
+		Target: path.Target{Host: l.host, Addr: l.target.WithZone("")}, Tool: "tracewire", Started: at, Ended: at,
+	}
+	if !l.target.IsValid() || f.options.Dial != nil {
+		return p
 	}
 	w := &tracewire.Wire{Port: uint16(f.options.SrcPort), VLAN: f.options.VLAN}
 	err := netns.Do(f.options.Namespace, func() error {
@@ -220,24 +222,19 @@ func (f *flags) documented(l *lane) {
 		return err
 	})
 	if err != nil {
-		return // it has changed meanwhile
+		return p
 	}
 	p.Source = w.Source
 	w.Source.NextHopMAC = w.Source.MAC // any, to build frames that nobody sends
 	parameters, frames, err := tracewire.Frames(l.target, w, &f.options)
 	if err != nil {
-		return
+		return p
 	}
-	p.Parameters = parameters
 	for crafted := range frames {
-		p.Protocol = crafted.Key.Protocol
+		p.Protocol, p.Parameters = crafted.Key.Protocol, parameters
 		break
 	}
-	p.Ended = p.Started
-	begun := *p
-	begun.Ended = time.Time{}
-	l.add(path.Event{Kind: path.Started, Path: &begun})
-	l.add(path.Event{Kind: path.Ended, Path: p})
+	return p
 }
 
 // show renders what comes of a lane, until it is over.

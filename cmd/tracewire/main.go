@@ -22,7 +22,7 @@ func main() {
 // the network. It returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err := descriptors.Claim(); err != nil {
-		return report(stderr, "tracewire", err)
+		return printError(stderr, "tracewire", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
@@ -36,7 +36,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return end(ctx, lastWords, stderr, func() int {
 		chosen, err := command.ExecuteContextC(ctx)
 		err = cmp.Or(err, help.Err)
-		return report(stderr, chosen.CommandPath(), err)
+		return printError(stderr, chosen.CommandPath(), err)
 	})
 }
 

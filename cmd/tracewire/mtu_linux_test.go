@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -38,5 +39,20 @@ func TestMTUOfAPath(t *testing.T) {
 			}
 			wait.Wait()
 		})
+	}
+}
+
+// A trace that does not look for the MTU ends where its packets are too long, and the
+// finding has the MTU that the router names.
+func TestPacketsThatAreTooLong(t *testing.T) {
+	kernelnet.Require(t)
+	c := kernelnet.NewChain(t, 4, &kernelnet.ChainOptions{Families: bothFamilies})
+	c.Links[2].SetMTU(1300)
+	for _, f := range bothFamilies {
+		got := strings.Join(strings.Fields(output(t, "-F", "-n", "--findings", f.Destination.String(), "1400")), " ")
+		want := fmt.Sprintf("path-mtu hops 2 to 3 (certain): Path MTU 1400 → 1300 behind hop 2: %v says so.", c.Hops(f)[1])
+		if !strings.Contains(got, want) || !strings.Contains(got, "!F-1300") {
+			t.Errorf("%s\nwant %s", got, want)
+		}
 	}
 }

@@ -19,7 +19,7 @@ program lets its users do nothing else with it:
     trace with UDP, UDP-Lite, TCP
       SYN or ICMP echo to any host  yes                              yes
     -O with other flags than
-      syn and ecn                   no                               yes
+      syn alone, or ecn             no                               yes
     --vlan, --next-hop-mac,
       --fwmark, --netns             no                               yes
     --source                        an address of this host          the same

@@ -18,6 +18,7 @@ import (
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/report"
 )
 
 const replayLong = `replay finds the traces in captures, and prints each as if it had just run.
@@ -380,7 +381,7 @@ type ofFile struct {
 func (f *ofFile) Write(line []byte) (int, error) {
 	b := bytes.TrimSuffix(line, []byte("\n"))
 	if object, is := bytes.CutSuffix(b, []byte("}")); is {
-		name, err := render.JSON(f.name)
+		name, err := report.JSON(f.name)
 		if err != nil {
 			return 0, err
 		}

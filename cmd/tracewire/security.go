@@ -21,6 +21,11 @@ When more than 24 quotes of the trace's ports have failed these checks, somebody
 forges replies: from then on only what agrees in all is believed, or by a
 translation that was confirmed before, and the finding "flooded" says so.
 
+The same holds in captures that others made of tracewire's probes. Their payloads
+are taken for cookies from the third probe on, if all go over one flow and each
+has another; a reply that came earlier is decided then. The payloads of other
+programs are no cookies.
+
 An echo reply must return the data, a SYN-ACK or RST must acknowledge the
 probe's sequence number plus one, the answer to a DNS query must have its ID.
 That has 16 bits only: once somebody forges replies, such an answer is unverified.
@@ -50,6 +55,13 @@ predicts ('go test -bench ForgedReplies ./matcher/path' repeats it).
 For comparison: two traces of traceroute 2.1.2 with 16 probes outstanding, under the
 same million forged errors each and with the source port not known, showed 11 forged
 hops with UDP over IPv4 and 15 over IPv6, and 9 and 5 with -I.
+
+Two traces each of mtr 0.95 (20 cycles) and scamper 20211212 (paris), with their
+defaults, over IPv4 and to a silent network, took 7 and 12 of the forged errors for
+replies with UDP, and 8 and 10 with ICMP. These were fitted to what all their probes
+have in common (lengths, ports, sequence numbers and IDs that count from a known
+start); random was the source port, or the identifier. Of the million 2 to 5 % did
+not get to scamper and 6 to 29 % not to mtr, whose sockets were full.
 
 Two things remain possible for anybody who knows the source port. Behind a translator
 that renumbers IDs, 16 bits of checksum are all that is left. And with

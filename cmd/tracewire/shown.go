@@ -39,16 +39,24 @@ func (s *shown) check(format string) error {
 
 // recordTo is where the trace is recorded: the file that --write names, else, if it
 // is to be explained, a file that done removes.
-func (s *shown) recordTo(write string) (name string, done func(), err error) {
+func (s *shown) recordTo(write string) (to destination, done func(), err error) {
 	if write != "" || !s.explain {
-		return write, func() {}, nil
+		return destination{write, "--write " + write, "its recording ends here"}, func() {}, nil
 	}
 	folder, err := os.MkdirTemp("", "tracewire-")
 	if err != nil {
-		return "", nil, fmt.Errorf("--explain: %w", err)
+		return to, nil, temporaryError{fmt.Errorf("--explain: %w", err)}
 	}
-	return filepath.Join(folder, "run.pcapng"), func() { os.RemoveAll(folder) }, nil
+	return destination{
+		filepath.Join(folder, "run.pcapng"), "--explain: its file in " + os.TempDir(),
+		"and nothing is explained: TMPDIR names another directory",
+	}, func() { os.RemoveAll(folder) }, nil
 }
+
+// temporaryError is that a file of our own can't be made or written.
+type temporaryError struct{ error }
+
+func (e temporaryError) Unwrap() error { return e.error }
 
 // explainRecording explains the traces in a recording, if that is wanted. That they
 // were interrupted doesn't keep them from being explained.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tracewire/tracewire/capture/capturetest/topology"
+	"github.com/tracewire/tracewire/capture/netns"
 	"github.com/tracewire/tracewire/cmd/internal/annotate"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/cmd/internal/simulated"
@@ -123,7 +124,12 @@ func TestHintsFitTheError(t *testing.T) {
 		"tracewire: 2001:db8::1: no route: 'ip route' and 'ip -6 route' list the routes\n": fmt.Errorf("route: 2001:db8::1: %w", route.ErrNoRoute),
 		"tracewire: lookup a.example: i/o timeout: give its address, or look at /etc/resolv.conf\n": usagef("%w",
 			&net.DNSError{Err: "i/o timeout", Name: "a.example", IsTimeout: true}),
-		"tracewire: which host?: see 'tracewire --help'\n": usagef("which host?"),
+		"tracewire: which host?: see 'tracewire --help'\n":                                                   usagef("which host?"),
+		"tracewire: office: no permission to enter a network namespace: root may enter it, as with 'sudo'\n": fmt.Errorf("netns: office: %w", netns.ErrPermission),
+		"tracewire: tun0: no MAC addresses on this link: leave --next-hop-mac away\n":                        fmt.Errorf("route: tun0: %w", route.ErrNoMAC),
+		"tracewire: 192.0.2.1 on eth0: next hop does not answer: --next-hop-mac builds the frames without asking for its address\n": noNeighbour{
+			fmt.Errorf("route: 192.0.2.1 on eth0: %w", route.ErrNeighbour)},
+		"tracewire: eth0: interface is down: 'ip link set dev … up' sets it up\n": noWay{fmt.Errorf("route: eth0: %w", route.ErrDown)},
 	} {
 		var said strings.Builder
 		complain(&said, "tracewire", err)

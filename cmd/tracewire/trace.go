@@ -18,6 +18,7 @@ import (
 	"github.com/tracewire/tracewire/cmd/internal/help"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/report"
 )
 
 const long = `tracewire traces the path that packets take to a host.
@@ -88,8 +89,8 @@ itself by another of its addresses: then a line on standard error says so, and
 --findings has other-address in place of refusal. Neither counts as reached.
 
 With -T, a line on standard error says whether the port is open, closed, or
-filtered if no answer of the target came. -O info shows the flags of the answer
-behind the address, as traceroute does.
+filtered if no answer came from the target. -O info shows the flags of the
+answer behind the address, as traceroute does.
 
 The line of the target comes last. If its answer came when a line was written for
 its hop already, as of a target that limits its answers, it is written once more.
@@ -101,10 +102,14 @@ on standard error says that a trace was interrupted.
 
 With -e, ICMP extensions stand behind the address, as <MPLS:L=…,E=…,S=…,T=…>,
 <INC:…> (an interface) or <NODE:address,"name"> (what the router calls itself);
-with --back, '-N' if the reply seems to have come by N hops and that is two or
-more off the way there (by one it differs too where a router does not count
-itself, so that is no sign); and with --mtu,
-F=MTU behind a time where the path's MTU gets smaller.
+and with --mtu, F=MTU behind a time where the path's MTU gets smaller.
+
+With --back, '-N' stands behind the address if the reply seems to have come by N
+hops and that is two or more off the way there (by one it differs too where a
+router does not count itself, so that is no sign). Nothing stands where the
+findings say that it can't be told: in a loop, where a device sets or raises the
+TTL, and where one router answers for another. Farther hops show that, so the
+lines from the first hop that differs on are written when the trace is over.
 
 A reply stands at the hop that answered, which is not always the TTL that drew
 it: a router that refuses packets is shown at its own hop, and so is a target
@@ -156,13 +161,17 @@ from the trace alone. That there is none of a kind means that none was visible.
 
 What keeps probes from getting farther:
 
-    silence        from some hop on nothing answers: three hops or more, to the end
+    silence        from some hop on nothing answers: three hops or more, to the end;
+                   or nothing at all does, however few hops were asked
     refusal        a router or firewall refuses the probes, and says why
     other-address  port unreachable from an address that no router showed, with
                    nothing behind it: probably the target by another address
-    path-mtu       --mtu found that only shorter packets get farther
+    path-mtu       only shorter packets get farther: a router says so, or --mtu
+                   found it
     loss           probes or replies get lost from some hop on; a router that
-                   answers less than those behind it has a rate-limit instead
+                   answers less than those behind it has a rate-limit instead.
+                   Probes that went beyond the target and drew no answer don't
+                   count: many targets limit their answers
     rate-limit     a router does not answer all probes, though those behind it do
     loop           packets go round: the same routers in the same order, twice
 
@@ -265,9 +274,9 @@ func schemaCommand(stdout io.Writer) *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			schema := render.Schema
+			schema := report.Schema
 			if len(args) > 0 {
-				schema = render.DiffSchema
+				schema = report.DiffSchema
 			}
 			_, err := io.WriteString(stdout, schema)
 			return err
@@ -319,18 +328,18 @@ func trace(ctx context.Context, c *cobra.Command, f *flags, args []string, s str
 	if err != nil {
 		return err
 	}
-	file, done, err := f.shown.recordTo(f.write)
+	to, done, err := f.shown.recordTo(f.write)
 	if err != nil {
 		return err
 	}
 	defer done()
 	out := &sink{Renderer: renderer, stderr: s.err, spare: f.write != ""}
-	seen, err := record(ctx, file, &f.options, told, s, func() (seen, error) {
+	seen, err := record(ctx, to, &f.options, told, s, func() (seen, error) {
 		return f.show(ctx, hosts, out, s.err)
 	})
 	if seen.traced && (err == nil || errors.As(err, new(hostError))) { // one host's failure hides no other's trace
-		err = cmp.Or(f.shown.explainRecording(ctx, file, s.out), err)
-	} else if seen.traced && f.shown.explain && errors.Is(err, errRecording) {
+		err = cmp.Or(f.shown.explainRecording(ctx, to.name, s.out), err)
+	} else if seen.traced && f.shown.explain && f.write != "" && errors.Is(err, errRecording) {
 		fmt.Fprintln(s.err, "tracewire: --explain: the recording is not whole: nothing is explained, and no findings are shown")
 	}
 	err = cmp.Or(err, out.failed)
@@ -351,10 +360,19 @@ type sink struct {
 
 // Event implements render.Renderer. Its error ends the traces.
 func (s *sink) Event(e path.Event) error {
+	return s.write(func() error { return s.Renderer.Event(e) })
+}
+
+// Untraced implements render.Renderer. Its error ends the traces.
+func (s *sink) Untraced(p *path.Path, why string) error {
+	return s.write(func() error { return s.Renderer.Untraced(p, why) })
+}
+
+func (s *sink) write(render func() error) error {
 	if s.failed != nil {
 		return nil
 	}
-	err := s.Renderer.Event(e)
+	err := render()
 	if err == nil || !s.spare {
 		return err
 	}

@@ -24,13 +24,19 @@ var errRecording = errors.New("the recording is not complete")
 // to a pipe whose reader is slow.
 const lastWrites = time.Second
 
-// record runs a trace, and records it in the file with a name if that is not
-// empty.
-func record(ctx context.Context, name string, o *tracewire.Options, names *toldNames, s streams, trace func() (seen, error)) (seen, error) {
-	if name == "" {
+// destination is where a trace is recorded.
+type destination struct {
+	name string // of the file; empty if it is not recorded
+	flag string // that asks for it, as people know it: with the name, if they gave that
+	lost string // what is not there if the file can't be written
+}
+
+// record runs a trace, and records it if that is wanted.
+func record(ctx context.Context, to destination, o *tracewire.Options, names *toldNames, s streams, trace func() (seen, error)) (seen, error) {
+	if to.name == "" {
 		return trace()
 	}
-	file, err := openOutput(ctx, name, s)
+	file, err := openOutput(ctx, to, s)
 	if err != nil {
 		return seen{}, err
 	}
@@ -44,7 +50,7 @@ func record(ctx context.Context, name string, o *tracewire.Options, names *toldN
 		err = cmp.Or(err, file.wrote(o.Recording.Close(names.told)))
 	}
 	if closing := file.Close(); err == nil && closing != nil {
-		err = fmt.Errorf("--write %s: %w", name, closing)
+		err = fmt.Errorf("%s: %w", to.flag, closing)
 	}
 	return seen, err
 }
@@ -53,7 +59,7 @@ func record(ctx context.Context, name string, o *tracewire.Options, names *toldN
 // it, it is left as it was: a mistyped host must not cost anybody a recording.
 type outputFile struct {
 	*outfile.File
-	name   string
+	to     destination
 	stderr io.Writer
 	head   []byte // what is written at first is not a trace yet
 	begun  bool
@@ -61,15 +67,15 @@ type outputFile struct {
 }
 
 // openOutput opens a file to write to, which standard output is not.
-func openOutput(ctx context.Context, name string, s streams) (*outputFile, error) {
-	file, err := outfile.Open(ctx, name, infos(s.out)...)
+func openOutput(ctx context.Context, to destination, s streams) (*outputFile, error) {
+	file, err := outfile.Open(ctx, to.name, infos(s.out)...)
 	switch {
 	case errors.Is(err, outfile.ErrShared):
-		return nil, usagef("--write %s: standard output has the trace", name)
+		return nil, usagef("%s: standard output has the trace", to.flag)
 	case err != nil:
-		return nil, fmt.Errorf("--write %s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", to.flag, err)
 	}
-	return &outputFile{File: file, name: name, stderr: s.err}, nil
+	return &outputFile{File: file, to: to, stderr: s.err}, nil
 }
 
 // infos are those of the streams that are files.
@@ -133,7 +139,7 @@ func (f *outputFile) wrote(err error) error {
 	}
 	if !f.failed {
 		f.failed = true
-		complain(f.stderr, "tracewire", fmt.Errorf("--write %s: %w: the trace goes on, its recording ends here", f.name, err))
+		complain(f.stderr, "tracewire", fmt.Errorf("%s: %w: the trace goes on, %s", f.to.flag, err, f.to.lost))
 	}
 	return errRecording
 }

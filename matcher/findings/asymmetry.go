@@ -53,15 +53,16 @@ const (
 // route. If the target shows it and quotes nothing, its distance may be wrong
 // instead: something before it may raise the TTL of probes.
 func asymmetryRule(v *view) (found []Finding) {
-	explained := slices.Concat(explicitRule(v), implicitRule(v), uTurnRule(v), invisibleRule(v), zeroTTLRule(v), loopRule(v), raisedRule(v))
+	untold := v.untold()
+	explained := slices.Concat(explicitRule(v), implicitRule(v), uTurnRule(v), invisibleRule(v), untold)
 	look := func(a answer) (string, bool) {
-		excess := v.excess[a.reply.Hop]
+		detour := v.detour(a.reply, untold)
 		switch {
-		case !excess.known || !v.placed(a.reply) || within(explained, a.reply.Hop) || v.setBack(a.reply.Hop):
+		case !v.excess[a.reply.Hop].known || !v.placed(a.reply) || within(explained, a.reply.Hop) || v.setBack(a.reply.Hop):
 			return "", false
-		case a.reply.Detour() > 0:
+		case detour > 0:
 			return longer, true
-		case a.reply.Detour() < 0:
+		case detour < 0:
 			return shorter, true
 		}
 		return "", true

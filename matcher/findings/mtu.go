@@ -1,7 +1,9 @@
 package findings
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
@@ -18,13 +20,14 @@ func (v *view) fits(hop uint8) (longest int) {
 	return longest
 }
 
-// mtuRule finds, in a trace that looks for the MTU, where it gets smaller: the
+// mtuRule finds where the MTU gets smaller. In a trace that looks for it, that is the
 // nearest hop to which only shorter probes get than to the hop before. Where a
 // router says so, all is as it should be. Where none does, longer packets vanish
 // without a word (a black hole), and connections that rely on being told hang.
+// Any other trace ends at the first router that says so.
 func mtuRule(v *view) (found []Finding) {
 	if !v.path.Parameters.MTU {
-		return nil
+		return v.stopped()
 	}
 	mtu, since := v.path.Parameters.Length, uint8(0)
 	for hop := range v.hops {
@@ -56,11 +59,51 @@ func mtuRule(v *view) (found []Finding) {
 	return found
 }
 
+// stopped are the findings of routers that say that all probes are too long: the
+// trace does not try shorter ones.
+func (v *view) stopped() (found []Finding) {
+	for hop := range v.hops {
+		all := v.tooBig(hop)
+		if len(all) == 0 {
+			continue
+		}
+		first := all[0]
+		length := cmp.Or(first.probe.Length, v.path.Parameters.Length)
+		f := Finding{Kind: PathMTU, HopFrom: hop, HopTo: hop, Evidence: numbers(all), Confidence: Certain}
+		if slices.ContainsFunc(all, func(a answer) bool { return a.probe.TTL > hop }) {
+			f.HopTo = hop + 1
+		}
+		f.Detail = fmt.Sprintf("Path MTU %d → %d behind hop %d: %v says so.", length, first.reply.MTU, hop, first.reply.From)
+		if first.reply.MTU == 0 || int(first.reply.MTU) >= length {
+			f.Confidence = Likely
+			f.Detail = fmt.Sprintf("Packets of %d bytes are too long behind hop %d: %v says so, but not how long they may be.",
+				length, hop, first.reply.From)
+		}
+		if !slices.ContainsFunc(all, func(a answer) bool { return a.probe.TTL <= hop || a.reply.Basis == path.BySameAddress }) {
+			f.Confidence = Likely
+			f.Detail += " Only its quote says which hop it is, give or take one."
+		}
+		f.Detail += " Shorter packets get farther; --mtu finds how long they may be at each hop."
+		found = append(found, f)
+	}
+	return found
+}
+
+// tooBig are a hop's errors that say that a probe is too long to be forwarded.
+func (v *view) tooBig(hop uint8) (all []answer) {
+	for _, a := range v.at[hop] {
+		if a.reply.Kind == matcher.PacketTooBig {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
 // tooLong are the errors that say that the longest packet is of a length.
 func (v *view) tooLong(mtu int) (all []answer) {
 	for hop := range v.hops {
-		for _, a := range v.at[hop] {
-			if a.reply.Kind == matcher.PacketTooBig && int(a.reply.MTU) == mtu {
+		for _, a := range v.tooBig(hop) {
+			if int(a.reply.MTU) == mtu {
 				all = append(all, a)
 			}
 		}

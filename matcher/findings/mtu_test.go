@@ -59,6 +59,50 @@ func TestPathMTU(t *testing.T) {
 	}
 }
 
+// stopped makes all probes be 1400 bytes long, and a router that is followed by a
+// narrow link say that they are too long.
+func stopped(hop int, mtu uint32, basis path.Basis) func(sketch) {
+	return func(s sketch) {
+		s.Parameters.Length, s.Parameters.DF = 1400, true
+		s.at(1, end, func(p *path.Probe) {
+			p.Length = 1400
+			if int(p.TTL) > hop {
+				*p.Reply = *reply(p, hop)
+				p.Reply.Kind, p.Reply.ICMPCode, p.Reply.MTU, p.Reply.Basis = matcher.PacketTooBig, 4, mtu, basis
+			}
+			p.Reply.Quoted.Length, p.Reply.Quoted.DF = 1400, true
+		})
+	}
+}
+
+// A trace that does not look for the MTU ends where its probes are too long: that is
+// found all the same.
+func TestPacketsThatAreTooLong(t *testing.T) {
+	for name, test := range map[string]struct {
+		change
+		says string
+	}{
+		"as a router says": {change{do: stopped(3, 1300, path.BySameAddress), want: []string{"path-mtu 3-4 certain"}},
+			"Path MTU 1400 → 1300 behind hop 3: 10.0.3.1 says so. Shorter packets get farther; --mtu finds how long they may be at each hop."},
+		"as a router says that sent nothing else": {change{do: both(stopped(3, 1300, path.ByArithmetic), func(s sketch) { s.lose(3, 1, 2, 3) }), want: []string{"path-mtu 3-4 likely"}},
+			"Only its quote says which hop it is, give or take one."},
+		"without a number":                {change{do: stopped(3, 0, path.BySameAddress), want: []string{"path-mtu 3-4 likely"}}, "Packets of 1400 bytes are too long behind hop 3: 10.0.3.1 says so, but not how long they may be."},
+		"with one that they don't exceed": {change{do: stopped(3, 1500, path.BySameAddress), want: []string{"path-mtu 3-4 likely"}}, "but not how long they may be."},
+		"of one probe":                    {change{queries: 1, do: stopped(8, 1300, path.BySameAddress), want: []string{"path-mtu 8-9 certain"}}, "Path MTU 1400 → 1300 behind hop 8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.run(t)
+			s := clean(3)
+			test.do(s)
+			for _, f := range findings.Of(s.Path) {
+				if !strings.Contains(f.Detail, test.says) {
+					t.Errorf("%s\nwant %s", f.Detail, test.says)
+				}
+			}
+		})
+	}
+}
+
 // What is quoted is compared with the probe's own length.
 func TestLengthsThatDiffer(t *testing.T) {
 	lengths := func(s sketch) {

@@ -208,7 +208,7 @@ func TestAnswersOfOthers(t *testing.T) {
 		"a packet too big for who forwards": {do: func(s sketch) {
 			s.at(5, end, refused(4, path.BySameAddress))
 			s.at(5, end, func(p *path.Probe) { p.Reply.Kind = matcher.PacketTooBig })
-		}},
+		}, want: []string{"path-mtu 4-5 likely"}},
 	} {
 		t.Run(name, test.run)
 	}
@@ -217,6 +217,20 @@ func TestAnswersOfOthers(t *testing.T) {
 // missed makes the capture miss frames.
 func missed(from, to time.Time) func(sketch) {
 	return func(s sketch) { s.Gaps = []frame.Gap{{From: from, To: to, Frames: 3}} }
+}
+
+// beyond adds probes that went beyond the target, so many of which it answered.
+func beyond(probes, answered int) func(sketch) {
+	return func(s sketch) {
+		for i := range probes {
+			n := len(s.Probes)
+			p := path.Probe{Number: n, TTL: uint8(end + 1 + i), Round: 1, Length: 60, SrcPort: 50000, DstPort: 33434, Sent: start.Add(time.Duration(n) * ms)}
+			if p.Status = path.Timeout; i < answered {
+				p.Reply, p.Status = reply(&p, end), path.Replied
+			}
+			s.Probes = append(s.Probes, p)
+		}
+	}
 }
 
 func TestProbesWithoutReply(t *testing.T) {
@@ -248,8 +262,15 @@ func TestProbesWithoutReply(t *testing.T) {
 		"of the last hop, any":                     {queries: 10, do: lose(9, 1, 4, 5, 9), want: []string{"loss 7-9 possible"}},
 		"of the last hop, in TCP": {queries: 10, do: both(lose(9, 7, 8, 9, 10), func(s sketch) { s.Protocol = layers.IPProtocolTCP }),
 			want: []string{"loss 7-9 possible"}},
-		"from some hop on":                        {queries: 6, do: spread, want: []string{"loss 0-4 likely"}},
-		"from some hop on, many before it answer": {queries: 20, do: both(lose(4, 2, 9, 13), lose(5, 1, 5, 8, 17), lose(6, 4, 7, 16), lose(7, 3, 8, 9), lose(8, 2, 6, 18), lose(9, 1, 4, 19)), want: []string{"loss 1-4 likely"}},
+		"beyond the last hop":                        {do: beyond(6, 0), want: []string{"rate-limit 9-9 possible"}},
+		"beyond the last hop, but for one":           {do: beyond(6, 1), want: []string{"rate-limit 9-9 possible"}},
+		"of the last hop, and beyond it":             {do: both(lose(9, 2, 3), beyond(6, 0))},
+		"of the last hop, and beyond it, in a burst": {queries: 10, do: both(lose(9, 4, 5, 6, 7, 8, 9, 10), beyond(6, 0)), want: []string{"rate-limit 9-9 possible"}},
+		"of the last hop, all but the first":         {queries: 10, do: both(lose(9, 2, 3, 4, 5, 6, 7, 8, 9, 10), beyond(2, 0))},
+		"beyond the last hop, in TCP":                {do: both(beyond(6, 0), func(s sketch) { s.Protocol = layers.IPProtocolTCP })},
+		"from some hop on, and beyond the last":      {queries: 6, do: both(spread, beyond(6, 0)), want: []string{"loss 0-4 likely"}},
+		"from some hop on":                           {queries: 6, do: spread, want: []string{"loss 0-4 likely"}},
+		"from some hop on, many before it answer":    {queries: 20, do: both(lose(4, 2, 9, 13), lose(5, 1, 5, 8, 17), lose(6, 4, 7, 16), lose(7, 3, 8, 9), lose(8, 2, 6, 18), lose(9, 1, 4, 19)), want: []string{"loss 1-4 likely"}},
 		"from some hop on, and the capture lost frames": {queries: 6, do: both(spread, func(s sketch) { s.Counters.Dropped = 3 }),
 			want: []string{"loss 0-4 possible"}},
 		"from some hop on, while the capture lost frames": {queries: 6, do: both(spread, missed(start, start.Add(time.Minute))),

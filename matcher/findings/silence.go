@@ -7,8 +7,10 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// leastSilence is how many hops at the end must be silent for a finding: one or two
-// silent routers in a row are common, and the highest TTL may just be at them.
+// leastSilence is how many hops at the end must be silent for a finding, if others
+// answer: one or two silent routers in a row are common, and the highest TTL may
+// just be at them. Where nothing answers at all, that is found however few hops were
+// asked.
 const leastSilence = 3
 
 // silenceRule finds that from some hop on nothing answers, up to the highest TTL
@@ -36,7 +38,7 @@ func silenceRule(v *view) []Finding {
 		}
 		evidence, longest = append(evidence, p.Number), max(longest, p.Length)
 	}
-	if hops < leastSilence {
+	if hops == 0 || hops < leastSilence && v.last != 0 {
 		return nil
 	}
 	first := int(v.last) + 1
@@ -48,8 +50,12 @@ func silenceRule(v *view) []Finding {
 	if v.last == 0 {
 		where = "at all"
 	}
-	f.Detail = fmt.Sprintf("Nothing answers %s: %d %s drew no reply. A firewall may drop them, or the destination doesn't answer such probes or is down. %s",
-		where, len(evidence), v.tried(), v.tryNext())
+	why := "A firewall may drop them, or the destination doesn't answer such probes or is down."
+	if hops < leastSilence {
+		f.Confidence = Possible
+		why = "The routers there may never answer, or a firewall drops the probes. Try a higher -m."
+	}
+	f.Detail = fmt.Sprintf("Nothing answers %s: %d %s drew no reply. %s %s", where, len(evidence), v.tried(), why, v.tryNext())
 	if longest > smallEnough && v.path.Parameters.DF {
 		f.Detail += fmt.Sprintf(" They are %d bytes long and must not be fragmented: try shorter ones, or --mtu.", longest)
 	}

@@ -246,6 +246,8 @@ func ending(p, other *Path) string {
 	switch {
 	case len(p.Probes) == 0:
 		return "not reached: nothing was sent"
+	case p.Cut:
+		return s + " (the recording lacks the end of the trace)"
 	case p.Interrupted:
 		return s + " (the trace was interrupted)"
 	case p.Parameters.MaxTTL < other.End():

@@ -79,7 +79,7 @@ func (r *Recorder) Apply(e *Entry) {
 	case Missed:
 		r.missed(e.Gap)
 	case End:
-		r.path.Interrupted, r.path.Counters.Dropped = e.Interrupted, e.Dropped
+		r.path.Interrupted, r.path.Cut, r.path.Counters.Dropped = e.Interrupted, e.Missing, e.Dropped
 		r.finish(e.At)
 	}
 }

@@ -6,8 +6,11 @@
 package path
 
 import (
+	"cmp"
+	"iter"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/gopacket/layers"
@@ -39,6 +42,10 @@ type Path struct {
 
 	// Interrupted says that the trace was ended before it had concluded.
 	Interrupted bool
+
+	// Cut says that the recording lacks the end of the trace, as one on a full disk. The
+	// trace counts as Interrupted, though it may have gone on.
+	Cut bool
 
 	Probes   []Probe // in the order of sending
 	Counters Counters
@@ -355,12 +362,49 @@ func (p *Path) Hop(ttl uint8) Hop {
 // must have reached. After them come those who replied to probes that are not
 // known, in the order of arrival.
 func (p *Path) Hops() []Hop {
+	hops, ok := p.placed()
+	if !ok {
+		return nil
+	}
+	return append(hops, p.strangers()...)
+}
+
+// EachHop yields what Hops returns, a hop at a time, each of which is valid until the
+// next. Of a path with very many responders it takes much less memory.
+func (p *Path) EachHop() iter.Seq[Hop] {
+	return func(yield func(Hop) bool) {
+		hops, ok := p.placed()
+		if !ok {
+			return
+		}
+		for _, h := range hops {
+			if !yield(h) {
+				return
+			}
+		}
+		order, routers := p.byRouter()
+		var h Hop
+		for _, r := range routers {
+			h.Probes = h.Probes[:0]
+			for _, at := range order[r.first:r.end] {
+				h.Probes = append(h.Probes, p.Probes[at])
+			}
+			if !yield(h) {
+				return
+			}
+		}
+	}
+}
+
+// placed are the hops of which it is known how far away they are. It reports whether what
+// is known of the trace makes sense: no hop may be before the first.
+func (p *Path) placed() (hops []Hop, ok bool) {
 	end, last := p.End(), uint8(0)
 	for i := range p.Probes {
 		last = max(last, p.Probes[i].stands(end))
 	}
 	if last == 0 {
-		return p.strangers()
+		return nil, true
 	}
 	first := p.Parameters.FirstTTL
 	for i := range p.Probes {
@@ -369,9 +413,9 @@ func (p *Path) Hops() []Hop {
 		}
 	}
 	if last < first {
-		return nil
+		return nil, false
 	}
-	hops := make([]Hop, int(last)-int(first)+1)
+	hops = make([]Hop, int(last)-int(first)+1)
 	for i := range hops {
 		hops[i].TTL = first + uint8(i)
 	}
@@ -390,38 +434,55 @@ func (p *Path) Hops() []Hop {
 			h.Probes = append(h.Probes, p.Probes[i])
 		}
 	}
-	return append(hops, p.strangers()...)
+	return hops, true
 }
 
-// strangers are the hops of which it is not known how far away they are.
-func (p *Path) strangers() (hops []Hop) {
-	at := map[netip.Addr]int{} // the hop of a router
-	var room []int             // by hop: for how many probes
-	all := 0
-	for i := range p.Probes {
-		if probe := &p.Probes[i]; probe.isStranger() {
-			n, ok := at[probe.Reply.From]
-			if !ok {
-				n = len(room)
-				at[probe.Reply.From] = n
-				room = append(room, 0)
-			}
-			room[n]++
-			all++
-		}
-	}
-	hops = make([]Hop, len(room))
-	probes := make([]Probe, all)
-	for i, n := range room {
-		hops[i].Probes, probes = probes[:0:n], probes[n:]
-	}
-	for i := range p.Probes {
-		if probe := &p.Probes[i]; probe.isStranger() {
-			h := &hops[at[probe.Reply.From]]
-			h.Probes = append(h.Probes, *probe)
+// strangers are the hops of which it is not known how far away they are, one for each
+// router, in the order in which their first replies came. There may be as many as probes, so
+// they take no more memory than that.
+func (p *Path) strangers() []Hop {
+	order, routers := p.byRouter()
+	hops := make([]Hop, len(routers))
+	probes := make([]Probe, len(order))
+	for i, r := range routers {
+		n := r.end - r.first
+		h := &hops[i]
+		h.Probes, probes = probes[:n:n], probes[n:]
+		for k, at := range order[r.first:r.end] {
+			h.Probes[k] = p.Probes[at]
 		}
 	}
 	return hops
+}
+
+// part is a part of a slice.
+type part struct{ first, end int32 }
+
+// byRouter returns the places of the probes that are known by their replies alone, router
+// by router, and for each router which of these are its own.
+func (p *Path) byRouter() (order []int32, routers []part) {
+	n := 0
+	for i := range p.Probes {
+		if p.Probes[i].isStranger() {
+			n++
+		}
+	}
+	order = make([]int32, 0, n)
+	for i := range p.Probes {
+		if p.Probes[i].isStranger() {
+			order = append(order, int32(i))
+		}
+	}
+	from := func(at int32) netip.Addr { return p.Probes[at].Reply.From }
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Or(from(a).Compare(from(b)), cmp.Compare(a, b)) })
+	for i := range order {
+		if i == 0 || from(order[i]) != from(order[i-1]) {
+			routers = append(routers, part{first: int32(i)})
+		}
+		routers[len(routers)-1].end = int32(i + 1)
+	}
+	slices.SortFunc(routers, func(a, b part) int { return cmp.Compare(order[a.first], order[b.first]) })
+	return order, routers
 }
 
 // isStranger reports whether a probe is known by its reply alone.

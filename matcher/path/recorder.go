@@ -79,10 +79,14 @@ func NewRecorder(p *Path, emit func(Event)) *Recorder {
 // Release says that the Path, and what it points to, is not used any more: its
 // memory serves for the one that Reuse begins with. It returns how many probes
 // there is room for.
-func (r *Recorder) Release() (room int) {
-	r.room.probes = r.path.Probes[:0]
-	clear(r.path.Probes) // of what they point to
-	r.room.replies.clear()
+func (r *Recorder) Release() int {
+	if r.path.Probes == nil {
+		r.room = room{} // they were taken
+	} else {
+		r.room.probes = r.path.Probes[:0]
+		clear(r.path.Probes) // of what they point to
+		r.room.replies.clear()
+	}
 	r.run.Reset()
 	r.places.reset(nil)
 	r.path, r.due, r.steps, r.pace = nil, 0, nil, nil
@@ -140,7 +144,7 @@ func (r *Recorder) opened(probe int) {
 // That the same flow is probed again after a while says that whoever sends it
 // has given the probe before up.
 func (r *Recorder) Found(key *craft.Key, ttl uint8, sent time.Time) *Probe {
-	n := r.run.Sent(key, ttl, sent)
+	n := r.run.Found(key, ttl, sent)
 	if n > 0 && sent.UnixNano()-r.path.Probes[n-1].Sent.UnixNano() >= int64(MinWait) {
 		r.run.Expire(n - 1)
 	}
@@ -220,6 +224,19 @@ func (r *Recorder) Hold(m *matcher.Message, ports bool) bool {
 	return r.holds
 }
 
+// Doubt takes a reply that Take reported to be another's, if it agrees with a probe in all
+// but the payload. It reports whether the reply is kept until it is known whether
+// payloads are cookies, or is refused since they are.
+func (r *Recorder) Doubt(m *matcher.Message) (kept, refused bool) {
+	kept, refused = r.run.Doubt(m)
+	r.release()
+	return kept, refused
+}
+
+// IsForged reports whether a quote that neither Take nor Hold took has another cookie
+// than the probe that it is alike.
+func (r *Recorder) IsForged(m *matcher.Message) bool { return r.run.IsForged(m) }
+
 // failCheck notes that a frame has failed the checks which can't be seen any more.
 func (r *Recorder) failCheck() {
 	r.run.Fail()
@@ -232,6 +249,7 @@ func (r *Recorder) release() {
 		r.replied(&m)
 	}
 	r.path.Flooded = r.run.Flooded()
+	r.path.Counters.Foreign += r.run.Refused()
 }
 
 // Undecided ends the decisions, and calls reject for each reply that was held and is

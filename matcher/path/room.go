@@ -60,6 +60,16 @@ func (p *Path) Clone() *Path {
 	return &c
 }
 
+// Take returns what Clone does without a copy of the Probes: p has none any more, and
+// the Recorder that p is of does without their memory. It is for a Path that is over.
+func (p *Path) Take() *Path {
+	all := p.Probes
+	p.Probes = nil
+	c := p.Clone()
+	c.Probes = all
+	return c
+}
+
 // replied is how many probes have a reply.
 func (p *Path) replied() (n int) {
 	for i := range p.Probes {

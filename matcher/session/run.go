@@ -104,6 +104,7 @@ func (r *run) add(s *sighting) {
 	if r.climb.n == 0 {
 		r.style = style{}
 	}
+	fills := r.gaps(s)
 	r.extent.add(s)
 	if r.touch(s.at); r.resent(s) {
 		r.climb.again(s.ttl)
@@ -111,7 +112,7 @@ func (r *run) add(s *sighting) {
 		if r.climb.n > 0 && s.isPassedOn(&r.latest) {
 			r.passed++
 		}
-		r.style.add(s)
+		r.style.add(s, fills)
 		r.climb.add(s.ttl)
 		r.latest = *s
 	}
@@ -156,13 +157,17 @@ func (r *run) mayTake(m *matcher.Message) bool {
 	return !r.dull && r.climb.n > 0 && r.extent.mayHold(m)
 }
 
-// take offers a reply to the run, which may take it.
+// take offers a reply to the run, which may take it, or refuse it for all.
 func (r *run) take(m *matcher.Message) bool {
-	if !r.recorder.Take(m) {
-		return false
+	if r.recorder.Take(m) {
+		r.heard(m)
+		return true
 	}
-	r.heard(m)
-	return true
+	kept, refused := r.recorder.Doubt(m)
+	if kept {
+		r.heard(m)
+	}
+	return kept || refused
 }
 
 // hold offers an ICMP error to the run that agrees with one of its probes in part.
@@ -173,6 +178,10 @@ func (r *run) hold(m *matcher.Message, ports bool) bool {
 	r.heard(m)
 	return true
 }
+
+// refuses reports whether an ICMP error is forged: of a probe of this program it shows
+// another cookie.
+func (r *run) refuses(m *matcher.Message) bool { return !r.dull && r.recorder.IsForged(m) }
 
 func (r *run) heard(m *matcher.Message) {
 	if m.Reply.Kind == matcher.TimeExceeded {
@@ -190,7 +199,7 @@ func (r *run) heard(m *matcher.Message) {
 func (r *run) orphan(m *matcher.Message, s *sighting) {
 	r.extent.add(s)
 	if r.climb.n == 0 {
-		r.style.add(s)
+		r.style.add(s, gaps{})
 		r.latest = *s
 	}
 	r.touch(s.at)

@@ -421,7 +421,7 @@ func (s *Finder) orphan(g *group, m *matcher.Message) bool {
 		}
 	}
 	switch {
-	case r == nil && !exceeded:
+	case r == nil && !exceeded, r != nil && r.refuses(m):
 		return false
 	case r == nil:
 		r = s.begin(s.groups.make(seen.group()), seen)

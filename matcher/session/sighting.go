@@ -71,12 +71,11 @@ func (s *sighting) isEcho() bool {
 	return craft.ProtocolOf(layers.IPProtocol(s.protocol)).Carries(craft.EchoSequence)
 }
 
-// key is what the probe is known by. The payload is no part of it: it is
-// nobody's cookie.
+// key is what the probe is known by, with what its payload has in the place of a cookie.
 func (s *sighting) key() craft.Key {
 	return craft.Key{
 		Dst: s.dst.netip(s.is6), Token: s.token, SrcPort: s.sport, DstPort: s.dport, ID: s.id,
-		Protocol: layers.IPProtocol(s.protocol),
+		Protocol: layers.IPProtocol(s.protocol), Cookie: s.payload, HasCookie: s.payload&0xff != 0,
 	}
 }
 

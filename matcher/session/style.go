@@ -34,15 +34,15 @@ func (p *span) reach(v uint16, some int) bool {
 	return int(v) >= int(p.least)-some && int(v) <= int(p.most)+some
 }
 
-func (y *style) add(s *sighting) {
+func (y *style) add(s *sighting, fills gaps) {
 	if y.n++; y.n == 1 {
 		y.tos, y.df = s.tos, s.df
 	}
 	y.sports.add(s.sport, y.n == 1)
 	y.dports.add(s.dport, y.n == 1)
 	y.ids.add(s.id, y.n == 1)
-	y.sport.add(uint64(s.sport))
-	y.dport.add(uint64(s.dport))
+	y.sport.addOrFill(uint64(s.sport), fills.sport)
+	y.dport.addOrFill(uint64(s.dport), fills.dport)
 	y.sequence.add(uint64(s.token))
 	y.id.add(uint64(s.id))
 	y.length.add(uint64(s.length))
@@ -96,6 +96,18 @@ func (r *series) add(v uint64) {
 	r.n++
 }
 
+// addOrFill adds a value, which may be one that others have overtaken: then it counts
+// on from the last.
+func (r *series) addOrFill(v uint64, fills bool) {
+	if !fills {
+		r.add(v)
+		return
+	}
+	r.first = min(r.first, v)
+	r.up++
+	r.n++
+}
+
 // follows reports whether a value comes next if the field counts.
 func (r *series) follows(v uint64) bool { return v > r.last && v-r.last <= maxStep }
 
@@ -127,10 +139,12 @@ const (
 // their destination ports, which stay or count.
 func (r *run) fit(s *sighting) int {
 	y := &r.style
-	switch {
-	case y.n == 0:
+	if y.n == 0 {
 		return weak
-	case r.beginsAgain(s), r.isOther(s), r.isElsewhere(s):
+	}
+	fills := r.gaps(s)
+	switch {
+	case fills == gaps{} && r.beginsAgain(s), r.isOther(s), r.isElsewhere(s):
 		return unfit
 	case s.isEcho():
 		if uint64(s.sport) != y.sport.last {
@@ -141,14 +155,16 @@ func (r *run) fit(s *sighting) int {
 		return strong + r.looks(s) // of a run that is known by replies, in whatever order
 	case r.asks(s):
 		return strong + r.looks(s) // a SYN goes again that nothing answered
-	case !y.dport.goesOn(uint64(s.dport)) && !r.leaps(s):
+	case !y.dport.goesOn(uint64(s.dport)) && !r.leaps(s) && !fills.dport:
 		return unfit
 	case y.sport.goesOn(uint64(s.sport)), y.isBlock() && y.sports.reach(s.sport, block):
 		return strong + r.looks(s)
 	case y.isBlock():
 		return unfit
-	case y.sport.isConstant() || y.sport.counts() && y.sport.n > 2 && !r.turnsBack(s) || !r.alike(s):
+	case y.sport.isConstant() || y.sport.counts() && y.sport.n > 2 && !r.turnsBack(s) && !fills.sport || !r.alike(s):
 		return unfit
+	case fills != gaps{}:
+		return weak // less than one that goes on
 	}
 	return weak + r.looks(s)
 }

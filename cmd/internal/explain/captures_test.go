@@ -126,16 +126,19 @@ func reached(ttl uint8) path.Probe {
 
 func TestReasons(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	cut := func(p *path.Path) { p.Interrupted, p.Cut = true, true }
 	tests := map[string]struct {
 		probe  path.Probe
 		change func(*path.Path)
 		want   string
 	}{
-		"refused":     {path.Probe{TTL: 1, Status: path.Unsent}, nil, "it never left: the system refused to send it"},
-		"cut short":   {path.Probe{TTL: 1, Status: path.Abandoned, SentClock: path.User, Sent: start}, nil, "it was handed to the system, and the trace was over before"},
-		"not seen":    {path.Probe{TTL: 1, Status: path.Timeout, SentClock: path.User, Sent: start}, nil, "it was never seen leaving"},
-		"nothing":     {path.Probe{TTL: 1, Status: path.Timeout, Sent: start}, nil, "it left, and nothing came back within 5.000 s"},
-		"interrupted": {path.Probe{TTL: 1, Status: path.Abandoned, Sent: start}, func(p *path.Path) { p.Interrupted = true }, "it left, and the trace was over before a reply came"},
+		"refused":                        {path.Probe{TTL: 1, Status: path.Unsent}, nil, "it never left: the system refused to send it"},
+		"cut short":                      {path.Probe{TTL: 1, Status: path.Abandoned, SentClock: path.User, Sent: start}, nil, "it was handed to the system, and the trace was over before"},
+		"not seen":                       {path.Probe{TTL: 1, Status: path.Timeout, SentClock: path.User, Sent: start}, nil, "it was never seen leaving"},
+		"nothing":                        {path.Probe{TTL: 1, Status: path.Timeout, Sent: start}, nil, "it left, and nothing came back within 5.000 s"},
+		"interrupted":                    {path.Probe{TTL: 1, Status: path.Abandoned, Sent: start}, func(p *path.Path) { p.Interrupted = true }, "it left, and the trace was over before a reply came"},
+		"end of the recording":           {path.Probe{TTL: 1, Status: path.Abandoned, Sent: start}, cut, "it left, and the recording lacks the end of the trace"},
+		"end of the recording, not seen": {path.Probe{TTL: 1, Status: path.Abandoned, SentClock: path.User, Sent: start}, cut, "it was handed to the system, and the recording lacks the end"},
 		"end of the capture": {
 			path.Probe{TTL: 1, Status: path.Abandoned, Sent: start, SentClock: path.Capture}, func(p *path.Path) { p.Clock.Captured = true },
 			"it left, and nothing had come back when the capture ended",

@@ -54,7 +54,7 @@ func (x *Explanation) probe(b *bytes.Buffer, p *path.Probe) {
 
 // rejected compares a probe that has no reply with those that failed a check.
 func (x *Explanation) rejected(b *bytes.Buffer, p *path.Probe) (compared bool) {
-	for _, s := range x.suspects[p.Number] {
+	for _, s := range x.suspectsOf(p).shown {
 		r := &path.Reply{Reply: s.reply}
 		if s.reply.Kind == matcher.TimeExceeded {
 			r.Hop = p.TTL

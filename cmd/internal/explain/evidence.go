@@ -31,20 +31,12 @@ type Evidence struct {
 	elsewhere [256][]int // by TTL: the probes that another hop answered
 	unplaced  bool       // there are replies to probes that are not known
 
-	suspects map[int][]suspect // by probe: replies that failed a check
-	unread   int               // replies of which it was not looked for the probe
-	broken   []int             // frames: ICMP errors that can't be read
+	suspects []doubts // by probe: replies that failed a check; nil if there are none
+	unread   int      // replies of which it was not looked for the probe
+	broken   []int    // frames: ICMP errors that can't be read
 
 	message  matcher.Message
 	comparer comparer
-}
-
-// suspect is what came back and is no reply to a probe: it shows something of one, but
-// not enough; or it is an aside, an ICMP message that tells of no hop.
-type suspect struct {
-	reply matcher.Reply
-	quote craft.Key // of an answer: what it returns
-	aside bool
 }
 
 // What is kept of other traffic: packets to the target, and ICMP errors. Each of these
@@ -81,7 +73,7 @@ type gatherer struct {
 
 func newGatherer(p *path.Path) *gatherer {
 	g := &gatherer{
-		Evidence: &Evidence{path: p, end: p.End(), waits: p.Waits(), frameOf: make([]int, len(p.Probes)), suspects: map[int][]suspect{}},
+		Evidence: &Evidence{path: p, end: p.End(), waits: p.Waits(), frameOf: make([]int, len(p.Probes))},
 		sentAt:   map[int64]int{}, others: map[craft.Key]bool{},
 	}
 	g.wanted = make([]wanted, 0, 2*len(p.Probes))
@@ -136,13 +128,13 @@ func (g *gatherer) observe(f *frame.Frame) {
 	switch {
 	case errors.Is(err, matcher.ErrUnrelated):
 		if len(g.unmatched) < maxSuspect && !m.Time.Before(g.path.Started) && m.ReadAside(f) {
-			g.doubt(f, suspect{m.Reply, m.Of, true})
+			g.doubt(f, suspect{reply: m.Reply, quote: m.Of, aside: true})
 		}
 	case errors.Is(err, matcher.ErrMalformed):
 		g.broken = append(g.broken, f.Number)
 	case err != nil || m.Time.Before(g.path.Started):
 	case m.IsReply && (m.Reply.IsQuoted() || m.Reply.From == g.path.Target.Addr) && len(g.unmatched) < maxSuspect:
-		g.doubt(f, suspect{m.Reply, m.Of, false})
+		g.doubt(f, suspect{reply: m.Reply, quote: m.Of})
 	case m.IsProbe && len(g.others) < maxOthers && !isReset(&m.Packet):
 		g.others[identity(&m.Key)] = true
 	}
@@ -203,81 +195,6 @@ func (e *Evidence) ours() bool { return e.path.Tool == "tracewire" }
 // identity is what of a Key a quote has to repeat.
 func identity(k *craft.Key) craft.Key {
 	return craft.Key{Dst: k.Dst, SrcPort: k.SrcPort, DstPort: k.DstPort, ID: k.ID, Protocol: k.Protocol}
-}
-
-// finish says which probe each reply that nobody got is likeliest to be meant for.
-func (g *gatherer) finish() *Evidence {
-	left, keys := comparisons, g.keys()
-	for _, s := range g.unmatched {
-		if g.others[identity(&s.quote)] {
-			continue
-		}
-		if left -= len(g.path.Probes); left < 0 {
-			g.unread++
-			continue
-		}
-		best, likeness := -1, 0
-		for i := range g.path.Probes {
-			p := &g.path.Probes[i]
-			key := &keys[i]
-			if key.Protocol == 0 || p.Sent.After(s.reply.Received) {
-				continue
-			}
-			n := alike(key, &s.quote)
-			if !s.aside && !s.reply.IsQuoted() {
-				n = answers(key, &s.quote, p)
-			}
-			if n > likeness || n == likeness && n > 0 && p.Reply == nil {
-				best, likeness = i, n
-			}
-		}
-		if best >= 0 {
-			g.suspects[best] = append(g.suspects[best], s)
-		}
-	}
-	return g.Evidence
-}
-
-// keys are the Keys of all probes, if there is something to compare with them: of one
-// that was not captured the zero Key.
-func (g *gatherer) keys() []craft.Key {
-	if len(g.unmatched) == 0 {
-		return nil
-	}
-	all := make([]craft.Key, len(g.path.Probes))
-	for i := range all {
-		all[i], _ = g.keyOf(i)
-	}
-	return all
-}
-
-// alike is how much of a probe's identity a quote shows: 0 if it may as well be
-// another's.
-func alike(probe, quote *craft.Key) int {
-	if probe.Protocol != quote.Protocol {
-		return 0
-	}
-	elsewhere := *quote // with the destination rewritten
-	elsewhere.Dst, elsewhere.DstPort = probe.Dst, probe.DstPort
-	n := probe.Agreement(&elsewhere)
-	if quote.Dst == probe.Dst && quote.DstPort == probe.DstPort || n >= 2 {
-		return n
-	}
-	return 0
-}
-
-// answers is how likely an answer of the target is meant for a probe, of which all are
-// alike but for what it returns: 0 if it is of another flow.
-func answers(probe, returned *craft.Key, p *path.Probe) int {
-	switch {
-	case !probe.Same(craft.Flow, returned):
-		return 0
-	case p.Reply != nil:
-		return 1
-	case !probe.Same(craft.PortToken, returned):
-		return 2
-	}
-	return 3
 }
 
 // dropped reports whether the capture lost frames.

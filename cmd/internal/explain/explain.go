@@ -13,6 +13,7 @@ import (
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/report"
 )
 
 // Explanation says in words what the Evidence shows. No line of it is longer than
@@ -33,17 +34,19 @@ func (x *Explanation) Overview(w io.Writer) error {
 	for _, sentence := range render.Unseen(x.path) {
 		b.WriteString(render.Wrap("", "  ", sentence))
 	}
-	if x.path.Interrupted {
+	switch {
+	case x.path.Cut:
+		b.WriteString("the recording lacks the end of the trace\n")
+	case x.path.Interrupted:
 		b.WriteString("the trace was interrupted\n")
 	}
 	if port := x.portWords(); port != "" {
 		b.WriteString(port + "\n")
 	}
 	out := x.lines(w)
-	hops := x.path.Hops()
-	for i := range hops {
+	for h := range x.path.EachHop() {
 		b.WriteByte('\n')
-		if x.block(&b, &hops[i]); b.Len() > enough {
+		if x.block(&b, &h); b.Len() > enough {
 			if _, err := b.WriteTo(out); err != nil {
 				return err
 			}
@@ -138,13 +141,29 @@ func (x *Explanation) header(b *bytes.Buffer) {
 	if n := count(p.Probes, func(p *path.Probe) bool { return p.Status == path.Abandoned }); n > 0 {
 		abandoned = fmt.Sprintf(", %d abandoned", n)
 	}
-	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%s trace to %s (%v) from %v: %d %s sent, %d answered, %d late%s",
-		render.ProtocolName(p.Protocol), render.Name(p.Target.Host), p.Target.Addr, p.Source.Addr,
-		p.Counters.Sent, render.Plural("probe", p.Counters.Sent), p.Counters.Received, p.Counters.Late, abandoned)))
+	alone := count(p.Probes, isUncaptured)
+	b.WriteString(render.Wrap("", "  ", fmt.Sprintf("%s trace to %s (%v) from %v: %d %s sent, %d answered, %d late%s%s",
+		report.ProtocolName(p.Protocol), render.Name(p.Target.Host), p.Target.Addr, p.Source.Addr,
+		p.Counters.Sent, render.Plural("probe", p.Counters.Sent), p.Counters.Received-alone, p.Counters.Late, abandoned, aloneWords("; ", alone))))
 	if also := p.Source.Also; len(also) > 0 {
 		b.WriteString(render.Wrap("", "  ", fmt.Sprintf("the probes left by %s; replies were captured on %[1]s, %s",
 			render.Printable(p.Source.Interface), render.Printable(strings.Join(also, ", ")))))
 	}
+}
+
+// isUncaptured reports whether a probe is known by its reply alone.
+func isUncaptured(p *path.Probe) bool { return p.TTL == 0 && p.Reply != nil }
+
+// aloneWords say how many replies are all that is known of their probes, behind some
+// words; "" if there are none.
+func aloneWords(before string, n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return before + "1 reply to a probe that was not captured"
+	}
+	return fmt.Sprintf("%s%d replies to probes that were not captured", before, n)
 }
 
 // count returns how many of the probes are as wanted.
@@ -205,8 +224,13 @@ func (x *Explanation) summary(h *path.Hop) string {
 		return map[bool]string{true: "no reply from here", false: "not probed"}[len(x.elsewhere[h.TTL]) > 0]
 	}
 	text := cmp.Or(list(who), "no reply")
+	alone := count(h.Probes, isUncaptured)
 	overshot := count(h.Probes, func(p *path.Probe) bool { return p.Overshot(h.TTL) })
-	text += fmt.Sprintf(": %d of %d answered in time", answered, len(h.Probes)-overshot)
+	if sent := len(h.Probes) - alone; sent > 0 {
+		text += fmt.Sprintf(": %d of %d answered in time%s", answered-alone, sent-overshot, aloneWords("; ", alone))
+	} else {
+		text += aloneWords(": ", alone)
+	}
 	switch {
 	case longest == 0:
 	case longest == shortest:
@@ -276,7 +300,7 @@ func (x *Explanation) noteworthy(p *path.Probe, r *path.Reply) (all []string) {
 		all = append(all, answerWords(r))
 	}
 	for _, to := range x.changes(p, r) {
-		all = append(all, to.remark())
+		all = append(all, to.remark()+shiftWords(&to, r))
 	}
 	all = append(all, extensionWords(r.Extensions)...)
 	if r.Basis == path.ByArithmetic {
@@ -293,6 +317,16 @@ func (to *row) remark() string {
 		return fmt.Sprintf("%s %s: %s", to.header, to.name, to.verdict)
 	}
 	return fmt.Sprintf("%s %s: sent %s, quoted %s", to.header, to.name, to.sent, to.quoted)
+}
+
+// shiftWords name the constant by which a path shifts the checksums of datagrams or the
+// sequence numbers of segments, behind the change that shows it.
+func shiftWords(to *row, r *path.Reply) string {
+	isToken := to.header == "UDP" && to.name == "checksum" || to.header == "TCP" && to.name == "sequence"
+	if !isToken || r.Translation.Token != matcher.TokenShifted {
+		return ""
+	}
+	return fmt.Sprintf(", shifted by the constant %#04x", r.Translation.Shift)
 }
 
 // answerWords are what a reply says, in words.
@@ -313,7 +347,7 @@ func (x *Explanation) portWords() string {
 	case "closed":
 		return fmt.Sprintf("port %d is closed: the target answered with RST", port)
 	case "filtered":
-		return fmt.Sprintf("port %d is filtered: neither a SYN-ACK nor a RST of the target came", port)
+		return fmt.Sprintf("port %d is filtered: neither a SYN-ACK nor a RST came from the target", port)
 	}
 	return ""
 }

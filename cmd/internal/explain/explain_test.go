@@ -216,6 +216,16 @@ func TestExplanationsOfCaptures(t *testing.T) {
 	}
 }
 
+// field is a file in testdata/field.
+func field(t testing.TB, name string) []byte {
+	t.Helper()
+	file, err := os.ReadFile(filepath.Join("../../../testdata/field", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // shipped is a capture in testdata.
 func shipped(t testing.TB, name string) []byte {
 	t.Helper()

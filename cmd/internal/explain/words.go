@@ -240,6 +240,7 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 		return []string{"it never left: the system refused to send it"}
 	}
 	waited := e.waits.Of(p.Number)
+	suspected := e.suspectsOf(p)
 	switch {
 	case p.Reply != nil:
 		late := p.Reply.Received.Sub(p.Sent) - waited
@@ -249,17 +250,22 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 	case e.path.Obscured(p):
 		return append(reasons, e.unseen(p))
 	case p.SentClock == path.User && p.Status == path.Abandoned:
-		reasons = append(reasons, "it was handed to the system, and the trace was over before a copy of it was captured, or a reply")
+		over := map[bool]string{
+			true: "the recording lacks the end of the trace", false: "the trace was over before a copy of it was captured, or a reply",
+		}[e.path.Cut]
+		reasons = append(reasons, "it was handed to the system, and "+over)
 	case p.SentClock == path.User:
 		reasons = append(reasons, "it was never seen leaving: it was handed to the system, but no copy of it was captured")
 	case p.Overshot(e.end) && p.Status == path.Abandoned:
 		reasons = append(reasons, "it was sent before it was known that the path ends here, and was not waited for")
 	case p.Overshot(e.end):
 		reasons = append(reasons, "it was sent before it was known that the path ends here, and drew no reply")
-	case len(e.suspects[p.Number]) > 0 && !slices.ContainsFunc(e.suspects[p.Number], func(s suspect) bool { return !s.aside }):
-		reasons = append(reasons, "it left, and what came back tells of no hop")
-	case len(e.suspects[p.Number]) > 0:
-		reasons = append(reasons, "it left, and what came back failed a check")
+	case len(suspected.shown) > 0:
+		reasons = append(reasons, suspected.reason())
+	case p.Status == path.Abandoned && e.path.Cut:
+		reasons = append(reasons, "it left, and the recording lacks the end of the trace")
+	case p.Status == path.Abandoned && e.path.Clock.Captured && e.unplaced:
+		reasons = append(reasons, "it left, and nothing that is known to be for it had come back when the capture ended: a reply at hop ? may be")
 	case p.Status == path.Abandoned && e.path.Clock.Captured:
 		reasons = append(reasons, "it left, and nothing had come back when the capture ended")
 	case p.Status == path.Abandoned:
@@ -269,22 +275,7 @@ func (e *Evidence) silence(p *path.Probe) (reasons []string) {
 	default:
 		reasons = append(reasons, fmt.Sprintf("it left, and nothing came back within %s", duration(waited)))
 	}
-	const enough = 5 // of a flood
-	all := e.suspects[p.Number]
-	for _, s := range all[:min(len(all), enough)] {
-		came := fmt.Sprintf("%s later frame %d came from %v", duration(s.reply.Received.Sub(p.Sent)), s.reply.Frame, s.reply.From)
-		switch {
-		case s.aside:
-			reasons = append(reasons, came+": "+asideWords(&s.reply))
-		case s.reply.IsQuoted():
-			reasons = append(reasons, fmt.Sprintf("%s, %v, but %s", came, s.reply.Kind, e.failedCheck(p.Number, &s.quote)))
-		default:
-			reasons = append(reasons, fmt.Sprintf("%s, %v, but %s", came, s.reply.Kind, e.failedAnswer(p.Number, &s)))
-		}
-	}
-	if n := len(all) - enough; n > 0 {
-		reasons = append(reasons, fmt.Sprintf("%d more like these came", n))
-	}
+	reasons = append(reasons, e.suspicions(p)...)
 	if n := e.path.Counters.Dropped; e.dropped() && len(e.path.Gaps) == 0 {
 		reasons = append(reasons, fmt.Sprintf("the capture lost %d %s during the trace, and what is missing may be among them", n, render.Plural("frame", n)))
 	}

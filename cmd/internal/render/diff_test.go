@@ -13,6 +13,7 @@ import (
 
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/report"
 )
 
 // compared is what Diff writes of two traces.
@@ -67,7 +68,7 @@ func compiled(t testing.TB, name, text string) *jsonschema.Schema {
 }
 
 func TestADiffIsAsItsSchemaSays(t *testing.T) {
-	s := compiled(t, "tracewire-diff-1.schema.json", render.DiffSchema)
+	s := compiled(t, "tracewire-diff-1.schema.json", report.DiffSchema)
 	for _, b := range []*path.Path{plain(), rerouted(), refused(), bare(), silence(), everything()} {
 		out := compared(t, "json", plain(), b, path.Diff(plain(), b, nil))
 		if err := s.Validate(decoded(t, out)); err != nil {
@@ -79,7 +80,7 @@ func TestADiffIsAsItsSchemaSays(t *testing.T) {
 // Every field is always there, null where it has no value; and the schema takes
 // no other, nor other kinds of changes than there are.
 func TestTheSchemaOfADiffTakesNothingElse(t *testing.T) {
-	s := compiled(t, "tracewire-diff-1.schema.json", render.DiffSchema)
+	s := compiled(t, "tracewire-diff-1.schema.json", report.DiffSchema)
 	out := compared(t, "json", plain(), rerouted(), path.Diff(plain(), rerouted(), nil))
 	parts := map[string]func(map[string]any) map[string]any{
 		"the document": func(o map[string]any) map[string]any { return o },

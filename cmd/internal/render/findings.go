@@ -9,28 +9,6 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-type findingJSON struct {
-	Kind       string `json:"kind"`
-	HopFrom    *uint8 `json:"hop_from"`
-	HopTo      *uint8 `json:"hop_to"`
-	Evidence   []int  `json:"evidence"`
-	Detail     string `json:"detail"`
-	Confidence string `json:"confidence"`
-}
-
-// newFindings are what a path shows. They follow from it alone, so that those of
-// a trace are those of its replay.
-func newFindings(p *path.Path) []findingJSON {
-	found := findings.Of(p)
-	all := make([]findingJSON, len(found))
-	for i, f := range found {
-		all[i] = findingJSON{
-			f.Kind.String(), pointer(f.HopFrom), pointer(f.HopTo), append([]int{}, f.Evidence...), f.Detail, f.Confidence.String(),
-		}
-	}
-	return all
-}
-
 // Columns is how wide the lines are that people read.
 const Columns = 80
 

@@ -9,23 +9,6 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-type gapJSON struct {
-	From   stamp  `json:"from"`
-	To     stamp  `json:"to"`
-	Cause  string `json:"cause"`
-	Frames *int   `json:"frames"`
-	Probes []int  `json:"probes"`
-}
-
-func newGaps(p *path.Path) []gapJSON {
-	all := make([]gapJSON, len(p.Gaps))
-	for i := range p.Gaps {
-		g := &p.Gaps[i]
-		all[i] = gapJSON{stamp(g.From), stamp(g.To), g.Cause.String(), pointer(g.Frames), append([]int{}, p.ObscuredBy(g)...)}
-	}
-	return all
-}
-
 // Unseen says, a sentence for each, what happened on this host that a probe without
 // a reply may be due to: its * is then not the network's silence.
 func Unseen(p *path.Path) (sentences []string) {

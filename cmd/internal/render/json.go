@@ -3,18 +3,11 @@ package render
 import (
 	"io"
 
-	_ "embed"
-
+	"github.com/tracewire/tracewire"
+	"github.com/tracewire/tracewire/matcher/findings"
 	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/report"
 )
-
-// Schema is the JSON Schema of what the formats json and jsonl write.
-//
-//go:embed tracewire-1.schema.json
-var Schema string
-
-// schemaName is the version of the output that Schema describes.
-const schemaName = "tracewire/1"
 
 // document writes each trace as one JSON document on a line.
 type document struct {
@@ -29,47 +22,30 @@ func (d *document) Event(e path.Event) error {
 		d.names.Want(e.Reply.From)
 		return nil
 	case path.Ended:
-		return d.write(e.Path)
+		about := concluded(e.Path)
+		about.Names = d.names.Wait(responders(e.Path.Probes))
+		return report.Write(d.w, &report.Trace{Path: e.Path, Details: about})
 	}
 	return nil
 }
 
-func (d *document) write(p *path.Path) error {
-	h := headersOf(p)
-	h.names = d.names.Wait(responders(p.Probes))
-	hops := p.Hops()
-	j := struct {
-		Schema      string       `json:"schema"`
-		Target      targetJSON   `json:"target"`
-		Source      sourceJSON   `json:"source"`
-		Protocol    string       `json:"protocol"`
-		Tool        *string      `json:"tool"`
-		Options     optionsJSON  `json:"options"`
-		Clock       clockJSON    `json:"clock"`
-		Started     stamp        `json:"started"`
-		Ended       stamp        `json:"ended"`
-		Reached     bool         `json:"reached"`
-		Interrupted bool         `json:"interrupted"`
-		Hops        []hopJSON    `json:"hops"`
-		Counters    countersJSON `json:"counters"`
-		Gaps        []gapJSON    `json:"gaps"`
+// Untraced implements Renderer.
+func (d *document) Untraced(p *path.Path, why string) error {
+	return report.Write(d.w, &report.Trace{Path: p, Details: report.Details{Error: why}})
+}
 
-		PathMTU  []mtuJSON     `json:"path_mtu"`
-		Findings []findingJSON `json:"findings"`
-	}{
-		schemaName, targetJSON(p.Target), newSource(p.Source), h.protocol, pointer(p.Tool), newOptions(p), newClock(p),
-		stamp(p.Started), stamp(p.Ended), p.Reached(), p.Interrupted, make([]hopJSON, len(hops)), countersJSON(p.Counters), newGaps(p),
-		newMTUs(p), newFindings(p),
+// concluded is what follows from a trace that is over.
+func concluded(p *path.Path) report.Details {
+	d := report.Details{Findings: findings.Of(p)}
+	for _, s := range tracewire.MTUs(p) {
+		d.MTUs = append(d.MTUs, report.MTU{Hop: s.Hop, MTU: s.MTU, Known: s.Known.String()})
 	}
-	for i := range hops {
-		j.Hops[i] = h.hop(&hops[i])
-	}
-	return encode(d.w, j)
+	return d
 }
 
 // encode writes a value as JSON on a line of its own.
 func encode(w io.Writer, v any) error {
-	line, err := JSON(v)
+	line, err := report.JSON(v)
 	if err != nil {
 		return err
 	}
@@ -79,84 +55,30 @@ func encode(w io.Writer, v any) error {
 
 // lines writes each event as a JSON object on a line.
 type lines struct {
-	w       io.Writer
-	names   Namer
-	headers headers // of the trace that runs
+	w      io.Writer
+	names  Namer
+	events report.Events
 }
 
-// Event implements Renderer.
+// Event implements Renderer. The names at a hop are waited for; a reply before that has
+// none.
 func (l *lines) Event(e path.Event) error {
-	var j any
+	var about report.Details
 	switch e.Kind {
-	case path.Started:
-		j = l.start(e.Path)
-	case path.ProbeOut:
-		j = struct {
-			Event string `json:"event"`
-			sentJSON
-		}{e.Kind.String(), l.headers.sent(&e.Probe)}
 	case path.Answer:
 		l.names.Want(e.Reply.From)
-		j = struct {
-			Event  string    `json:"event"`
-			Number int       `json:"number"`
-			TTL    *uint8    `json:"ttl"`
-			Status string    `json:"status"`
-			First  bool      `json:"first"`
-			Reply  replyJSON `json:"reply"`
-		}{e.Kind.String(), e.Probe.Number, pointer(e.Probe.TTL), e.Probe.Status.String(), len(e.Probe.Extra) == 0, l.headers.reply(e.Reply)}
-	case path.GaveUp:
-		j = struct {
-			Event  string `json:"event"`
-			Number int    `json:"number"`
-			TTL    uint8  `json:"ttl"`
-			Status string `json:"status"`
-		}{e.Kind.String(), e.Probe.Number, e.Probe.TTL, e.Probe.Status.String()}
 	case path.Decided:
-		j = struct {
-			Event string `json:"event"`
-			hopJSON
-		}{e.Kind.String(), l.hop(&e.Hop)}
+		about.Names = l.names.Wait(responders(e.Hop.Probes))
 	case path.Ended:
-		j = l.end(e.Path)
+		about = concluded(e.Path)
 	}
-	return encode(l.w, j)
+	return encode(l.w, l.events.Event(e, about))
 }
 
-// hop has the names of those who answered; the replies told before it have none.
-func (l *lines) hop(at *path.Hop) hopJSON {
-	h := l.headers
-	h.names = l.names.Wait(responders(at.Probes))
-	return h.hop(at)
-}
-
-func (l *lines) start(p *path.Path) any {
-	l.headers = headersOf(p)
-	return struct {
-		Event    string      `json:"event"`
-		Schema   string      `json:"schema"`
-		Target   targetJSON  `json:"target"`
-		Source   sourceJSON  `json:"source"`
-		Protocol string      `json:"protocol"`
-		Tool     *string     `json:"tool"`
-		Options  optionsJSON `json:"options"`
-		Started  stamp       `json:"started"`
-	}{path.Started.String(), schemaName, targetJSON(p.Target), newSource(p.Source), l.headers.protocol,
-		pointer(p.Tool), newOptions(p), stamp(p.Started)}
-}
-
-func (l *lines) end(p *path.Path) any {
-	return struct {
-		Event       string       `json:"event"`
-		Target      targetJSON   `json:"target"`
-		Clock       clockJSON    `json:"clock"`
-		Ended       stamp        `json:"ended"`
-		Reached     bool         `json:"reached"`
-		Interrupted bool         `json:"interrupted"`
-		Counters    countersJSON `json:"counters"`
-		Gaps        []gapJSON    `json:"gaps"`
-
-		PathMTU  []mtuJSON     `json:"path_mtu"`
-		Findings []findingJSON `json:"findings"`
-	}{path.Ended.String(), targetJSON(p.Target), newClock(p), stamp(p.Ended), p.Reached(), p.Interrupted, countersJSON(p.Counters), newGaps(p), newMTUs(p), newFindings(p)}
+// Untraced implements Renderer.
+func (l *lines) Untraced(p *path.Path, why string) error {
+	if err := encode(l.w, l.events.Event(path.Event{Kind: path.Started, Path: p}, report.Details{})); err != nil {
+		return err
+	}
+	return encode(l.w, l.events.Event(path.Event{Kind: path.Ended, Path: p}, report.Details{Error: why}))
 }

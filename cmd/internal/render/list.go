@@ -1,7 +1,6 @@
 package render
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -10,12 +9,13 @@ import (
 	"time"
 
 	"github.com/tracewire/tracewire/matcher/path"
+	"github.com/tracewire/tracewire/matcher/report"
 )
 
 // List writes a line for each trace, as soon as it is over: a file may hold
-// more of them than fit in memory. It is a Renderer.
+// more of them than fit in memory. It takes events as a Renderer does.
 type List struct {
-	write func(*entry) error
+	write func(*report.Entry) error
 	n     int // of the last trace that Event wrote
 }
 
@@ -27,17 +27,17 @@ func NewList(format string, w io.Writer) (*List, error) {
 	switch format {
 	case "text":
 		w = Lines(w)
-		return &List{write: func(e *entry) error {
-			_, err := io.WriteString(w, e.line())
+		return &List{write: func(e *report.Entry) error {
+			_, err := io.WriteString(w, entryLine(e))
 			return err
 		}}, nil
 	case "json", "jsonl":
-		return &List{write: func(e *entry) error { return encode(w, e) }}, nil
+		return &List{write: func(e *report.Entry) error { return encode(w, e) }}, nil
 	}
 	return nil, unknownFormat(format)
 }
 
-// Event implements Renderer. It numbers the traces from 1 in the order in which
+// Event takes an event. It numbers the traces from 1 in the order in which
 // they end.
 func (l *List) Event(e path.Event) error {
 	if e.Kind != path.Ended {
@@ -49,47 +49,7 @@ func (l *List) Event(e path.Event) error {
 
 // Trace writes the line of the trace with a number, for who leaves some out.
 func (l *List) Trace(number int, p *path.Path) error {
-	e := newEntry(p)
-	e.Trace = number
-	return l.write(&e)
-}
-
-// entry is a line of a List.
-type entry struct {
-	Trace    int        `json:"trace"`
-	Started  stamp      `json:"started"`
-	Ended    stamp      `json:"ended"`
-	Source   netip.Addr `json:"source"`
-	Target   netip.Addr `json:"target"`
-	Protocol string     `json:"protocol"`
-	Tool     *string    `json:"tool"`
-	Hops     *int       `json:"hops"`
-	Reached  bool       `json:"reached"`
-	Probes   int        `json:"probes"`
-	Replies  int        `json:"replies"`
-}
-
-func newEntry(p *path.Path) entry {
-	e := entry{
-		Started: stamp(p.Started), Ended: stamp(p.Ended), Source: p.Source.Addr, Target: p.Target.Addr,
-		Protocol: headersOf(p).protocol, Tool: pointer(p.Tool), Reached: p.Reached(),
-	}
-	farthest := 0
-	for i := range p.Probes {
-		probe := &p.Probes[i]
-		if probe.TTL != 0 && probe.Status != path.Unsent {
-			e.Probes++
-		}
-		if probe.Reply != nil {
-			e.Replies++
-			farthest = max(farthest, int(probe.Reply.Hop))
-		}
-	}
-	if e.Probes > 0 {
-		hops := cmp.Or(int(p.End()), farthest)
-		e.Hops = &hops
-	}
-	return e
+	return l.write(report.NewEntry(number, p))
 }
 
 // pairWidth is how wide the column of source and target is: room for any two
@@ -101,8 +61,8 @@ func pairWidth(a netip.Addr) int {
 	return len("2001:db8:1234:5678::abcd -> 2001:db8:1234:5678::abcd")
 }
 
-// line is the entry as text.
-func (e *entry) line() string {
+// entryLine is an entry as text.
+func entryLine(e *report.Entry) string {
 	tool, hops, reached := "-", "?", "unreached"
 	if e.Tool != nil {
 		tool = Name(strings.ReplaceAll(*e.Tool, " ", "_"))

@@ -50,8 +50,13 @@ func isUnfinished(p *path.Path) bool {
 	return false
 }
 
-// interrupted is the note on a trace that was interrupted.
+// interrupted says that a trace was interrupted, or its recording cut, and how many
+// probes were waited for then.
 func interrupted(p *path.Path) string {
+	what, then := "interrupted", ", while"
+	if p.Cut {
+		what, then = "the recording lacks the end of the trace", ", when"
+	}
 	n := 0
 	for i := range p.Probes {
 		if p.Probes[i].Status == path.Abandoned {
@@ -59,9 +64,9 @@ func interrupted(p *path.Path) string {
 		}
 	}
 	if n == 0 {
-		return "interrupted"
+		return what
 	}
-	return fmt.Sprintf("interrupted, while %d %s waited for", n, map[bool]string{true: "probe was", false: "probes were"}[n == 1])
+	return fmt.Sprintf("%s%s %d %s waited for", what, then, n, map[bool]string{true: "probe was", false: "probes were"}[n == 1])
 }
 
 // note says on standard error what is no line of a hop: programs that read the lines
@@ -119,7 +124,7 @@ func portNote(p *path.Path) string {
 	case p.Clock.Captured:
 		return ""
 	case state == "filtered":
-		return fmt.Sprintf("port %d is filtered: no answer of %v came", port, p.Target.Addr)
+		return fmt.Sprintf("port %d is filtered: no answer came from %v", port, p.Target.Addr)
 	case state != "":
 		return fmt.Sprintf("port %d is %s", port, state)
 	}

@@ -2,7 +2,6 @@ package render
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -12,7 +11,7 @@ import (
 
 // What others wrote - names of hosts and interfaces, files, comments - must not move a
 // terminal's cursor, colour its text, or pass for what the program says. All text goes
-// through a writer that Lines makes, and all JSON through encode: both escape what is
+// through a writer that Lines makes, and all JSON through report.JSON: both escape what is
 // not printable, whatever renderers forget. What is printable but could pass for
 // another part of a line goes through Name besides.
 
@@ -95,39 +94,4 @@ func isPrintable(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// JSON is a value as JSON on a line of its own, in which everything is escaped that is
-// not printable: encoding/json leaves controls above U+007F and the marks that turn
-// the direction of text.
-func JSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	if isPrintable(b.Bytes()) {
-		return b.Bytes(), nil
-	}
-	return escapedJSON(b.Bytes()), nil
-}
-
-// escapedJSON escapes what is not printable in the strings of a document.
-func escapedJSON(b []byte) []byte {
-	out := make([]byte, 0, len(b)+64)
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		switch {
-		case r == '\n' || strconv.IsPrint(r):
-			out = append(out, b[:n]...)
-		case r > 0xffff:
-			r -= 0x10000
-			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-		b = b[n:]
-	}
-	return out
 }

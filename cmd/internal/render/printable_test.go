@@ -1,7 +1,6 @@
 package render_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
@@ -87,28 +86,4 @@ func TestLinesLetNothingElseThrough(t *testing.T) {
 	if got, want := b.String(), "a\x1b[31mred\x1b[0m"+`\x1b[2J`+"\n"+`\u009b\u202e`+"\ufffd"+`\tbücher`+"\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-}
-
-// What is escaped in JSON is the same to its readers.
-func FuzzJSON(f *testing.F) {
-	for _, s := range []string{"", "core-3.example", "\x1b[2J\u009b\u202e\x7f\xff\U000e0041", "<a>&\u2028\"\\"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		line, err := render.JSON(map[string]string{s: s})
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := strings.TrimSuffix(string(line), "\n")
-		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Errorf("%q", text)
-		}
-		var back map[string]string
-		if err := json.Unmarshal(line, &back); err != nil {
-			t.Fatal(err)
-		}
-		if want := strings.ToValidUTF8(s, "\ufffd"); utf8.ValidString(s) && back[want] != want {
-			t.Errorf("%q becomes %q", want, back)
-		}
-	})
 }

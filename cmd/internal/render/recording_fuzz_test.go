@@ -146,7 +146,7 @@ func FuzzRecordings(f *testing.F) {
 		}
 		for _, format := range []string{"json", "jsonl", "list"} {
 			var out bytes.Buffer
-			var to render.Renderer
+			var to interface{ Event(tracewire.Event) error }
 			var err error
 			if format == "list" {
 				to, err = render.NewList("json", &out)

@@ -1,5 +1,5 @@
 // Package render writes what a trace found: as text for people and for the
-// scripts that read traceroute's output, or as JSON.
+// scripts that read traceroute's output, or as the JSON of matcher/report.
 package render
 
 import (
@@ -23,6 +23,11 @@ type Namer interface {
 // Renderer writes the events of traces, one trace after the other.
 type Renderer interface {
 	Event(path.Event) error
+
+	// Untraced says that no trace to a host could begin, and why. The Path has what
+	// is known of the trace that was wanted: its Target, and what there is besides.
+	// Text has nothing of such a host.
+	Untraced(p *path.Path, why string) error
 }
 
 // New returns the Renderer of a format: text, json or jsonl. It writes to w,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tracewire/tracewire/matcher"
+	"github.com/tracewire/tracewire/matcher/findings"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -26,6 +27,9 @@ type text struct {
 	cut      bool           // the trace was interrupted before the hop was final: nor for one that is abandoned
 	written  map[uint8]bool // by hop: its line; true if a reply that ends a path had come by then
 
+	held []path.Event          // of hops, whose lines are written when the ways back are known
+	ways func(*path.Reply) int // see findings.WaysBack; nil while they are not known
+
 	seeksMTU bool // probes that are too long are no answer of a hop
 	mtu      int  // the length of the longest that got to the hop before
 }
@@ -37,8 +41,10 @@ type TextOptions struct {
 	Extensions bool
 
 	// Back asks for the hops on the way back, behind the address, where the reply
-	// took another way (path.Reply.Detour): guessed, as traceroute --back does, from
-	// the reply's TTL. traceroute shows a difference of one hop too.
+	// took another way: guessed, as traceroute --back does, from the reply's TTL.
+	// traceroute shows a difference of one hop too, and those which can't be told
+	// (findings.WaysBack). What farther hops show says which can be: the lines from
+	// the first such hop on are written when the trace is over.
 	Back bool
 
 	// Info asks for the flags of TCP answers, as traceroute -O info shows them.
@@ -53,6 +59,9 @@ func NewText(w, notes io.Writer, n Namer, o TextOptions) Renderer {
 	return noting{&text{w: Lines(w), notes: Lines(notes), names: n, more: o}, Lines(notes)}
 }
 
+// Untraced implements Renderer.
+func (t *text) Untraced(*path.Path, string) error { return nil }
+
 // Event implements Renderer.
 func (t *text) Event(e path.Event) error {
 	b := &t.line
@@ -62,18 +71,17 @@ func (t *text) Event(e path.Event) error {
 		p := e.Path
 		t.queries, t.captured, t.written = p.Parameters.Queries, p.Clock.Captured, map[uint8]bool{}
 		t.seeksMTU, t.mtu = p.Parameters.MTU, p.Parameters.Length
+		t.held, t.ways = nil, nil
 		t.target = p.Target.Addr
 		header(b, p)
 	case path.Answer:
 		t.names.Want(e.Reply.From)
 	case path.Decided:
-		if e.Hop.TTL == 0 {
-			t.stranger(b, &e.Hop)
-		} else {
-			t.cut = e.Path != nil && e.Path.Interrupted
-			t.hop(b, &e.Hop)
+		if !t.hold(e) {
+			t.decided(b, e)
 		}
 	case path.Ended:
+		t.release(b, e.Path)
 		t.belated(b, e.Path)
 		if t.more.Findings {
 			b.WriteString(Findings(e.Path))
@@ -88,6 +96,40 @@ func (t *text) Event(e path.Event) error {
 		return t.note(e.Path)
 	}
 	return nil
+}
+
+// decided writes the line of a hop, or of one whose hop is not known.
+func (t *text) decided(b *bytes.Buffer, e path.Event) {
+	if e.Hop.TTL == 0 {
+		t.stranger(b, &e.Hop)
+		return
+	}
+	t.cut = e.Path != nil && e.Path.Interrupted
+	t.hop(b, &e.Hop)
+}
+
+// hold holds the line of a hop until the trace is over, if ways back are wanted and
+// that of a reply at the hop, or at one before it, seems to be another than the way
+// there.
+func (t *text) hold(e path.Event) bool {
+	differs := func(p path.Probe) bool { return p.Reply != nil && p.Reply.Detour() != 0 }
+	if !t.more.Back || len(t.held) == 0 && !slices.ContainsFunc(e.Hop.Probes, differs) {
+		return false
+	}
+	e.Hop.Probes = slices.Clone(e.Hop.Probes)
+	t.held = append(t.held, e)
+	return true
+}
+
+// release writes the lines that were held.
+func (t *text) release(b *bytes.Buffer, p *path.Path) {
+	if t.more.Back {
+		t.ways = findings.WaysBack(p)
+	}
+	for _, e := range t.held {
+		t.decided(b, e)
+	}
+	t.held = nil
 }
 
 // header writes the line that begins a trace. A capture of nothing but replies
@@ -188,12 +230,15 @@ func withoutTooBig(h *path.Hop) *path.Hop {
 }
 
 // back is how many hops a reply has come by, if that is wanted and it took another
-// way than the probe: the rule is that of the finding asymmetry.
+// way than the probe: the rule is that of the findings.
 func (t *text) back(r *path.Reply) string {
-	if !t.more.Back || r.Detour() == 0 {
+	if t.ways == nil {
 		return ""
 	}
-	return fmt.Sprintf(" '-%d'", r.WayBack()+1)
+	if hops := t.ways(r); hops != 0 {
+		return fmt.Sprintf(" '-%d'", hops)
+	}
+	return ""
 }
 
 // flags are those of a TCP answer, if they are wanted, as traceroute -O info shows them.
@@ -313,43 +358,11 @@ func (t *text) fields(h *path.Hop, n int) []path.Probe {
 
 func timed(p *path.Probe) bool { return p.Status == path.Replied && p.Reply.HasRTT }
 
-// The marks of destination-unreachable, by code. Port-unreachable is how a
-// path is expected to end.
-var (
-	// RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812 section 5.2.7.1.
-	unreachable4 = map[uint8]string{
-		0: "!N", 1: "!H", 2: "!P", 3: "", 5: "!S", 6: "!N", 7: "!H", 8: "!N", 9: "!X", 10: "!X",
-		11: "!N", 12: "!H", 13: "!X", 14: "!V", 15: "!C",
-	}
-	// RFC 4443 section 3.1, of whose codes traceroute knows these.
-	unreachable6 = map[uint8]string{0: "!N", 1: "!X", 2: "!H", 3: "!H", 4: ""}
-)
-
-// mark is errorMark, and of a port-unreachable its code if it is not the target's: the
-// path ends there, and not as expected.
+// mark is the reply's Mark, and of a port-unreachable its code if it is not the
+// target's: the path ends there, and not as expected.
 func (t *text) mark(r *path.Reply) string {
 	if r.IsPortUnreachable() && r.From != t.target {
 		return fmt.Sprintf("!<%d>", r.ICMPCode)
 	}
-	return errorMark(r)
-}
-
-// errorMark is what follows a time when the reply was not the expected one.
-func errorMark(r *path.Reply) string {
-	switch r.Kind {
-	case matcher.PacketTooBig:
-		return fmt.Sprintf("!F-%d", r.MTU)
-	case matcher.ParameterProblem:
-		return fmt.Sprintf("!<%d-%d>", r.ICMPType, r.ICMPCode)
-	case matcher.Unreachable:
-		marks := unreachable4
-		if r.From.Is6() {
-			marks = unreachable6
-		}
-		if mark, known := marks[r.ICMPCode]; known {
-			return mark
-		}
-		return fmt.Sprintf("!<%d>", r.ICMPCode)
-	}
-	return ""
+	return r.Mark()
 }

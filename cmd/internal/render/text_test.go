@@ -508,7 +508,7 @@ func TestPorts(t *testing.T) {
 		"closed":               {answer(matcher.RST), "198.51.100.7  1.000 ms", "198.51.100.7 <rst,ack>  1.000 ms", "closed", "tracewire: port 33434 is closed\n"},
 		"an answer to an ACK":  {flags(answer(matcher.RST), craft.FlagACK), "198.51.100.7  1.000 ms", "198.51.100.7 <rst,ack>  1.000 ms", "", ""},
 		"an answer, with ECN":  {flags(answer(matcher.SYNACK), craft.FlagSYN|craft.FlagECE|craft.FlagCWR), "198.51.100.7  1.000 ms", "198.51.100.7 <syn,ack>  1.000 ms", "open", "tracewire: port 33434 is open\n"},
-		"filtered":             {silence, "*", "*", "filtered", "tracewire: port 33434 is filtered: no answer of 198.51.100.7 came\n"},
+		"filtered":             {silence, "*", "*", "filtered", "tracewire: port 33434 is filtered: no answer came from 198.51.100.7\n"},
 		"a trace that was cut": {cut, "", "", "", "tracewire: interrupted, while 1 probe was waited for\n"},
 		"no TCP":               {newPath(1, lost(1)), "*", "*", "", ""},
 	} {
