@@ -49,12 +49,14 @@
 //     A packet that takes the place of an older one needs no removal from its chains: a
 //     walk ends where the age goes down. The tables grow eightfold as packets come.
 //   - groups: a hash table of chains. What goes one way and what goes back have one hash, so
-//     an answer costs one more look-up, and no second hash.
+//     an answer costs one more look-up, and no second hash. With a plain map a frame takes
+//     6 to 9 % longer, whether it is of a trace or not (BenchmarkFinder).
 //   - idle: an intrusive list of the open runs, by when something came of them last. Each
 //     packet of a run moves it to the end; the first is the next to be over.
 //   - order: a heap (container/heap) of the runs that are not over, or wait.
-//   - spare: runs and Recorders that are over, for the next ones. A capture of a hundred
-//     thousand short traces would allocate and collect as many.
+//   - spare: runs and Recorders that are over, for the next ones. With plain allocation
+//     a frame of many short traces takes 1.7 times as long, and one of traces one after the
+//     other twice.
 //
 // None of these knows the others. Bounds (maxRuns, maxHeld,
 // maxParallel, maxWalk, ...) keep what anybody may put into a capture from costing much:
