@@ -208,6 +208,7 @@ var probes = map[string]tracewire.Options{
 	"UDP":       {},
 	"echo":      {Protocol: layers.IPProtocolICMPv4},
 	"a SYN":     {Protocol: layers.IPProtocolTCP},
+	"UDP-Lite":  {Protocol: layers.IPProtocolUDPLite},
 	"an ACK":    {Protocol: layers.IPProtocolTCP, TCP: craft.TCP{Flags: craft.FlagACK, MSS: 1400, Scaling: true}},
 	"classic":   {Classic: true, TOS: 0xb8, DF: true, Interval: time.Millisecond},
 	"a payload": {Payload: "\x00\x00query"},
