@@ -13,8 +13,10 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/capture/device"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/plan"
+	"github.com/tracewire/tracewire/craft/route"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -295,4 +297,43 @@ func (o *Options) series(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Ser
 		return series, &MTUError{Length: probe.Length, MTU: w.MTU, Interface: w.Source.Interface}
 	}
 	return series, nil
+}
+
+// way says by what way the probes of Options with a Seed go.
+func (o *Options) way() device.Options {
+	d := device.Options{
+		Namespace: o.Namespace, Interface: o.Interface, Source: o.Source, Mark: o.Mark, NextHopMAC: o.NextHopMAC,
+		Protocol: o.protocolTo, Ports: craft.SourcePorts(o.Seed, uint16(o.SrcPort)), Fixed: o.SrcPort != 0, Flow: o.Flow, Accept: o.accept,
+		Restricted: o.Restricted, Exclusive: o.Recording != nil,
+	}
+	if len(o.Gateways) > 0 {
+		d.Gateway = o.Gateways[0]
+	}
+	return d
+}
+
+// accept refuses a route that the Options can't be traced by.
+func (o *Options) accept(r *route.Route) error {
+	switch {
+	case r.Kind != route.Ethernet && (o.VLAN != 0 || o.NextHopMAC != nil):
+		return fmt.Errorf("%w: %s has no link header for a VLAN or a MAC address", ErrOptions, r.Device())
+	case o.Restricted && r.Port != "":
+		return fmt.Errorf("tracewire: sending by %s, past %s, %w", r.Port, r.Interface, ErrPrivilege)
+	}
+	return nil
+}
+
+// Flow returns what a route to a target may depend on besides addresses, for probes
+// from a port; 0 is the port that SrcPort, or else Seed, says. Of Classic probes, of
+// which each is a flow of its own, it is the first: all of them leave by its route.
+func (o *Options) Flow(dst netip.Addr, port uint16) route.Flow {
+	f := route.Flow{Protocol: o.protocolTo(dst).Number, TOS: uint8(o.TOS), FlowLabel: uint32(o.FlowLabel)}
+	if !o.protocol().HasPorts() {
+		return f
+	}
+	if port == 0 && (o.SrcPort != 0 || o.Seed != 0) {
+		port = craft.FirstSourcePort(o.Seed, uint16(o.SrcPort))
+	}
+	f.SrcPort, f.DstPort = port, o.dstPort()
+	return f
 }

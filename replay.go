@@ -55,7 +55,7 @@ func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit fun
 	if o == nil {
 		o = &ReplayOptions{}
 	}
-	r := &replay{all: o.All, paths: o.Paths, emit: emit, flows: map[flow]bool{}, turns: turns{emit: emit}}
+	r := &replay{all: o.All, paths: o.Paths, emit: emit, flows: map[flow]bool{}, turns: journal.Turns{Emit: emit}}
 	r.finder = session.NewFinder(r.found)
 	r.captures = journal.NewCaptures(&r.reader)
 	if file, ok := from.(described); ok {
@@ -80,7 +80,7 @@ type replay struct {
 	recorded bool          // it is a recording
 	run      uint64        // of the latest of its traces that began
 	flows    map[flow]bool // of the recording's probes
-	turns    turns
+	turns    journal.Turns
 
 	message matcher.Message
 	waiting []*path.Path // that were found, until it's their turn
@@ -104,7 +104,7 @@ func flowOf(k *craft.Key) flow { return flow{k.Dst, k.Protocol, k.SrcPort, k.Dst
 // found takes a trace that the finder found. It waits while one of the recording
 // is told, and until it is known whether it is to be told.
 func (r *replay) found(p *path.Path) {
-	if !r.tellsFound() || r.captures.Running()+len(r.waiting) > 0 || !r.turns.isThrough() {
+	if !r.tellsFound() || r.captures.Running()+len(r.waiting) > 0 || !r.turns.IsThrough() {
 		r.waiting = append(r.waiting, p.Clone())
 		return
 	}
@@ -146,7 +146,7 @@ func (r *replay) observe(f *frame.Frame) error {
 func (r *replay) apply(e *path.Entry) error {
 	switch e.Kind {
 	case path.Start:
-		if e.Run != r.run || r.turns.hasBegun(e.Trace) { // another recording follows
+		if e.Run != r.run || r.turns.HasBegun(e.Trace) { // another recording follows
 			r.endRecording()
 		}
 		r.run, r.recorded = e.Run, true
@@ -163,13 +163,13 @@ func (r *replay) apply(e *path.Entry) error {
 	}
 	for i := range caused {
 		for _, event := range caused[i].Events {
-			r.turns.event(caused[i].Trace, event)
+			r.turns.Event(caused[i].Trace, event)
 		}
 	}
 	switch {
 	case e.Kind == path.Frame && !r.captures.IsOurs() && (!r.recorded || !r.looksOurs(e.Frame)):
 		r.finder.Observe(e.Frame)
-	case e.Kind == path.End && r.captures.Running() == 0 && r.turns.isThrough():
+	case e.Kind == path.End && r.captures.Running() == 0 && r.turns.IsThrough():
 		r.tellWaiting()
 	}
 	return nil
@@ -219,6 +219,6 @@ func (r *replay) tellWaiting() {
 
 // endRecording tells what is left of a recording that is over.
 func (r *replay) endRecording() {
-	r.turns.end()
+	r.turns.End()
 	r.tellWaiting()
 }

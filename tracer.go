@@ -10,6 +10,8 @@ import (
 
 	"github.com/tracewire/tracewire/capture/device"
 	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/craft/plan"
+	"github.com/tracewire/tracewire/matcher/engine"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -45,8 +47,15 @@ type Tracer struct {
 	last    int                            // the highest of them
 	traced  map[netip.Addr]<-chan struct{} // targets of traces that run; closed when they end
 
-	limiter *limiter // nil if the Options are not restricted
+	limiter *plan.Limiter // nil if the Options are not restricted
 }
+
+// What restricted Options allow all traces of a Tracer together: so many probes a
+// second, and so many at once.
+const (
+	restrictedRate  = 1000
+	restrictedBurst = 256
+)
 
 // NewTracer returns a Tracer. Nil Options are the defaults; the errors wrap
 // ErrOptions.
@@ -66,9 +75,9 @@ func NewTracer(o *Options) (*Tracer, error) {
 		numbers: map[int]bool{}, traced: map[netip.Addr]<-chan struct{}{},
 	}
 	t.options.Seed = parameters.Seed
-	t.devices = device.NewSet(t.options.way(), func(d *device.Device) device.Subscriber { return newEngine(d, &t.options) })
+	t.devices = device.NewSet(t.options.way(), func(d *device.Device) device.Subscriber { return engine.New(d, o.Recording, o.Restricted) })
 	if o.Restricted {
-		t.limiter = &limiter{rate: restrictedRate, burst: restrictedBurst}
+		t.limiter = &plan.Limiter{Rate: restrictedRate, Burst: restrictedBurst}
 	}
 	return t, nil
 }
@@ -106,7 +115,7 @@ func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 		t.unused(number)
 		return err
 	}
-	r, err := t.newRun(w, on, to)
+	spec, err := t.spec(w, to)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -114,7 +123,7 @@ func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 		t.unused(number)
 		return errors.Join(err, release())
 	}
-	return errors.Join(t.run(ctx, r, emit), release())
+	return errors.Join(on.Run(ctx, spec, emit), release())
 }
 
 // number is that of a trace: the one that is wanted, or the next one.
@@ -169,14 +178,30 @@ func (t *Tracer) alone(ctx context.Context, dst netip.Addr) (over func(), err er
 	}, nil
 }
 
+// spec is the trace to a target.
+func (t *Tracer) spec(w *Wire, to Target) (s engine.Spec, err error) {
+	c, p, err := t.options.crafter(w, to.Addr.WithZone(""), t.parameters, to.Number)
+	if err != nil {
+		return s, err
+	}
+	probe := &c.Series.Probe
+	return engine.Spec{
+		Number: to.Number, ID: t.id, Crafter: c, Plan: engine.PlanOf(&p, c.Series.Shortest()), Limiter: t.limiter,
+		Path: &Path{
+			Target: path.Target{Host: cmp.Or(to.Host, to.Addr.String()), Addr: probe.Dst}, Source: w.Source,
+			Protocol: probe.Protocol, Tool: "tracewire", Parameters: p,
+		},
+	}, nil
+}
+
 // dial opens the way to a target. The caller is to release it.
-func (t *Tracer) dial(ctx context.Context, dst netip.Addr) (w *Wire, on *engine, release func() error, err error) {
+func (t *Tracer) dial(ctx context.Context, dst netip.Addr) (w *Wire, on *engine.Engine, release func() error, err error) {
 	if t.options.Dial == nil {
 		way, err := t.devices.Dial(ctx, dst)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		return wireOf(way, &t.options), way.Device.Subscriber().(*engine), way.Close, nil
+		return wireOf(way, &t.options), way.Device.Subscriber().(*engine.Engine), way.Close, nil
 	}
 	if w, err = t.options.Dial(ctx, dst, &t.options); err != nil {
 		return nil, nil, nil, err
@@ -188,7 +213,7 @@ func (t *Tracer) dial(ctx context.Context, dst netip.Addr) (w *Wire, on *engine,
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return w, d.Subscriber().(*engine), func() error { return t.devices.Release(d) }, nil
+	return w, d.Subscriber().(*engine.Engine), func() error { return t.devices.Release(d) }, nil
 }
 
 // Prepare opens all interfaces that traces to targets need, by the routes that

@@ -18,17 +18,11 @@
 //
 //	tracewire.go   Trace, Run and Open: a path in one call
 //	tracer.go      Tracer: any number of traces, at the same time
-//	trace.go       one trace: its goroutines
-//	engine.go      the traces on one device: entries, plans, events
 //	replay.go      Replay: the traces in a capture
-//	turns.go       the order in which a replay emits traces that ran together
-//	frames.go      Frames: the probes that a trace would send
-//	mtu.go         MTUs: what a search for the MTU has found
-//	wire.go        Wire: the way to a target
+//	frames.go      Frames and Resolve: the probes that a trace would send, and their way
 //	options.go     Options
-//	recording.go   Recording
-//	limiter.go     how fast restricted traces may send
-//	diff.go        Diff
+//	wire.go        Wire: the way to a target
+//	results.go     Path, Event, Recording; Diff and MTUs
 package tracewire
 
 import (
@@ -41,12 +35,6 @@ import (
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/matcher/path"
-)
-
-// The results of a trace. Package [path] describes them.
-type (
-	Path  = path.Path
-	Event = path.Event
 )
 
 // Trace traces the path to a host: a name, which is looked up, or an address. Nil

@@ -161,6 +161,14 @@ func (s *Series) SourcePort(flow uint16) uint16 {
 	return uint16(port)
 }
 
+// FlowOf returns the flow whose probes come from a port, if it is one of so many flows.
+func (s *Series) FlowOf(port uint16) uint16 {
+	if port >= s.Probe.SrcPort {
+		return port - s.Probe.SrcPort
+	}
+	return uint16(allPorts - int(s.Probe.SrcPort) + int(port) - dynamicPorts)
+}
+
 // Shortest returns the least length of s's probes that is worth trying to find an
 // MTU: what every link carries, or what the probe needs if that is more.
 func (s *Series) Shortest() int {

@@ -1,4 +1,4 @@
-package tracewire
+package engine
 
 import (
 	"fmt"
@@ -10,12 +10,11 @@ import (
 	"github.com/tracewire/tracewire/capture/device"
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/craft/plan"
-	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/journal"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// engine runs the traces on one device. Every input of theirs is an entry: it is
+// Engine runs the traces on one device. Every input of theirs is an entry: it is
 // applied, appended to the recording, and what it caused is queued for the goroutine
 // that emits the trace's events.
 //
@@ -23,7 +22,7 @@ import (
 // trace the sender (next, refused) and the one that emits (start, events, drain, leave). Its
 // lock guards all of it and of its runs. The lock of a recording, which Do of a Track
 // takes, is taken before it, that of the device after it.
-type engine struct {
+type Engine struct {
 	device   *device.Device
 	track    *journal.Track
 	captured path.Entry // the reader's
@@ -42,14 +41,11 @@ type engine struct {
 	requested time.Time   // a watermark that is asked for
 }
 
-// run is a trace on an engine, whose lock guards it.
+// run is a trace on an Engine, whose lock guards it.
 type run struct {
-	engine  *engine
-	number  int
-	path    *path.Path
-	plan    plan.Plan
-	crafter *crafter
-	over    func() // nothing more is expected of the capture
+	Spec
+	engine *Engine
+	over   func() // nothing more is expected of the capture
 
 	dropped   int       // frames that the capture had lost before
 	until     time.Time // what was captured by then is waited for; zero for no end
@@ -57,22 +53,24 @@ type run struct {
 	concluded bool      // since the plan was done
 	failed    error     // why it was the capture that ended
 
-	pending []Event // that may not be recorded yet
-	waits   bool    // it is among the engine's waiting
-	told    []Event // that are recorded, and are to be emitted
-	count   int     // of all that were told
+	pending []path.Event // that may not be recorded yet
+	waits   bool         // it is among the engine's waiting
+	told    []path.Event // that are recorded, and are to be emitted
+	count   int          // of all that were told
 
 	ended    chan struct{} // closed with done
 	news     chan struct{} // holds a token when there is something to emit
 	observed chan struct{} // holds a token when the plan has something new
 }
 
-// newEngine makes the engine of a device that is about to be opened.
-func newEngine(d *device.Device, o *Options) *engine {
+// New returns the Engine of a Device that is about to be opened, for which it is the
+// Subscriber. The log is nil if nothing is recorded. If headersOnly is true, frames that
+// are of no trace are cut (see path.Recorders).
+func New(d *device.Device, log *journal.Log, headersOnly bool) *Engine {
 	on := d.Link()
-	e := &engine{device: d, runs: map[int]*run{}}
-	e.track = o.Recording.Track(&path.Source{Interface: on.Interface, MAC: on.MAC, Also: on.Also})
-	e.recorders.HeadersOnly = o.Restricted
+	e := &Engine{device: d, runs: map[int]*run{}}
+	e.track = log.Track(&path.Source{Interface: on.Interface, MAC: on.MAC, Also: on.Also})
+	e.recorders.HeadersOnly = headersOnly
 	return e
 }
 
@@ -80,15 +78,15 @@ func newEngine(d *device.Device, o *Options) *engine {
 func now() time.Time { return time.Now().UTC().Round(0) }
 
 // start begins a run.
-func (g *engine) start(r *run, id uint64) {
+func (g *Engine) start(r *run) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.runs[r.number] = r
+	g.runs[r.Number] = r
 	r.dropped, r.over = g.lost, g.device.Expect()
-	g.apply(&path.Entry{Kind: path.Start, Trace: r.number, At: now(), Path: r.path, Run: id})
+	g.apply(&path.Entry{Kind: path.Start, Trace: r.Number, At: now(), Path: r.Path, Run: r.ID})
 	r.tell(len(r.pending))
 	for i := range g.gaps {
-		g.apply(&path.Entry{Kind: path.Missed, Trace: r.number, Gap: g.gaps[i]})
+		g.apply(&path.Entry{Kind: path.Missed, Trace: r.Number, Gap: g.gaps[i]})
 	}
 	if g.ended {
 		r.fail(g.err)
@@ -98,7 +96,7 @@ func (g *engine) start(r *run, id uint64) {
 
 // request asks for the next watermark that changes something: after a deadline, or to
 // record what has happened since the latest frame.
-func (g *engine) request() {
+func (g *Engine) request() {
 	due := g.recorders.Due()
 	for _, r := range g.draining {
 		if r.until.Before(due) {
@@ -117,14 +115,14 @@ func (g *engine) request() {
 }
 
 // apply applies an entry of one trace, and appends it.
-func (g *engine) apply(e *path.Entry) {
+func (g *Engine) apply(e *path.Entry) {
 	caused := g.recorders.Apply(e)
 	g.track.Append(e)
 	g.queue(caused)
 }
 
 // queue queues what an entry caused, and shows it to the plans.
-func (g *engine) queue(all []path.Caused) {
+func (g *Engine) queue(all []path.Caused) {
 	for _, caused := range all {
 		r := g.runs[caused.Trace]
 		if r == nil || len(caused.Events) == 0 {
@@ -136,40 +134,18 @@ func (g *engine) queue(all []path.Caused) {
 		}
 		r.pending = append(r.pending, caused.Events...)
 		for i := range caused.Events {
-			if outcome, ok := outcomeOf(&caused.Events[i]); ok {
-				r.plan.Observe(outcome)
+			if outcome, ok := outcomeOf(&caused.Events[i], &r.Crafter.Series); ok {
+				r.Plan.Observe(outcome)
 			}
 		}
-		if r.plan.Done() {
+		if r.Plan.Done() {
 			r.end()
 		}
 	}
 }
 
-// outcomeOf is what an event means to a plan, if it means anything.
-func outcomeOf(e *Event) (o plan.Outcome, ok bool) {
-	o = plan.Outcome{TTL: e.Probe.TTL, Length: e.Probe.Length, End: e.End}
-	switch {
-	case e.Kind == path.GaveUp:
-		o.Status = plan.Silent
-		return o, true
-	case e.Kind != path.Answer:
-		return o, false
-	case e.Probe.Status == path.Late || len(e.Probe.Extra) > 0:
-		o.Status = plan.Late
-	case e.Reply.MatchedBy == matcher.Ambiguous:
-		o.Status = plan.Ambiguous
-	}
-	if e.Reply.MatchedBy == matcher.Ambiguous && o.Status == plan.Late {
-		o.Length = 0 // it may be another probe's
-	}
-	o.Unverified = e.Reply.IsUnverified()
-	o.TooBig, o.MTU = e.Reply.Kind == matcher.PacketTooBig, int(e.Reply.MTU)
-	return o, true
-}
-
 // Take implements device.Subscriber.
-func (g *engine) Take(f *frame.Frame) {
+func (g *Engine) Take(f *frame.Frame) {
 	e, numbered := &g.captured, f
 	switch {
 	case f.Gap != nil:
@@ -189,7 +165,7 @@ func (g *engine) Take(f *frame.Frame) {
 
 // take applies what was captured. It returns what is to be written, and the events
 // that are recorded then.
-func (g *engine) take(e *path.Entry, f *frame.Frame) (b journal.Block, done []recorded) {
+func (g *Engine) take(e *path.Entry, f *frame.Frame) (b journal.Block, done []recorded) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if f.Gap != nil {
@@ -217,7 +193,7 @@ type recorded struct {
 }
 
 // taken are the events that are recorded with what is written next.
-func (g *engine) taken() (done []recorded) {
+func (g *Engine) taken() (done []recorded) {
 	for _, r := range g.waiting {
 		r.waits = false
 		done = append(done, recorded{r, r.count + len(r.pending)})
@@ -227,7 +203,7 @@ func (g *engine) taken() (done []recorded) {
 }
 
 // release hands over the events that are recorded.
-func (g *engine) release(done []recorded) {
+func (g *Engine) release(done []recorded) {
 	if len(done) == 0 {
 		return
 	}
@@ -256,7 +232,7 @@ func (r *run) tell(n int) {
 
 // missed notes what the capture missed. It ends the runs whose source is no address of
 // this host any more: it may be another's by now, and what answers would go there.
-func (g *engine) missed(gap *frame.Gap) {
+func (g *Engine) missed(gap *frame.Gap) {
 	g.lost += gap.Frames
 	g.track.Lost(g.lost)
 	last := g.gaps[:0]
@@ -273,18 +249,18 @@ func (g *engine) missed(gap *frame.Gap) {
 		return
 	}
 	for _, r := range g.runs {
-		if source := &r.path.Source; gap.Addr == source.Addr.WithZone("") && !r.done {
+		if source := &r.Path.Source; gap.Addr == source.Addr.WithZone("") && !r.done {
 			r.fail(fmt.Errorf("tracewire: %w: %v, of %s", capture.ErrAddress, gap.Addr, strings.Join(append([]string{source.Interface}, source.Also...), " or ")))
 		}
 	}
 }
 
 // Ended implements device.Subscriber.
-func (g *engine) Ended(err error) {
+func (g *Engine) Ended(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err == nil {
-		err = ErrCaptureEnded
+		err = ErrEnded
 	}
 	g.ended, g.err = true, err
 	for _, r := range g.runs {
@@ -304,29 +280,29 @@ func (r *run) fail(err error) {
 // all the same, for it has not left yet, changes nothing of that.
 func (r *run) end() {
 	if !r.done {
-		r.done, r.concluded = true, r.plan.Done()
+		r.done, r.concluded = true, r.Plan.Done()
 		close(r.ended)
 		r.over()
 	}
 }
 
 // next asks the plan for the next step and, if that is a probe, builds it and
-// records that it is about to be sent. The frame is the crafter's.
-func (g *engine) next(r *run) (step plan.Step, data []byte, number int, err error) {
+// records that it is about to be sent. The frame is the Crafter's.
+func (g *Engine) next(r *run) (step plan.Step, data []byte, number int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if r.done {
 		return plan.Step{Action: plan.Wait}, nil, 0, nil // whatever is thought of now, nobody waits for it
 	}
-	if step = r.plan.Next(time.Now()); step.Action != plan.Send {
+	if step = r.Plan.Next(time.Now()); step.Action != plan.Send {
 		return step, nil, 0, nil
 	}
-	crafted, err := r.crafter.build(step.TTL, step.Round, step.Length)
+	crafted, err := r.Crafter.Build(step)
 	if err != nil {
 		return step, nil, 0, err
 	}
 	e := &g.sent
-	e.Kind, e.Trace, e.Probe, e.Key = path.Sent, r.number, crafted.Probe, crafted.Key
+	e.Kind, e.Trace, e.Probe, e.Key = path.Sent, r.Number, crafted.Probe, crafted.Key
 	e.Probe.Called = now()
 	g.apply(e)
 	g.request()
@@ -334,15 +310,15 @@ func (g *engine) next(r *run) (step plan.Step, data []byte, number int, err erro
 }
 
 // refused says that the system refused to send a probe.
-func (g *engine) refused(r *run, number int) {
+func (g *Engine) refused(r *run, number int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.apply(&path.Entry{Kind: path.Failed, Trace: r.number, Number: number})
+	g.apply(&path.Entry{Kind: path.Failed, Trace: r.Number, Number: number})
 	g.request()
 }
 
 // events takes the events that are to be emitted by now.
-func (g *engine) events(r *run) []Event {
+func (g *Engine) events(r *run) []path.Event {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	events := r.told
@@ -351,7 +327,7 @@ func (g *engine) events(r *run) []Event {
 }
 
 // drain says that the run is to end when all is read that was captured by now.
-func (g *engine) drain(r *run) {
+func (g *Engine) drain(r *run) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r.until = now()
@@ -361,7 +337,7 @@ func (g *engine) drain(r *run) {
 
 // leave ends a run: what it was told before is all. The Path is complete, and
 // recorded.
-func (g *engine) leave(r *run, interrupted bool) {
+func (g *Engine) leave(r *run, interrupted bool) {
 	dropped := g.device.Dropped()
 	var done []recorded
 	g.track.Do(nil, func() journal.Block {
@@ -371,14 +347,14 @@ func (g *engine) leave(r *run, interrupted bool) {
 		g.draining = without(g.draining, r)
 		dropped = max(dropped, g.lost)
 		if n := dropped - g.lost; n > 0 { // since the capture said so last
-			from := r.path.Started
+			from := r.Path.Started
 			if g.watched.After(from) {
 				from = g.watched
 			}
-			g.apply(&path.Entry{Kind: path.Missed, Trace: r.number, Gap: frame.Gap{From: from, To: now(), Frames: n}})
+			g.apply(&path.Entry{Kind: path.Missed, Trace: r.Number, Gap: frame.Gap{From: from, To: now(), Frames: n}})
 		}
-		g.apply(&path.Entry{Kind: path.End, Trace: r.number, At: now(), Interrupted: interrupted, Dropped: dropped - r.dropped})
-		delete(g.runs, r.number)
+		g.apply(&path.Entry{Kind: path.End, Trace: r.Number, At: now(), Interrupted: interrupted, Dropped: dropped - r.dropped})
+		delete(g.runs, r.Number)
 		g.track.Lost(dropped)
 		done = g.taken()
 		return g.track.Block(nil, nil)
@@ -397,7 +373,7 @@ func without(all []*run, r *run) (left []*run) {
 }
 
 // outcome is why a run ended, if it was not its plan: cause is what else ended it.
-func (g *engine) outcome(r *run, cause error) error {
+func (g *Engine) outcome(r *run, cause error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if r.failed != nil || r.concluded {

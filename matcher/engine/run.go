@@ -1,7 +1,6 @@
-package tracewire
+package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -12,33 +11,32 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// newRun makes the run of a trace with a number.
-func (t *Tracer) newRun(w *Wire, on *engine, to Target) (*run, error) {
-	crafter, err := newCrafter(w, to.Addr.WithZone(""), &t.options, t.parameters, to.Number)
-	if err != nil {
-		return nil, err
-	}
-	p := crafter.parameters
-	return &run{
-		engine: on, number: to.Number, crafter: crafter, plan: newPlan(&p, crafter.series.Shortest()),
-		path: &path.Path{
-			Target: path.Target{Host: cmp.Or(to.Host, to.Addr.String()), Addr: crafter.series.Probe.Dst}, Source: w.Source,
-			Protocol: crafter.series.Probe.Protocol, Tool: "tracewire", Parameters: p,
-		},
-		ended: make(chan struct{}), news: make(chan struct{}, 1), observed: make(chan struct{}, 1),
-	}, nil
+// Spec is a trace that is to run.
+type Spec struct {
+	Number  int           // no two traces in one recording have the same
+	ID      uint64        // the same in traces whose numbers are of one count
+	Path    *path.Path    // all that is known before the first probe; it is filled
+	Plan    plan.Plan     // which probe goes next
+	Crafter *Crafter      // what it looks like
+	Limiter *plan.Limiter // of all traces together; nil if there is none
 }
 
-// run runs a trace until the plan is done or ctx ends, or capturing or sending fails.
-// The calling goroutine emits the events, one more sends.
-func (t *Tracer) run(ctx context.Context, r *run, emit func(Event)) error {
+// Run runs a trace until its plan is done or ctx ends, or capturing or sending fails. The
+// calling goroutine emits the events, one more sends. When it returns the Path is
+// complete and recorded, and nothing more is emitted. The error is why the trace ended if
+// it was not its plan: ctx's cause, ErrEnded, or that of the Device.
+func (g *Engine) Run(ctx context.Context, s Spec, emit func(path.Event)) error {
+	r := &run{
+		Spec: s, engine: g,
+		ended: make(chan struct{}), news: make(chan struct{}, 1), observed: make(chan struct{}, 1),
+	}
 	sending, stop := context.WithCancelCause(ctx)
-	r.engine.start(r, t.id)
+	g.start(r)
 	r.emit(emit)
 
 	var sender sync.WaitGroup
 	sender.Go(func() {
-		if err := t.send(sending, r); err != nil {
+		if err := r.send(sending); err != nil {
 			stop(err)
 		}
 	})
@@ -47,21 +45,21 @@ func (t *Tracer) run(ctx context.Context, r *run, emit func(Event)) error {
 	sender.Wait()
 	r.drain(emit)
 
-	err := r.engine.outcome(r, context.Cause(sending))
-	r.engine.leave(r, err != nil)
+	err := g.outcome(r, context.Cause(sending))
+	g.leave(r, err != nil)
 	r.emit(emit)
 	return err
 }
 
 // emit emits the events that are to be emitted by now.
-func (r *run) emit(emit func(Event)) {
+func (r *run) emit(emit func(path.Event)) {
 	for _, e := range r.engine.events(r) {
 		emit(e)
 	}
 }
 
 // emitUntil emits events until the run has ended, or enough.
-func (r *run) emitUntil(enough <-chan struct{}, emit func(Event)) {
+func (r *run) emitUntil(enough <-chan struct{}, emit func(path.Event)) {
 	for {
 		select {
 		case <-r.news:
@@ -79,7 +77,7 @@ func (r *run) emitUntil(enough <-chan struct{}, emit func(Event)) {
 const drainLimit = time.Second
 
 // drain waits, if the run has not ended by itself, for what was captured before.
-func (r *run) drain(emit func(Event)) {
+func (r *run) drain(emit func(path.Event)) {
 	r.engine.drain(r)
 	limit, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
@@ -87,16 +85,16 @@ func (r *run) drain(emit func(Event)) {
 }
 
 // send sends the probes that the plan asks for, until ctx ends.
-func (t *Tracer) send(ctx context.Context, r *run) error {
+func (r *run) send(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		if t.limiter.wait(ctx) != nil {
+		if r.Limiter.Wait(ctx) != nil {
 			return nil
 		}
 		step, data, number, err := r.engine.next(r)
 		if err != nil || step.Action != plan.Send {
-			t.limiter.giveBack()
+			r.Limiter.GiveBack()
 		}
 		switch {
 		case err != nil:
