@@ -3,12 +3,10 @@ package tracewire_test
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture/capturetest"
-	"github.com/tracewire/tracewire/matcher/path"
 )
 
 // A path is compared with what it was. In a test, want comes of a capture that
@@ -44,13 +42,6 @@ func traceThrough(addrs ...string) (*tracewire.Path, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := network.Conn(capturetest.Host{})
-	dial := func(context.Context, netip.Addr, *tracewire.Options) (*tracewire.Wire, error) {
-		h := conn.Host()
-		return &tracewire.Wire{Conn: conn, Port: 50000, Source: path.Source{
-			Addr: h.Addr, MAC: h.MAC, NextHop: netip.MustParseAddr("192.0.2.254"), NextHopMAC: h.GatewayMAC,
-		}}, nil
-	}
-	target := netip.MustParseAddr(addrs[len(addrs)-1])
-	return tracewire.Trace(context.Background(), target, &tracewire.Options{Dial: dial})
+	o := &tracewire.Options{Dial: tracewire.Through(network.Conn(capturetest.Host{}))}
+	return tracewire.Trace(context.Background(), addrs[len(addrs)-1], o)
 }

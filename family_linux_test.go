@@ -25,6 +25,7 @@ var kinds = map[string]struct {
 	"UDP":            {tracewire.Options{}, matcher.Unreachable},
 	"UDP, classic":   {tracewire.Options{Classic: true}, matcher.Unreachable},
 	"DNS":            {tracewire.Options{Payload: craft.DNSQuery}, matcher.Unreachable},
+	"UDP-Lite":       {tracewire.Options{Protocol: layers.IPProtocolUDPLite}, matcher.Unreachable},
 	"echo":           {tracewire.Options{Protocol: layers.IPProtocolICMPv4}, matcher.EchoReply},
 	"SYN":            {tracewire.Options{Protocol: layers.IPProtocolTCP}, matcher.RST},
 	"SYN, options":   {tracewire.Options{Protocol: layers.IPProtocolTCP, DstPort: 443, TCP: craft.TCP{MSS: 1400, SACK: true, Timestamps: true, Scaling: true, Scale: 7}}, matcher.RST},

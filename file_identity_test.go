@@ -71,7 +71,7 @@ func TestRecordingOnAFullDisk(t *testing.T) {
 			}
 			l.wholeAndNumbered()
 			l.conn = network.Conn(capturetest.Host{})
-			if p, err := tracewire.Trace(t.Context(), target, &o); err != nil || !p.Reached() {
+			if p, err := tracewire.Trace(t.Context(), target.String(), &o); err != nil || !p.Reached() {
 				t.Errorf("another trace: %v", err)
 			}
 			err = o.Recording.Close(map[netip.Addr]string{target: "host.example"})

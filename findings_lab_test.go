@@ -44,7 +44,7 @@ func simulated(t *testing.T, top *topology.Topology, dst netip.Addr, o tracewire
 			h := conn.Host()
 			return &tracewire.Wire{Conn: conn, Port: port, Source: path.Source{Addr: h.Addr, MAC: h.MAC, NextHopMAC: h.GatewayMAC}}, nil
 		}
-		if p, err = tracewire.Trace(t.Context(), dst, &o); err != nil {
+		if p, err = tracewire.Trace(t.Context(), dst.String(), &o); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -1,23 +1,20 @@
 package tracewire
 
 import (
-	"cmp"
+	"context"
 	"fmt"
 	"iter"
+	"net"
 	"net/netip"
 
-	"github.com/google/gopacket/layers"
-
+	"github.com/tracewire/tracewire/capture/device"
 	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/matcher/engine"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
 // Crafted is a probe of a trace, as it would be sent.
-type Crafted struct {
-	Probe path.Probe // all that is known before it leaves, but Number
-	Key   craft.Key
-	Frame []byte // valid until the next
-}
+type Crafted = engine.Crafted
 
 // Frames builds the probes that a trace to dst sends, and sends none: byte for
 // byte what Run injects with the same Options, seed included, if the path needs
@@ -45,80 +42,77 @@ func Frames(dst netip.Addr, w *Wire, o *Options) (path.Parameters, iter.Seq2[Cra
 		return p, nil, fmt.Errorf("%w: without a route the MTU of the link is not known: a packet length says it", ErrOptions)
 	}
 	if p.Seed == 0 {
-		p.Seed = randomSeed()
+		p.Seed = craft.RandomSeed()
 	}
 	on := *w
 	if on.Port == 0 {
-		on.Port = firstPort(o, p.Seed)
+		on.Port = craft.FirstSourcePort(p.Seed, p.SrcPort)
 	}
-	c, err := newCrafter(&on, dst.Unmap(), o, p)
+	c, p, err := o.crafter(&on, dst.Unmap(), p, 1)
 	if err != nil {
 		return p, nil, err
 	}
-	return c.parameters, c.all, nil
+	return p, c.All(p.Queries), nil
 }
 
-// firstPort is the source port that a trace tries first.
-func firstPort(o *Options, seed uint64) (first uint16) {
-	for first = range portsToTry(o, seed) {
-		break
+// crafter makes the Crafter of the trace with a number, from 1, of a run. The
+// parameters are those of the run, with its seed; those of the trace are returned.
+func (o *Options) crafter(w *Wire, dst netip.Addr, p path.Parameters, number int) (*engine.Crafter, path.Parameters, error) {
+	series, err := o.series(w, dst, &p)
+	if err != nil {
+		return nil, p, err
 	}
-	return first
+	series.Number(number, roundsOf(&p))
+	series.ID = series.FirstID()
+	builder, err := series.Builder(w.link())
+	if err != nil {
+		return nil, p, err
+	}
+	p.Seed, p.SrcPort, p.ID, p.Length = series.Seed, series.Probe.SrcPort, series.ID, series.Probe.Length
+	return &engine.Crafter{Series: series, Builder: builder}, p, nil
 }
 
-// crafter builds the probes of one trace.
-type crafter struct {
-	parameters path.Parameters
-	probe      craft.Probe // what the probes have in common
-	builder    *craft.Builder
+// Network is a Conn in a network that is no kernel's, such as a simulated one
+// (capture/capturetest). Way returns the way to a target: the address and the link
+// addresses that probes have, and the longest IP packet, or 0 if there is no limit.
+type Network interface {
+	Conn
+	Way(dst netip.Addr) (source netip.Addr, mac, nextHopMAC net.HardwareAddr, mtu int)
 }
 
-// newCrafter makes the crafter of a trace, of which p has the seed.
-func newCrafter(w *Wire, dst netip.Addr, o *Options, p path.Parameters) (*crafter, error) {
-	secret, firstID := identityOf(&p)
-	builder, err := craft.NewBuilder(w.link(), secret)
+// Through returns what has Options trace through a network. It is for Options.Dial.
+func Through(n Network) func(context.Context, netip.Addr, *Options) (*Wire, error) {
+	return func(_ context.Context, dst netip.Addr, o *Options) (*Wire, error) {
+		source, mac, nextHopMAC, mtu := n.Way(dst)
+		return &Wire{Conn: n, MTU: mtu, VLAN: o.VLAN, Source: path.Source{Addr: source, MAC: mac, NextHop: dst, NextHopMAC: nextHopMAC}}, nil
+	}
+}
+
+// Resolve looks up the way that a trace to dst would take, and opens nothing: the Wire
+// has no Conn, and its Port is the first that a trace would try. Where frames have
+// addresses, it has the kernel resolve the next hop's. Nil Options are the defaults. The
+// errors are those of Tracer.Trace.
+func Resolve(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	on := *o
+	if _, err := on.validate(); err != nil {
+		return nil, err
+	}
+	if on.Seed == 0 {
+		on.Seed = craft.RandomSeed()
+	}
+	way, err := device.Resolve(ctx, dst.Unmap(), on.way())
 	if err != nil {
 		return nil, err
 	}
-	probe, err := o.probe(w, dst, &p)
-	if err != nil {
-		return nil, err
-	}
-	p.SrcPort, p.ID, p.Length = w.Port, firstID, probe.Length
-	return &crafter{parameters: p, builder: builder, probe: probe}, nil
+	return wireOf(way, &on), nil
 }
 
-// build builds the probe with a TTL in a round: of a length, or 0 for that of the
-// run.
-func (c *crafter) build(ttl uint8, round, length int) (Crafted, error) {
-	probe := c.probe
-	probe.Length = cmp.Or(length, probe.Length)
-	probe.TTL, probe.ID = ttl, idOf(&c.parameters, ttl, round)
-	if c.parameters.Classic {
-		probe.DstPort = classicPort(&c.parameters, ttl, round)
-	}
-	data, key, err := c.builder.Frame(&probe)
-	if err != nil {
-		return Crafted{}, err
-	}
-	sent := path.Probe{TTL: ttl, Round: round, SrcPort: key.SrcPort, DstPort: key.DstPort, Length: probe.Length}
-	if probe.Dst.Is4() {
-		sent.ID = probe.ID
-	}
-	if probe.Protocol != layers.IPProtocolUDP {
-		sent.Sequence = key.Token
-	}
-	return Crafted{Frame: data, Key: key, Probe: sent}, nil
-}
-
-// all builds every probe that the trace can need.
-func (c *crafter) all(yield func(Crafted, error) bool) {
-	p := &c.parameters
-	for round := 1; round <= p.Queries; round++ {
-		for ttl := int(p.FirstTTL); ttl <= int(p.MaxTTL); ttl++ {
-			if crafted, err := c.build(uint8(ttl), round, 0); !yield(crafted, err) || err != nil {
-				return
-			}
-		}
-	}
+// wireOf is the Wire of a way that the kernel's routes name.
+func wireOf(w *device.Way, o *Options) *Wire {
+	return &Wire{MTU: w.MTU, Port: w.Port, VLAN: o.VLAN, Source: path.Source{
+		Addr: w.Source, Interface: w.Interface, MAC: w.MAC, NextHop: w.NextHop, NextHopMAC: w.NextHopMAC, Also: w.Also,
+	}}
 }

@@ -34,7 +34,7 @@ func TestFramesAreThoseThatLinuxSends(t *testing.T) {
 			o := test.o
 			o.Seed, o.Queries, o.Wait = 42, 2, path.Wait{Max: time.Second}
 			recorded := record(t, &o)
-			p, err := tracewire.Trace(t.Context(), test.dst, &o)
+			p, err := tracewire.Trace(t.Context(), test.dst.String(), &o)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -194,7 +194,7 @@ func anonymous(t *testing.T, lost uint64) []byte {
 		l := &lab{T: t, conn: network.Conn(capturetest.Host{})}
 		o := tracewire.Options{Dial: l.dial}
 		recorded := record(t, &o)
-		if _, err := tracewire.Trace(t.Context(), target, &o); err != nil {
+		if _, err := tracewire.Trace(t.Context(), target.String(), &o); err != nil {
 			t.Fatal(err)
 		}
 		from, err := capture.NewFile(bytes.NewReader(recorded.file.Bytes()), "recording")

@@ -133,7 +133,7 @@ func benchmarkTrace(b *testing.B, recorded bool) *path.Path {
 			b.Fatal(err)
 		}
 	}
-	p, err := tracewire.Trace(b.Context(), destination, &o)
+	p, err := tracewire.Trace(b.Context(), destination.String(), &o)
 	if err != nil {
 		b.Fatal(err)
 	}

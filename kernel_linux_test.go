@@ -395,7 +395,7 @@ func TestKernelRefusals(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p, err := tracewire.Trace(t.Context(), netip.MustParseAddr(test.dst), &test.o)
+			p, err := tracewire.Trace(t.Context(), test.dst, &test.o)
 			if !errors.Is(err, test.want) || p != nil {
 				t.Errorf("%v, %v", p, err)
 			}
@@ -403,7 +403,7 @@ func TestKernelRefusals(t *testing.T) {
 	}
 	t.Run("too long for the MTU", func(t *testing.T) {
 		l.SetMTU(1000)
-		_, err := tracewire.Trace(t.Context(), netip.MustParseAddr("10.98.0.1"), &tracewire.Options{Length: 1001})
+		_, err := tracewire.Trace(t.Context(), "10.98.0.1", &tracewire.Options{Length: 1001})
 		if e, ok := errors.AsType[*tracewire.MTUError](err); !ok || e.MTU != 1000 {
 			t.Error(err)
 		}
@@ -479,7 +479,7 @@ func TestKernelSourcePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer hold.Close()
-	if _, err := tracewire.Trace(t.Context(), destination, &tracewire.Options{SrcPort: 4321}); err == nil || !strings.Contains(err.Error(), "4321") {
+	if _, err := tracewire.Trace(t.Context(), destination.String(), &tracewire.Options{SrcPort: 4321}); err == nil || !strings.Contains(err.Error(), "4321") {
 		t.Errorf("a port that is taken: %v", err)
 	}
 }

@@ -3,11 +3,9 @@ package tracewire
 import (
 	"cmp"
 	"context"
-	crand "crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"math"
 	"net"
 	"net/netip"
 	"strings"
@@ -15,8 +13,10 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/capture/device"
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/plan"
+	"github.com/tracewire/tracewire/craft/route"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -26,7 +26,8 @@ const (
 	MaxInFlight = 1000
 	MinLength   = craft.MinLength
 	MaxLength   = 65535
-	MaxSeed     = 1<<53 - 1 // what every reader of JSON can hold
+	MaxSeed     = craft.MaxSeed
+	MaxWait     = 24 * time.Hour
 )
 
 // Errors that a caller may want to tell apart. What Trace and Run return
@@ -49,14 +50,14 @@ type Options struct {
 	Wait     path.Wait     // for a reply; default 5 s, 3 times the same hop's, 10 times a next hop's
 	Interval time.Duration // least time between two probes; default none
 
-	// Protocol of the probes: UDP, which is the default, TCP, or either ICMP,
-	// which means echo requests of the target's family.
+	// Protocol of the probes: UDP, which is the default, UDP-Lite, TCP, or either
+	// ICMP, which means echo requests of the target's family.
 	Protocol layers.IPProtocol
 
-	DstPort int       // port to probe; default 33434, for TCP 80, with Payload 53; ICMP has none
+	DstPort int       // port to probe; default 33434, for TCP 80, for UDP-Lite and with Payload 53; ICMP has none
 	SrcPort int       // port to probe from, of ICMP the identifier; default a free one, at random
 	Classic bool      // UDP: count DstPort up from probe to probe, which makes each a flow of its own
-	Payload string    // UDP: what the probes carry, but for the first two bytes (see craft.Probe)
+	Payload string    // UDP and UDP-Lite: what the probes carry, but for the first two bytes (see craft.Probe)
 	TCP     craft.TCP // TCP: flags and options; default a plain SYN
 
 	ID        int          // IPv4 ID of the first probe, up from 1; default random
@@ -104,6 +105,9 @@ type Options struct {
 // validate checks o, and returns what it comes to: without Seed, SrcPort and
 // ID where these are to be random.
 func (o *Options) validate() (path.Parameters, error) {
+	if o.protocol() == nil {
+		return path.Parameters{}, fmt.Errorf("%w: there are no probes of protocol %d", ErrOptions, uint8(o.Protocol))
+	}
 	p := path.Parameters{
 		Interval: o.Interval, DF: o.DF || o.MTU, Seed: o.Seed, Wait: o.Wait,
 		SrcPort: uint16(o.SrcPort), ID: uint16(o.ID), TOS: uint8(o.TOS),
@@ -137,19 +141,22 @@ func (o *Options) validate() (path.Parameters, error) {
 	switch {
 	case p.MaxTTL < p.FirstTTL:
 		return p, fmt.Errorf("%w: the max TTL %d is less than the first TTL %d", ErrOptions, p.MaxTTL, p.FirstTTL)
-	case p.Wait.Max <= 0 || p.Wait.Here < 0 || p.Wait.Near < 0:
-		return p, fmt.Errorf("%w: the wait for a reply must be longer than 0", ErrOptions)
+	case p.Wait.Max <= 0 || p.Wait.Max > MaxWait || !isFactor(p.Wait.Here) || !isFactor(p.Wait.Near):
+		return p, fmt.Errorf("%w: the wait for a reply must be longer than 0, and %v at most, and its factors must be numbers from 0", ErrOptions, MaxWait)
 	case o.Interval < 0:
 		return p, fmt.Errorf("%w: the time between probes can't be negative", ErrOptions)
 	case o.Seed > MaxSeed:
 		return p, fmt.Errorf("%w: seed %d is more than %d", ErrOptions, o.Seed, uint64(MaxSeed))
 	case o.MTU && o.Payload != "":
 		return p, fmt.Errorf("%w: the length of a given payload can't be varied to find the MTU", ErrOptions)
-	case o.Classic && (o.protocol() != layers.IPProtocolUDP || o.Payload != ""):
+	case o.Classic && (o.protocol().Number != layers.IPProtocolUDP || o.Payload != ""):
 		return p, fmt.Errorf("%w: ports that count are UDP's, and not for a given payload", ErrOptions)
 	}
 	return p, o.checkRestricted()
 }
+
+// isFactor reports whether a Wait can have a factor: it is finite, and not negative.
+func isFactor(f float64) bool { return f >= 0 && !math.IsInf(f, 1) }
 
 // checkRestricted refuses what restricted Options don't allow.
 func (o *Options) checkRestricted() error {
@@ -182,38 +189,38 @@ func opensConnection(flags craft.TCPFlags) bool {
 	return flags == 0 || flags == craft.FlagSYN || flags == craft.FlagSYN|craft.FlagECE|craft.FlagCWR
 }
 
-// protocol is that of the probes; of ICMP, the IPv4 one.
-func (o *Options) protocol() layers.IPProtocol {
+// protocol is that of the probes; of ICMP, the IPv4 one. It is nil if no probe can
+// have it.
+func (o *Options) protocol() *craft.Protocol {
 	switch o.Protocol {
 	case 0:
-		return layers.IPProtocolUDP
+		return craft.ProtocolOf(layers.IPProtocolUDP)
 	case layers.IPProtocolICMPv6:
-		return layers.IPProtocolICMPv4
+		return craft.ProtocolOf(layers.IPProtocolICMPv4)
 	}
-	return o.Protocol
+	return craft.ProtocolOf(o.Protocol)
 }
 
 // protocolTo is that of the probes to a target.
-func (o *Options) protocolTo(dst netip.Addr) layers.IPProtocol {
-	if o.protocol() == layers.IPProtocolICMPv4 && dst.Is6() {
-		return layers.IPProtocolICMPv6
+func (o *Options) protocolTo(dst netip.Addr) *craft.Protocol {
+	if o.protocol().Token == craft.EchoSequence && dst.Is6() {
+		return craft.ProtocolOf(layers.IPProtocolICMPv6)
 	}
 	return o.protocol()
 }
 
-// dstPort is the port to probe.
+// dstPort is the port to probe, or 0 if there are none.
 func (o *Options) dstPort() uint16 {
-	switch {
-	case o.protocol() == layers.IPProtocolICMPv4:
+	switch protocol := o.protocol(); {
+	case !protocol.HasPorts():
 		return 0
 	case o.DstPort != 0:
 		return uint16(o.DstPort)
-	case o.protocol() == layers.IPProtocolTCP:
-		return 80
 	case o.Payload != "":
 		return 53
+	default:
+		return protocol.Port
 	}
-	return 33434
 }
 
 // checkFamily refuses what only the other family has than that of a target.
@@ -247,50 +254,6 @@ func validateTarget(dst netip.Addr) error {
 	return fmt.Errorf("%w %v: %s", ErrTarget, dst, why)
 }
 
-// streams of the seed, so that what one is used for doesn't move the others.
-const (
-	identityStream = iota + 1
-	portStream
-)
-
-// randomSeed is a seed that nobody can guess.
-func randomSeed() uint64 {
-	var b [8]byte
-	crand.Read(b[:]) // never fails
-	return 1 + binary.BigEndian.Uint64(b[:])%MaxSeed
-}
-
-// numbered is what the parameters of a run come to for its trace with a number:
-// the seed follows from the run's, and IDs that are given go on where those of
-// the trace before end.
-func numbered(p path.Parameters, number int) path.Parameters {
-	before := uint64(number - 1)
-	p.Seed = 1 + (p.Seed-1+before)%MaxSeed
-	if p.ID != 0 {
-		p.ID = uint16(1 + (uint64(p.ID)-1+before*uint64(roundsOf(&p)*idsPerRound(&p)))%65535)
-	}
-	return p
-}
-
-// identityOf is what is random in the probes of a trace, all of it from its seed:
-// the secret, and the ID of the first if p has none.
-func identityOf(p *path.Parameters) (secret craft.Secret, firstID uint16) {
-	random := rand.New(rand.NewPCG(p.Seed, identityStream))
-	secret = craft.Secret{random.Uint64(), random.Uint64()}
-	return secret, cmp.Or(p.ID, uint16(1+random.IntN(65535)))
-}
-
-// idOf is the IP ID of a trace's probe with this TTL in this round, counted from
-// first round by round. So the same probe has the same ID in every run of the
-// same seed, whatever order replies let them go in. It is never 0, which a
-// host may take for "choose one".
-func idOf(p *path.Parameters, ttl uint8, round int) uint16 {
-	n := (round-1)*idsPerRound(p) + int(ttl) - int(p.FirstTTL)
-	return uint16(1 + (int(p.ID)-1+n)%65535)
-}
-
-func idsPerRound(p *path.Parameters) int { return int(p.MaxTTL) - int(p.FirstTTL) + 1 }
-
 // MTUError says that a probe is longer than the interface can send.
 type MTUError struct {
 	Length, MTU int
@@ -310,15 +273,15 @@ func roundsOf(p *path.Parameters) int {
 	return p.Queries
 }
 
-// probe is what the probes of a trace have in common. It has the Length that they
-// will have. The errors wrap ErrOptions, or are an MTUError.
-func (o *Options) probe(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Probe, error) {
-	route, err := craft.NewRoute(p.Gateways...)
+// series is that of the probes of a trace, with the Length that they will have. The
+// errors wrap ErrOptions, or are an MTUError.
+func (o *Options) series(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Series, error) {
+	series, err := p.Series(o.protocolTo(dst).Number, dst)
 	if err != nil {
-		return craft.Probe{}, fmt.Errorf("%w: %w", ErrOptions, err)
+		return series, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	probe := commonProbe(p, o.protocolTo(dst), dst)
-	probe.Src, probe.SrcPort, probe.Route = w.Source.Addr, w.Port, route
+	probe := &series.Probe
+	probe.Src, probe.SrcPort = w.Source.Addr, w.Port
 	switch {
 	case probe.Length == 0 && p.MTU:
 		probe.Length = min(cmp.Or(w.MTU, MaxLength), MaxLength)
@@ -327,33 +290,50 @@ func (o *Options) probe(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Prob
 	}
 	switch least := probe.MinLength(); {
 	case probe.Length < least:
-		return probe, fmt.Errorf("%w: packet length %d is less than %d, which such probes to %v need", ErrOptions, probe.Length, least, dst)
+		return series, fmt.Errorf("%w: packet length %d is less than %d, which such probes to %v need", ErrOptions, probe.Length, least, dst)
 	case probe.Payload != "" && probe.Length != least:
-		return probe, fmt.Errorf("%w: packet length %d is not %d, which the given payload to %v makes", ErrOptions, probe.Length, least, dst)
+		return series, fmt.Errorf("%w: packet length %d is not %d, which the given payload to %v makes", ErrOptions, probe.Length, least, dst)
 	case w.MTU != 0 && probe.Length > w.MTU:
-		return probe, &MTUError{Length: probe.Length, MTU: w.MTU, Interface: w.Source.Interface}
+		return series, &MTUError{Length: probe.Length, MTU: w.MTU, Interface: w.Source.Interface}
 	}
-	return probe, nil
+	return series, nil
 }
 
-// commonProbe is what the parameters say of a trace's probes.
-func commonProbe(p *path.Parameters, protocol layers.IPProtocol, dst netip.Addr) craft.Probe {
-	return craft.Probe{
-		Dst: dst, Protocol: protocol, TOS: p.TOS, DF: p.DF, FlowLabel: p.FlowLabel,
-		DstPort: p.DstPort, Length: p.Length, Payload: p.Payload, TCP: p.TCP,
+// way says by what way the probes of Options with a Seed go.
+func (o *Options) way() device.Options {
+	d := device.Options{
+		Namespace: o.Namespace, Interface: o.Interface, Source: o.Source, Mark: o.Mark, NextHopMAC: o.NextHopMAC,
+		Protocol: o.protocolTo, Ports: craft.SourcePorts(o.Seed, uint16(o.SrcPort)), Fixed: o.SrcPort != 0, Flow: o.Flow, Accept: o.accept,
+		Restricted: o.Restricted, Exclusive: o.Recording != nil,
 	}
+	if len(o.Gateways) > 0 {
+		d.Gateway = o.Gateways[0]
+	}
+	return d
 }
 
-// shortestOf is the shortest length that a probe can have to find the MTU with.
-func shortestOf(p *craft.Probe) int {
-	if p.Dst.Is6() {
-		return max(plan.MinMTU6, p.MinLength())
+// accept refuses a route that the Options can't be traced by.
+func (o *Options) accept(r *route.Route) error {
+	switch {
+	case r.Kind != route.Ethernet && (o.VLAN != 0 || o.NextHopMAC != nil):
+		return fmt.Errorf("%w: %s has no link header for a VLAN or a MAC address", ErrOptions, r.Device())
+	case o.Restricted && r.Port != "":
+		return fmt.Errorf("tracewire: sending by %s, past %s, %w", r.Port, r.Interface, ErrPrivilege)
 	}
-	return max(plan.MinMTU4, p.MinLength())
+	return nil
 }
 
-// classicPort is the port that a probe with this TTL in this round goes to. It
-// counts as idOf does.
-func classicPort(p *path.Parameters, ttl uint8, round int) uint16 {
-	return p.DstPort + uint16((round-1)*idsPerRound(p)+int(ttl)-int(p.FirstTTL))
+// Flow returns what a route to a target may depend on besides addresses, for probes
+// from a port; 0 is the port that SrcPort, or else Seed, says. Of Classic probes, of
+// which each is a flow of its own, it is the first: all of them leave by its route.
+func (o *Options) Flow(dst netip.Addr, port uint16) route.Flow {
+	f := route.Flow{Protocol: o.protocolTo(dst).Number, TOS: uint8(o.TOS), FlowLabel: uint32(o.FlowLabel)}
+	if !o.protocol().HasPorts() {
+		return f
+	}
+	if port == 0 && (o.SrcPort != 0 || o.Seed != 0) {
+		port = craft.FirstSourcePort(o.Seed, uint16(o.SrcPort))
+	}
+	f.SrcPort, f.DstPort = port, o.dstPort()
+	return f
 }

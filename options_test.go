@@ -25,7 +25,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 	for name, o := range tests {
 		t.Run(name, func(t *testing.T) {
-			if _, err := tracewire.Trace(t.Context(), target, &o); !errors.Is(err, tracewire.ErrOptions) {
+			if _, err := tracewire.Trace(t.Context(), target.String(), &o); !errors.Is(err, tracewire.ErrOptions) {
 				t.Error(err)
 			}
 		})
@@ -34,7 +34,7 @@ func TestOptionsAreChecked(t *testing.T) {
 
 func TestTargetsAreChecked(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255"} {
-		if _, err := tracewire.Trace(t.Context(), netip.MustParseAddr(addr), nil); !errors.Is(err, tracewire.ErrTarget) {
+		if _, err := tracewire.Trace(t.Context(), addr, nil); !errors.Is(err, tracewire.ErrTarget) {
 			t.Errorf("%s: %v", addr, err)
 		}
 	}

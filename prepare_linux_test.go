@@ -132,7 +132,7 @@ func TestPreparedTracerSaysWhatFailed(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"10.99.0.1":   "tracewire: source port 40000 is used by another program: address already in use",
+		"10.99.0.1":   "tracewire: source port 40000 is in use by another program: address already in use",
 		"2001:db8::1": "route: 2001:db8::1: no route",
 	}
 	if d := cmp.Diff(want, got); d != "" {

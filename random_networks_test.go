@@ -129,7 +129,7 @@ func traceRandomly(t *testing.T, n randomnet.Network, target netip.Addr, o trace
 			}
 			return w, nil
 		}
-		if r.Path, err = tracewire.Trace(t.Context(), target, &o); err != nil {
+		if r.Path, err = tracewire.Trace(t.Context(), target.String(), &o); err != nil {
 			t.Fatal(err)
 		}
 		if s := conn.Stats(); len(s.Malformed) > 0 {

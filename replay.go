@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
-	"time"
 
 	"github.com/google/gopacket/layers"
 
@@ -57,11 +55,16 @@ func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit fun
 	if o == nil {
 		o = &ReplayOptions{}
 	}
-	r := &replay{all: o.All, paths: o.Paths, emit: emit, flows: map[flow]bool{}, turns: turns{emit: emit}}
+	r := &replay{all: o.All, paths: o.Paths, emit: emit, flows: map[flow]bool{}, turns: journal.Turns{Emit: emit}}
 	r.finder = session.NewFinder(r.found)
-	r.file, _ = from.(described)
+	r.captures = journal.NewCaptures(&r.reader)
+	if file, ok := from.(described); ok {
+		r.reader.Interfaces = file.Interfaces
+	}
 	err := capture.Each(ctx, from, r.observe)
-	r.end()
+	err = cmp.Or(err, r.reader.Close(r.apply))
+	r.endRecording()
+	r.finder.Close()
 	return cmp.Or(err, context.Cause(ctx), r.unread)
 }
 
@@ -72,27 +75,19 @@ type replay struct {
 	emit   func(Event)
 	finder *session.Finder
 
-	message  matcher.Message
-	flows    map[flow]bool // of the recording's probes
+	reader   journal.Reader
+	captures *journal.Captures
 	recorded bool          // it is a recording
 	run      uint64        // of the latest of its traces that began
-	lost     bool          // and has traces whose beginnings are not in it
-	running  []*replayed   // traces of the recording
-	file     described     // nil if it is not
-	observer path.Observer
-	shown    []*path.Recorder // to which a frame is
-	turns    turns
-	waiting  []*path.Path // that were found, until it's their turn
-	gaps     []frame.Gap  // of the capture, as far as it is read
-	last     time.Time    // the stamp of the latest frame
-	cut      *journal.Cut // the frame was cut, since it is of no trace; else nil
-	link     frame.LinkType
-	unread   error // of the first frame whose link type is not known
-}
+	flows    map[flow]bool // of the recording's probes
+	turns    journal.Turns
 
-// maxAtOnce is how many traces of a recording can run at the same time: each frame is
-// shown to all of them.
-const maxAtOnce = 1000
+	message matcher.Message
+	waiting []*path.Path // that were found, until it's their turn
+	gaps    []frame.Gap  // of the capture, as far as it is read
+	link    frame.LinkType
+	unread  error // of the first frame whose link type is not known
+}
 
 // described is a Source that knows the interfaces which its frames come from.
 type described interface{ Interfaces() []pcapng.Interface }
@@ -106,25 +101,10 @@ type flow struct {
 
 func flowOf(k *craft.Key) flow { return flow{k.Dst, k.Protocol, k.SrcPort, k.DstPort} }
 
-// replayed is a trace of a recording.
-type replayed struct {
-	number   int
-	recorder *path.Recorder
-	checker  *journal.Checker
-	captured []int // the interfaces whose frames have notes of the trace
-}
-
-// capturedOn notes that a frame of an interface has a note of the trace.
-func (t *replayed) capturedOn(number int) {
-	if !slices.Contains(t.captured, number) {
-		t.captured = append(t.captured, number)
-	}
-}
-
 // found takes a trace that the finder found. It waits while one of the recording
 // is told, and until it is known whether it is to be told.
 func (r *replay) found(p *path.Path) {
-	if !r.tellsFound() || len(r.running)+len(r.waiting) > 0 || !r.turns.isThrough() {
+	if !r.tellsFound() || r.captures.Running()+len(r.waiting) > 0 || !r.turns.IsThrough() {
 		r.waiting = append(r.waiting, p.Clone())
 		return
 	}
@@ -151,48 +131,48 @@ func (r *replay) tell(p *path.Path) {
 }
 
 func (r *replay) observe(f *frame.Frame) error {
-	r.cut = nil
-	for i, comment := range f.Comments {
-		note, err := journal.Parse(comment)
-		if err == nil && note != nil {
-			err = r.apply(note, f)
-			r.bind(note.Trace, f, i)
-		}
-		if err != nil {
-			return fmt.Errorf("tracewire: damaged recording, %s: %w", place(f), err)
-		}
+	gap := f.Gap
+	f.Gap = nil // its notes say it to the traces of a recording
+	if err := r.reader.Read(f, r.apply); err != nil {
+		return fmt.Errorf("tracewire: damaged recording, %s: %w", place(f), err)
 	}
-	if f.Gap != nil { // its notes say it to the traces of a recording
-		r.gaps = path.AddGap(r.gaps, *f.Gap)
-		f.Gap = nil
-	}
-	if f.IsWatermark() {
-		return nil
-	}
-	r.last = f.Time
-	if f.Link != r.link {
-		r.look(f)
-	}
-	ours := len(r.running) > 0 && r.show(f)
-	if !ours && (!r.recorded || !r.looksOurs(f)) {
-		r.finder.Observe(f)
+	if gap != nil {
+		r.gaps = path.AddGap(r.gaps, *gap)
 	}
 	return nil
 }
 
-// show shows a frame to the traces of the recording, and reports whether it is of
-// one of them.
-func (r *replay) show(f *frame.Frame) (ours bool) {
-	if r.cut != nil {
-		r.observer.ObserveForeign(f, r.recordersOn(f.Interface)...)
-		for _, t := range r.running {
-			if slices.Contains(r.cut.Failed, t.number) {
-				t.recorder.FailCheck()
-			}
+// apply applies an entry of the capture. Its errors wrap journal.ErrNote.
+func (r *replay) apply(e *path.Entry) error {
+	switch e.Kind {
+	case path.Start:
+		if e.Run != r.run || r.turns.HasBegun(e.Trace) { // another recording follows
+			r.endRecording()
 		}
-		return false
+		r.run, r.recorded = e.Run, true
+	case path.Sent:
+		r.flows[flowOf(&e.Key)] = true
+	case path.Frame:
+		if e.Frame.Link != r.link {
+			r.look(e.Frame)
+		}
 	}
-	return r.observer.Observe(f, r.recordersOn(f.Interface)...)
+	caused, err := r.captures.Apply(e)
+	if err != nil {
+		return err
+	}
+	for i := range caused {
+		for _, event := range caused[i].Events {
+			r.turns.Event(caused[i].Trace, event)
+		}
+	}
+	switch {
+	case e.Kind == path.Frame && !r.captures.IsOurs() && (!r.recorded || !r.looksOurs(e.Frame)):
+		r.finder.Observe(e.Frame)
+	case e.Kind == path.End && r.captures.Running() == 0 && r.turns.IsThrough():
+		r.tellWaiting()
+	}
+	return nil
 }
 
 // look looks whether frames of a link type can be read: one that can't be hides
@@ -201,59 +181,6 @@ func (r *replay) look(f *frame.Frame) {
 	if r.link = f.Link; r.unread == nil && !f.Link.IsKnown() {
 		r.unread = fmt.Errorf("tracewire: frame %d: %w %d", f.Number, frame.ErrLinkType, f.Link)
 	}
-}
-
-// bind notes, if a frame's comment is a note of a trace, that the trace captures on
-// the frame's interface: its program wrote the note there, whatever the interface
-// is called by now.
-func (r *replay) bind(trace int, f *frame.Frame, comment int) {
-	if f.IsWatermark() || comment < f.Before {
-		return
-	}
-	for _, t := range r.running {
-		if t.number == trace {
-			t.capturedOn(f.Interface)
-		}
-	}
-}
-
-// recordersOn are those of the traces that captured on an interface. They are
-// valid until the next call.
-func (r *replay) recordersOn(number int) []*path.Recorder {
-	r.shown = r.shown[:0]
-	for _, t := range r.running {
-		if r.isOn(t, number) {
-			r.shown = append(r.shown, t.recorder)
-		}
-	}
-	return r.shown
-}
-
-// isOn reports whether a trace may have captured on an interface: on one that has
-// notes of it, or on one with a name of its own. If the one with the notes has
-// another name, names were changed and say nothing.
-func (r *replay) isOn(t *replayed, number int) bool {
-	source := &t.recorder.Path().Source
-	if source.Interface == "" || slices.Contains(t.captured, number) {
-		return true
-	}
-	if len(t.captured) > 0 && !r.isCalled(t.captured[0], source) {
-		return false
-	}
-	return r.isCalled(number, source)
-}
-
-// isCalled reports whether an interface may have the name of one that a trace
-// captured on.
-func (r *replay) isCalled(number int, source *path.Source) bool {
-	if r.file == nil {
-		return true
-	}
-	all := r.file.Interfaces()
-	if number >= len(all) || all[number].Name == "" {
-		return true
-	}
-	return all[number].Name == source.Interface || slices.Contains(source.Also, all[number].Name)
 }
 
 // place says where in the file a frame is, or what stands in its place.
@@ -275,75 +202,9 @@ func (r *replay) looksOurs(f *frame.Frame) bool {
 	return m.IsReply && r.flows[flowOf(&m.Of)] || m.IsProbe && r.flows[flowOf(&m.Key)]
 }
 
-// apply repeats what a note says was done. Its errors wrap journal.ErrNote.
-func (r *replay) apply(n *journal.Note, f *frame.Frame) error {
-	at := slices.IndexFunc(r.running, func(t *replayed) bool { return t.number == n.Trace })
-	switch {
-	case n.Start != nil:
-		if at >= 0 || r.turns.hasBegun(n.Trace) || n.Start.Run != r.run { // another recording follows, in a file that was put together
-			r.endRecording()
-		}
-		if len(r.running) >= maxAtOnce {
-			return fmt.Errorf("%w: more than %d traces at the same time", journal.ErrNote, maxAtOnce)
-		}
-		r.run = n.Start.Run
-		r.begin(n)
-		return nil
-	case at < 0: // its beginning was filtered out: it is found as any other's are
-		r.lost = true
-		return nil
-	}
-	to := r.running[at].recorder
-	if err := r.running[at].checker.Check(n); err != nil {
-		return err
-	}
-	switch {
-	case n.Sent != nil:
-		probe, key := n.Sent.Probe(to.Path().Target.Addr, to.Path().Protocol)
-		r.flows[flowOf(&key)] = true
-		to.Send(probe, key)
-	case n.Failed != nil:
-		to.Failed(n.Failed.Probe)
-	case n.Passed != nil:
-		to.Pass(n.Passed.At.Time(), n.Passed.Step)
-	case n.Missed != nil:
-		to.Missed(n.Missed.Gap())
-	case n.Read != nil:
-		f.Read = n.Read.At.Time()
-	case n.Cut != nil:
-		r.cut = n.Cut
-	case n.End != nil:
-		r.finish(at, *n.End)
-	}
-	return nil
-}
-
-// begin begins a trace of the recording.
-func (r *replay) begin(n *journal.Note) {
-	r.recorded = true
-	t := &replayed{
-		number: n.Trace, checker: journal.NewChecker(n.Start),
-		recorder: path.NewRecorder(n.Start.Path(), func(e Event) { r.turns.event(n.Trace, e) }),
-	}
-	r.running = append(r.running, t)
-	t.recorder.Start(n.Start.At.Time())
-}
-
-// finish ends a trace of the recording.
-func (r *replay) finish(at int, end journal.End) {
-	to := r.running[at].recorder
-	r.running = slices.Delete(r.running, at, at+1)
-	p := to.Path()
-	p.Interrupted, p.Counters.Dropped = end.Interrupted, end.Dropped
-	to.Finish(end.At.Time())
-	if len(r.running) == 0 && r.turns.isThrough() {
-		r.tellWaiting()
-	}
-}
-
 // tellsFound reports whether what was found is to be told: what others traced while
 // a recording was made is not, unless it is asked for.
-func (r *replay) tellsFound() bool { return !r.recorded || r.all || r.lost }
+func (r *replay) tellsFound() bool { return !r.recorded || r.all || r.reader.Lost }
 
 // tellWaiting tells of what was found, if it is to be told.
 func (r *replay) tellWaiting() {
@@ -356,27 +217,8 @@ func (r *replay) tellWaiting() {
 	r.waiting = nil
 }
 
-// interrupt ends a trace of the recording whose end is missing.
-func (r *replay) interrupt(at int) {
-	last := r.last
-	if started := r.running[at].recorder.Path().Started; last.Before(started) {
-		last = started
-	}
-	r.running[at].recorder.Path().Cut = true
-	r.finish(at, journal.End{At: journal.At(last), Interrupted: true})
-}
-
-// endRecording ends the recording: traces whose ends are missing have none.
+// endRecording tells what is left of a recording that is over.
 func (r *replay) endRecording() {
-	for len(r.running) > 0 {
-		r.interrupt(0)
-	}
-	r.turns.end()
+	r.turns.End()
 	r.tellWaiting()
-}
-
-// end ends the capture.
-func (r *replay) end() {
-	r.endRecording()
-	r.finder.Close()
 }

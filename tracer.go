@@ -8,6 +8,10 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/tracewire/tracewire/capture/device"
+	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/craft/plan"
+	"github.com/tracewire/tracewire/matcher/engine"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -35,18 +39,23 @@ type Target struct {
 type Tracer struct {
 	options    Options
 	parameters path.Parameters
-	run        uint64 // tells its traces from other runs' in one file
+	id         uint64 // tells its traces from others' in one file
+	devices    *device.Set
 
 	mu      sync.Mutex
 	numbers map[int]bool                   // that traces have
 	last    int                            // the highest of them
 	traced  map[netip.Addr]<-chan struct{} // targets of traces that run; closed when they end
-	ports   ports
-	taps    map[any]*tap // those that are open or will be, by what they capture on
 
-	limiter  *limiter  // nil if the Options are not restricted
-	prepared *prepared // nil if nothing was: what is needed is opened
+	limiter *plan.Limiter // nil if the Options are not restricted
 }
+
+// What restricted Options allow all traces of a Tracer together: so many probes a
+// second, and so many at once.
+const (
+	restrictedRate  = 1000
+	restrictedBurst = 256
+)
 
 // NewTracer returns a Tracer. Nil Options are the defaults; the errors wrap
 // ErrOptions.
@@ -59,15 +68,16 @@ func NewTracer(o *Options) (*Tracer, error) {
 		return nil, err
 	}
 	if parameters.Seed == 0 {
-		parameters.Seed = randomSeed()
+		parameters.Seed = craft.RandomSeed()
 	}
 	t := &Tracer{
-		options: *o, parameters: parameters, run: randomSeed(),
-		numbers: map[int]bool{}, traced: map[netip.Addr]<-chan struct{}{}, ports: ports{}, taps: map[any]*tap{},
+		options: *o, parameters: parameters, id: craft.RandomSeed(),
+		numbers: map[int]bool{}, traced: map[netip.Addr]<-chan struct{}{},
 	}
 	t.options.Seed = parameters.Seed
+	t.devices = device.NewSet(t.options.way(), func(d *device.Device) device.Subscriber { return engine.New(d, o.Recording, o.Restricted) })
 	if o.Restricted {
-		t.limiter = &limiter{rate: restrictedRate, burst: restrictedBurst}
+		t.limiter = &plan.Limiter{Rate: restrictedRate, Burst: restrictedBurst}
 	}
 	return t, nil
 }
@@ -96,22 +106,24 @@ func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 	to.Number = number
 	over, err := t.alone(ctx, to.Addr.WithZone(""))
 	if err != nil {
+		t.unused(number)
 		return err
 	}
 	defer over()
-	w, tap, err := t.dial(ctx, to.Addr)
+	w, on, release, err := t.dial(ctx, to.Addr)
 	if err != nil {
+		t.unused(number)
 		return err
 	}
-	one, err := t.newTrace(w, tap, to)
-	switch {
-	case err != nil:
-	case ctx.Err() != nil:
+	spec, err := t.spec(w, to)
+	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
-	default:
-		err = one.run(ctx, emit)
 	}
-	return errors.Join(err, t.release(tap), w.Close())
+	if err != nil {
+		t.unused(number)
+		return errors.Join(err, release())
+	}
+	return errors.Join(on.Run(ctx, spec, emit), release())
 }
 
 // number is that of a trace: the one that is wanted, or the next one.
@@ -122,11 +134,20 @@ func (t *Tracer) number(wanted int) (int, error) {
 		wanted = t.last + 1
 	}
 	if wanted < 0 || t.numbers[wanted] {
-		return 0, fmt.Errorf("%w the target of trace %d: another has that number, or none can have it", ErrTarget, wanted)
+		return 0, fmt.Errorf("%w the target of trace %d: that number is in use already, or is negative", ErrTarget, wanted)
 	}
 	t.numbers[wanted] = true
 	t.last = max(t.last, wanted)
 	return wanted, nil
+}
+
+// unused gives a number back: the trace has not begun.
+func (t *Tracer) unused(number int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for delete(t.numbers, number); t.last > 0 && !t.numbers[t.last]; {
+		t.last--
+	}
 }
 
 // alone waits until no other trace to an address runs: over one flow nobody could
@@ -157,110 +178,55 @@ func (t *Tracer) alone(ctx context.Context, dst netip.Addr) (over func(), err er
 	}, nil
 }
 
-// reserve returns the tap that captures what is wanted: the one that is there, or a
-// new one, which the caller is to begin. It is to be released. One that does not
-// capture that end has to be done first, and takes up nobody else until then; so has,
-// in a recording, one that captures on other interfaces but on one of these: its
-// frames would be there twice.
-func (t *Tracer) reserve(ctx context.Context, want wanted) (p *tap, made bool, err error) {
-	for {
-		t.mu.Lock()
-		found, is := t.taps[want.key]
-		if t.prepared != nil && (!is || !found.serves(want.end)) {
-			t.mu.Unlock()
-			return nil, false, t.prepared.lacks(want)
-		}
-		if !is {
-			found = t.overlapping(want)
-		}
-		if found == nil {
-			break
-		}
-		if is && found.serves(want.end) && !found.asked {
-			found.users++
-			t.mu.Unlock()
-			return found, false, nil
-		}
-		found.asked = true
-		t.mu.Unlock()
-		select {
-		case <-found.closed:
-		case <-ctx.Done():
-			return nil, false, context.Cause(ctx)
-		}
-	}
-	defer t.mu.Unlock()
-	p = t.newTap(want)
-	t.taps[want.key] = p
-	return p, true, nil
-}
-
-// overlapping is a tap that records frames which one for what is wanted would record
-// too, or nil.
-func (t *Tracer) overlapping(want wanted) *tap {
-	key, live := want.key.(devices)
-	if !live || t.options.Recording == nil {
-		return nil
-	}
-	for other, p := range t.taps {
-		if other, live := other.(devices); live && other.overlaps(key) {
-			return p
-		}
-	}
-	return nil
-}
-
-// newTap makes the tap of its first user.
-func (t *Tracer) newTap(want wanted) *tap {
-	p := newTap(want, t.options.Recording)
-	p.observer.HeadersOnly, p.ends = t.options.Restricted, t.ends(want.end)
-	return p
-}
-
-// opened waits until a tap is open. It releases one that could not be opened, and
-// says why.
-func (t *Tracer) opened(p *tap) error {
-	<-p.opened
-	if p.conn != nil {
-		return nil
-	}
-	t.release(p)
-	return p.err
-}
-
-// release lets go of a tap. The last to do so closes it.
-func (t *Tracer) release(p *tap) error {
-	t.mu.Lock()
-	p.users--
-	last := p.users == 0
-	if last {
-		delete(t.taps, p.key)
-	}
-	t.mu.Unlock()
-	if !last {
-		return nil
-	}
-	return p.close()
-}
-
-// dial opens the way to a target. What it returns is to be released, and closed.
-func (t *Tracer) dial(ctx context.Context, dst netip.Addr) (*Wire, *tap, error) {
-	if t.options.Dial == nil {
-		return t.dialLive(ctx, dst)
-	}
-	w, err := t.options.Dial(ctx, dst, &t.options)
+// spec is the trace to a target.
+func (t *Tracer) spec(w *Wire, to Target) (s engine.Spec, err error) {
+	c, p, err := t.options.crafter(w, to.Addr.WithZone(""), t.parameters, to.Number)
 	if err != nil {
-		return nil, nil, err
+		return s, err
+	}
+	probe := &c.Series.Probe
+	return engine.Spec{
+		Number: to.Number, ID: t.id, Crafter: c, Plan: engine.PlanOf(&p, c.Series.Shortest()), Limiter: t.limiter,
+		Path: &Path{
+			Target: path.Target{Host: cmp.Or(to.Host, to.Addr.String()), Addr: probe.Dst}, Source: w.Source,
+			Protocol: probe.Protocol, Tool: "tracewire", Parameters: p,
+		},
+	}, nil
+}
+
+// dial opens the way to a target. The caller is to release it.
+func (t *Tracer) dial(ctx context.Context, dst netip.Addr) (w *Wire, on *engine.Engine, release func() error, err error) {
+	if t.options.Dial == nil {
+		way, err := t.devices.Dial(ctx, dst)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return wireOf(way, &t.options), way.Device.Subscriber().(*engine.Engine), way.Close, nil
+	}
+	if w, err = t.options.Dial(ctx, dst, &t.options); err != nil {
+		return nil, nil, nil, err
 	}
 	if w.Port == 0 {
-		w.Port = firstPort(&t.options, t.options.Seed)
+		w.Port = craft.FirstSourcePort(t.options.Seed, uint16(t.options.SrcPort))
 	}
-	p, made, err := t.reserve(ctx, wanted{key: keyOf(w.Conn), source: &w.Source})
+	d, err := t.devices.Share(ctx, w.Conn, device.Link{Interface: w.Source.Interface, MAC: w.Source.MAC, Also: w.Source.Also})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	if made {
-		p.begin(func() (Conn, error) { return w.Conn, nil })
-	}
-	return w, p, t.opened(p)
+	return w, d.Subscriber().(*engine.Engine), func() error { return t.devices.Release(d) }, nil
+}
+
+// Prepare opens all interfaces that traces to targets need, by the routes that
+// there are now, and holds their ports. From then on nothing more is opened: the
+// process can give its capabilities up, and Trace needs none. A trace that needs
+// another interface then, or another source address, fails with ErrUnprepared.
+//
+// A target without a route, or a port or an interface that can't be had, is no
+// error here: Trace says so. With a Recording, an interface is captured on for the
+// traces by one route only, since its frames would be there twice: replies that come by
+// another route's interface may be missed. Prepare is to be called once, before the
+// first Trace, and not with a Dial. The caller is to call release when all traces have
+// ended.
+func (t *Tracer) Prepare(targets []netip.Addr) (release func() error) {
+	return t.devices.Prepare(targets)
 }

@@ -147,7 +147,7 @@ func TestCancelLosesNothingCapturedBefore(t *testing.T) {
 			w.Conn = slow{l.conn, cancel}
 			return w, err
 		}}
-		p, err := tracewire.Trace(ctx, target, &o)
+		p, err := tracewire.Trace(ctx, target.String(), &o)
 		if !errors.Is(err, context.Canceled) || p == nil || p.Hops()[0].Probes[0].Status != path.Replied {
 			t.Errorf("%v, %+v", err, p)
 		}

@@ -45,7 +45,7 @@ func TestKernelTraceLeavesByTheUplinkOfItsFlow(t *testing.T) {
 	host, target := uplinks(t)
 	seen := map[string]int{}
 	for port := 40000; port < 40008; port++ {
-		p, err := tracewire.Trace(t.Context(), target, &tracewire.Options{SrcPort: port, Queries: 1, MaxTTL: 4})
+		p, err := tracewire.Trace(t.Context(), target.String(), &tracewire.Options{SrcPort: port, Queries: 1, MaxTTL: 4})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func TestKernelPortThatIsTakenGivesWayToAnotherRoute(t *testing.T) {
 	moved := false
 	for seed := uint64(1); !moved && seed < 50; seed++ {
 		o := tracewire.Options{Seed: seed, Queries: 1, MaxTTL: 4}
-		first, err := tracewire.Trace(t.Context(), target, &o)
+		first, err := tracewire.Trace(t.Context(), target.String(), &o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestKernelPortThatIsTakenGivesWayToAnotherRoute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := tracewire.Trace(t.Context(), target, &o)
+		second, err := tracewire.Trace(t.Context(), target.String(), &o)
 		holder.Close()
 		if err != nil {
 			t.Fatal(err)

@@ -3,11 +3,32 @@
 //
 // A live trace is the replay of a capture that is still being written: both
 // come as a Source, and nothing after the Source knows which it was.
+//
+// # Waiting
+//
+// A Live sleeps until the kernel has a frame, or a notice about an interface, until a
+// watermark is due, and until it is to end. See LiveOptions.Idle and
+// Live.RequestWatermark.
+//
+// gopacket has no way to wait like that: it doesn't say what libpcap's socket is, its
+// timeout can't be changed, and a read can't be interrupted. So a Live finds the socket
+// itself: it sets a filter that no other socket has, and looks for the socket with that
+// filter among the open files of the process. The Go runtime polls the socket, with
+// all others. A thread that waits in a system call, or in libpcap, would use three times
+// as much processor time: the runtime keeps looking for up to 10 ms whether it still waits.
+//
+// One goroutine reads libpcap's handle, the one that ranges over Frames, and only when
+// the socket is ready, so that no read waits. Where the socket isn't found, for
+// example without /proc, each read waits in libpcap for up to 20 ms.
+//
+// A watermark is 2 ms older than the moment at which the ring was found empty, because
+// the kernel stamps a frame before it puts the frame into the ring.
 package capture
 
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
 )
@@ -27,6 +48,18 @@ import (
 // the next iteration. One goroutine may range over a Source, once.
 type Source interface {
 	Frames(ctx context.Context) iter.Seq2[frame.Frame, error]
+}
+
+// OnDemand is a Source that yields a watermark when one is requested. Between the
+// requested watermarks it yields them as often as it would without.
+type OnDemand interface {
+	Source
+
+	// RequestWatermark asks for one watermark after a time: its Time is later, and
+	// it comes as soon as it can be promised. A frame stamped later will do as
+	// well. A request takes the place of the one before, answered or not; the zero
+	// Time asks for none. Any goroutine may call it, at any time; it doesn't wait.
+	RequestWatermark(after time.Time)
 }
 
 // Each calls observe for each frame that a source yields, until that fails. It

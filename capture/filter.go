@@ -4,17 +4,19 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-
-	"github.com/google/gopacket/layers"
 )
 
 // End is this host's end of the flows of probes: what they come from, and what
-// their answers go to.
+// their answers go to. The zero End is none.
 type End struct {
-	Protocol layers.IPProtocol // UDP, TCP, or either ICMP
-	Addr     netip.Addr        // zero for any address
-	Port     uint16            // of ICMP the identifier of echo requests
+	Flow Flow
+	Addr netip.Addr // zero for any address
 }
+
+// Flow tells the packets of flows that have one local port, of a protocol. Its parts
+// are parts of a Filter: Packets holds for all of the packets, From for those that
+// leave the port, and To for those that reach it. See craft.Protocol.
+type Flow struct{ Packets, From, To string }
 
 // FilterErrors is a Filter for ICMP messages about packets: those that quote one.
 // What may hide behind extension headers of IPv6 passes too, as with FilterICMP.
@@ -28,7 +30,7 @@ func FilterEnds(filter string, ends ...End) string {
 	all := []string{filter}
 	for len(ends) > 0 {
 		n := 1
-		for n < len(ends) && ends[n].Protocol == ends[0].Protocol && ends[n].Port == ends[0].Port {
+		for n < len(ends) && ends[n].Flow == ends[0].Flow {
 			n++
 		}
 		all = append(all, filterEnds(ends[:n]))
@@ -39,19 +41,8 @@ func FilterEnds(filter string, ends ...End) string {
 
 // filterEnds is the Filter for ends that differ only in their addresses.
 func filterEnds(ends []End) string {
-	from, to := addresses("src", ends), addresses("dst", ends)
-	port := ends[0].Port
-	switch ends[0].Protocol {
-	case layers.IPProtocolICMPv4:
-		return fmt.Sprintf("(icmp and icmp[4:2] = %d and ((icmp[0] = %d%s) or (icmp[0] = %d%s)))",
-			port, layers.ICMPv4TypeEchoRequest, from, layers.ICMPv4TypeEchoReply, to)
-	case layers.IPProtocolICMPv6:
-		return fmt.Sprintf("(icmp6 and ip6[44:2] = %d and ((ip6[40] = %d%s) or (ip6[40] = %d%s)))",
-			port, layers.ICMPv6TypeEchoRequest, from, layers.ICMPv6TypeEchoReply, to)
-	case layers.IPProtocolTCP:
-		return fmt.Sprintf("(tcp and ((src port %[1]d%[2]s) or (dst port %[1]d%[3]s)))", port, from, to)
-	}
-	return fmt.Sprintf("(udp and ((src port %[1]d%[2]s) or (dst port %[1]d%[3]s)))", port, from, to)
+	f := ends[0].Flow
+	return fmt.Sprintf("(%s and ((%s%s) or (%s%s)))", f.Packets, f.From, addresses("src", ends), f.To, addresses("dst", ends))
 }
 
 // addresses is the part of a Filter that asks for one of the ends' addresses: " and

@@ -13,6 +13,7 @@ import (
 	"github.com/google/gopacket/pcap"
 
 	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/craft"
 )
 
 var (
@@ -66,6 +67,11 @@ var linkHeaders = map[string]struct {
 	"cooked PPP": {frame.LinuxSLL, make([]byte, 16)},
 }
 
+// endOf is an end of flows of a protocol.
+func endOf(protocol layers.IPProtocol, addr netip.Addr, port uint16) End {
+	return End{Flow: Flow(craft.ProtocolOf(protocol).Filter(port)), Addr: addr}
+}
+
 // A filter lets the trace's own end of flows pass and ICMP errors, of which it can't
 // know whose they are; and nobody else's traffic, whatever port it comes from or is
 // for.
@@ -86,10 +92,15 @@ func TestFilterEndsIsTheLocalEnd(t *testing.T) {
 		}
 		here, there, ip := family.here, family.there, ipPacket
 		neighbour := here.Next()
-		for _, end := range []End{
-			{layers.IPProtocolUDP, here, port}, {layers.IPProtocolTCP, here, port}, {family.icmp, here, port},
-		} {
-			protocol, wrong := byte(end.Protocol), byte(layers.IPProtocolUDP+layers.IPProtocolTCP)-byte(end.Protocol)
+		for _, p := range craft.Protocols() {
+			if !p.ReachesOver(here) {
+				continue
+			}
+			end := endOf(p.Number, here, port)
+			protocol, wrong := byte(p.Number), byte(layers.IPProtocolUDP)
+			if p.Number == layers.IPProtocolUDP {
+				wrong = byte(layers.IPProtocolTCP)
+			}
 			passes := map[string][]byte{
 				"a probe":  ip(here, there, protocol, header(port, other)...),
 				"a reply":  ip(there, here, protocol, header(other, port)...),
@@ -105,7 +116,7 @@ func TestFilterEndsIsTheLocalEnd(t *testing.T) {
 				"a ping":                            ip(here, there, byte(family.icmp), icmp(family.request, port)...),
 				"its reply":                         ip(there, here, byte(family.icmp), icmp(reply, port)...),
 			}
-			if end.Protocol == family.icmp {
+			if p.Number == family.icmp {
 				passes = map[string][]byte{
 					"a probe": fails["a ping"], "a reply": fails["its reply"], "an error": passes["an error"],
 				}
@@ -121,7 +132,7 @@ func TestFilterEndsIsTheLocalEnd(t *testing.T) {
 			}
 			text := FilterEnds(FilterErrors, end)
 			for link := range linkHeaders {
-				t.Run(family.name+" "+end.Protocol.String()+" over "+link, func(t *testing.T) {
+				t.Run(family.name+" "+p.Name+" over "+link, func(t *testing.T) {
 					for name, packet := range passes {
 						if !matches(t, link, text, packet) {
 							t.Errorf("%s does not pass", name)
@@ -163,7 +174,7 @@ func matches(t *testing.T, link, filter string, packet []byte) bool {
 
 // Traces from several addresses and ports share a handle.
 func TestFilterEndsTakesManyEnds(t *testing.T) {
-	filter := FilterEnds(FilterICMP, End{layers.IPProtocolUDP, here4, 1}, End{layers.IPProtocolUDP, here6, 2}, End{Protocol: layers.IPProtocolTCP, Port: 3})
+	filter := FilterEnds(FilterICMP, endOf(layers.IPProtocolUDP, here4, 1), endOf(layers.IPProtocolUDP, here6, 2), endOf(layers.IPProtocolTCP, netip.Addr{}, 3))
 	for _, packet := range [][]byte{
 		ipPacket(here4, there4, 17, header(1, 9)...), ipPacket(there6, here6, 17, header(9, 2)...),
 		ipPacket(there4, there4, 6, header(3, 9)...), ipPacket(here4, there4, 1, icmp(8, 9)...),
@@ -180,10 +191,10 @@ func TestFilterEndsTakesManyEnds(t *testing.T) {
 func BenchmarkFilterCompiles(b *testing.B) {
 	ends := []End{}
 	for a, n := here4, 0; n < 16; a, n = a.Next(), n+1 {
-		ends = append(ends, End{layers.IPProtocolUDP, a, 50000})
+		ends = append(ends, endOf(layers.IPProtocolUDP, a, 50000))
 	}
 	for name, filter := range map[string]string{
-		"port": FilterEnds(FilterICMP, End{Protocol: layers.IPProtocolUDP, Port: 50000}),
+		"port": FilterEnds(FilterICMP, endOf(layers.IPProtocolUDP, netip.Addr{}, 50000)),
 		"1":    FilterEnds(FilterICMP, ends[:1]...), "16": FilterEnds(FilterICMP, ends...), "restricted": FilterEnds(FilterErrors, ends[:1]...),
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -45,11 +45,15 @@ type LiveOptions struct {
 	// Buffer is the size of the kernel's ring in bytes; 0 means 4 MiB.
 	Buffer int
 
-	// Idle is after how long without a frame a watermark comes; 0 means 20 ms.
+	// Idle is after how long without a frame a watermark comes, and a Live that
+	// sleeps wakes up; 0 means 20 ms, and 2 ms is the least. A caller that requests
+	// watermarks when it needs them (Live.RequestWatermark) can choose a long one.
 	Idle time.Duration
 
 	// ReceiveOnly opens no handle to send by: Inject fails.
 	ReceiveOnly bool
+
+	poll bool // as where libpcap's socket isn't found
 }
 
 // FilterICMP is a Filter for the ICMP messages of both families. libpcap's icmp6
@@ -70,8 +74,11 @@ const (
 	defaultSnapLen = 2048
 	defaultBuffer  = 4 << 20
 
-	// pollInterval bounds how long a read waits for a frame, and so how soon
-	// a watermark, the end of a context or Close is noticed.
+	defaultIdle = 20 * time.Millisecond
+
+	// pollInterval bounds how long a read waits for a frame where nothing can
+	// interrupt it, and so how soon a watermark, the end of a context or Close is
+	// noticed.
 	pollInterval = 20 * time.Millisecond
 
 	// countInterval is how often a handle that has frames to read asks how many it

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net"
 	"net/netip"
@@ -55,6 +54,8 @@ type Live struct {
 	closing atomic.Bool
 
 	receive handle
+	waiter  *waiter // for what receive has to read; nil where it can't be waited for
+	counts  counts  // of receive
 	send    sender
 	control *os.File // a socket, to look at the interface by
 	notices *notices // of the kernel about the interface
@@ -151,8 +152,7 @@ func (l *Live) learn(device *net.Interface, o LiveOptions) (err error) {
 }
 
 func (l *Live) openReceive(o LiveOptions) (err error) {
-	l.receive.pcap, err = activate(o.Interface, cmp.Or(o.SnapLen, defaultSnapLen), cmp.Or(o.Buffer, defaultBuffer), cmp.Or(o.Idle, pollInterval))
-	if err != nil {
+	if err := l.openRing(o); err != nil {
 		return err
 	}
 	l.link = linkType(l.receive.pcap)
@@ -160,6 +160,30 @@ func (l *Live) openReceive(o LiveOptions) (err error) {
 		return fmt.Errorf("filter %q: %w", o.Filter, err)
 	}
 	return nil
+}
+
+// openRing opens the handle that receives, and finds out how to wait for it.
+func (l *Live) openRing(o LiveOptions) (err error) {
+	idle := cmp.Or(o.Idle, defaultIdle)
+	open := func(wait time.Duration) (err error) {
+		l.receive.pcap, err = activate(o.Interface, cmp.Or(o.SnapLen, defaultSnapLen), cmp.Or(o.Buffer, defaultBuffer), wait)
+		return err
+	}
+	if o.poll {
+		return open(min(idle, pollInterval))
+	}
+	// A read waits no longer than this for the frame that there seemed to be.
+	if err := open(time.Millisecond); err != nil {
+		return err
+	}
+	if socket, ok := descriptor(l.receive.pcap); ok {
+		l.waiter = newWaiter(socket, l.notices, idle)
+	}
+	if l.waiter != nil {
+		return nil
+	}
+	l.receive.pcap.Close()
+	return open(min(idle, pollInterval))
 }
 
 // activate opens one handle.
@@ -223,73 +247,45 @@ func filterFor(link frame.LinkType, filter string) string {
 }
 
 // Frames implements Source. A handle that is idle yields a watermark about every
-// LiveOptions.Idle. What the capture misses, since its ring is full, the link is lost
-// or an address was removed, is the Gap of a watermark without a Time.
+// LiveOptions.Idle, and when one is requested. What the capture misses, since its ring
+// is full, the link is lost or an address was removed, is the Gap of a watermark
+// without a Time.
 func (l *Live) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 	return func(yield func(frame.Frame, error) bool) {
 		if l.ranged.Swap(true) {
 			yield(frame.Frame{}, errors.New("capture: ranged over twice"))
 			return
 		}
-		clock, lastLook := newStepClock(), time.Now()
-		watched := newWatched(lastLook)
-		for ctx.Err() == nil {
-			f, err := l.read()
-			if at := time.Now(); err == nil && at.Sub(watched.at) >= countInterval {
-				for _, gap := range watched.look(l, at) {
-					if !yield(frame.Frame{Gap: &gap}, nil) {
-						return
-					}
-				}
-			}
-			if err == nil && f.IsWatermark() && time.Since(lastLook) >= linkInterval {
-				lastLook, err = time.Now(), l.check()
-			}
-			switch {
-			case errors.Is(err, ErrClosed):
-				return
-			case err != nil:
-				yield(frame.Frame{}, fmt.Errorf("capture: %s: %w", l.name, err))
-				return
-			}
-			for _, f := range clock.insert(f, time.Now()) {
-				if !yield(f, nil) {
-					return
-				}
-			}
+		defer context.AfterFunc(ctx, l.wake)()
+		defer l.count()
+		r := newReader(l)
+		for ctx.Err() == nil && r.next(ctx, yield) {
 		}
 	}
 }
 
-// read returns the next frame or, when none comes for a while, a watermark.
-// Close doesn't wait for more than one read.
-func (l *Live) read() (f frame.Frame, err error) {
-	if l.closing.Load() {
-		return f, ErrClosed
+// RequestWatermark implements OnDemand. The watermark comes 2 ms after the time
+// requested, or after now if that is later, and the milliseconds that a busy machine
+// takes. Where the socket of libpcap isn't found, requests are without effect, and a
+// watermark comes every 20 ms.
+func (l *Live) RequestWatermark(after time.Time) {
+	if l.waiter != nil {
+		l.waiter.request(after)
 	}
-	began := time.Now()
-	err = l.receive.do(func(h *pcap.Handle) error {
-		data, info, err := h.ZeroCopyReadPacketData()
-		switch {
-		case err == nil:
-			f = l.frame(data, info)
-		case errors.Is(err, pcap.NextErrorTimeoutExpired):
-			f = frame.Frame{Time: began.UTC().Round(0)}
-		case errors.Is(err, io.EOF):
-			return ErrClosed
-		default:
-			return l.readError(h)
-		}
-		return nil
-	})
-	return f, err
+}
+
+// wake makes the reader see that it is to end.
+func (l *Live) wake() {
+	if l.waiter != nil {
+		l.waiter.wake()
+	}
 }
 
 // frame copies data, which Close frees while the frame may still be in use.
-func (l *Live) frame(data []byte, info gopacket.CaptureInfo) frame.Frame {
+func (l *Live) frame(data []byte, info gopacket.CaptureInfo, now time.Time) frame.Frame {
 	l.data = append(l.data[:0], data...)
 	f := frame.Frame{
-		Time: info.Timestamp.UTC(), Read: time.Now().UTC().Round(0),
+		Time: info.Timestamp.UTC(), Read: now.UTC().Round(0),
 		Data: slices.Clip(l.data), Length: info.Length, Link: l.link,
 	}
 	f.Direction = l.direction(&f)
@@ -380,26 +376,21 @@ func (l *Live) Inject(data []byte) error {
 	return fmt.Errorf("capture: %s: %w", l.name, err)
 }
 
-// Stats returns the counts so far.
+// Stats returns the counts as of when the reader last found the ring empty, or about
+// 5 ms ago while it has much to read; and all of them when Frames has ended. It
+// waits for nothing.
 func (l *Live) Stats() (Stats, error) {
-	var s Stats
-	err := l.receive.do(func(h *pcap.Handle) error {
-		counts, err := h.Stats()
-		if err == nil {
-			s = Stats{Received: counts.PacketsReceived, Dropped: counts.PacketsDropped + counts.PacketsIfDropped}
-		}
-		return err
-	})
-	if err != nil {
-		return s, fmt.Errorf("capture: %s: %w", l.name, err)
+	if l.closing.Load() {
+		return Stats{}, fmt.Errorf("capture: %s: %w", l.name, ErrClosed)
 	}
-	return s, nil
+	return l.counts.load(), nil
 }
 
-// Close ends Frames, waits for a read that is under way (not longer than about
-// 20 ms), and releases both handles. It may be called more than once.
+// Close ends Frames, waits for a read that is under way, which it interrupts, and
+// releases both handles. It may be called more than once.
 func (l *Live) Close() error {
 	l.closing.Store(true)
+	l.wake()
 	var wait sync.WaitGroup
 	if l.send != nil {
 		wait.Go(l.send.close)
@@ -408,6 +399,9 @@ func (l *Live) Close() error {
 	wait.Wait()
 	if l.control != nil {
 		l.control.Close()
+	}
+	if l.waiter != nil {
+		l.waiter.close()
 	}
 	l.notices.close()
 	return nil

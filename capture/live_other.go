@@ -5,6 +5,7 @@ package capture
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
 )
@@ -19,6 +20,9 @@ func OpenLive(LiveOptions) (*Live, error) { return nil, ErrUnsupported }
 func (l *Live) Frames(context.Context) iter.Seq2[frame.Frame, error] {
 	return func(yield func(frame.Frame, error) bool) { yield(frame.Frame{}, ErrUnsupported) }
 }
+
+// RequestWatermark does nothing.
+func (l *Live) RequestWatermark(time.Time) {}
 
 // Inject returns ErrUnsupported.
 func (l *Live) Inject([]byte) error { return ErrUnsupported }

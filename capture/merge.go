@@ -6,7 +6,9 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tracewire/tracewire/capture/frame"
@@ -16,6 +18,9 @@ import (
 type Merged struct {
 	primary Injector
 	sources []Source // the primary is the first
+
+	requested atomic.Pointer[time.Time]
+	request   chan struct{} // has one while the request is to be passed on
 }
 
 // Merge makes one Conn of a primary, which injects, and of sources that only
@@ -23,8 +28,8 @@ type Merged struct {
 // watermarks while they are idle, as a Live does.
 //
 // Frames come in the order of their stamps: one is held until every other source
-// has passed its stamp, as a Live has within twice its LiveOptions.Idle. A watermark is
-// the least of all. Frame.Interface is 0 for frames of the primary, and n for those of
+// has passed its stamp. A source that is OnDemand is asked for a watermark then. A
+// watermark is the least of all. Frame.Interface is 0 for frames of the primary, and n for those of
 // the nth other source.
 //
 // If the primary fails, so does Frames. Another source that ends, or whose interface
@@ -36,7 +41,16 @@ func Merge(primary interface {
 	Source
 	Injector
 }, also ...Source) *Merged {
-	return &Merged{primary: primary, sources: append([]Source{primary}, also...)}
+	return &Merged{primary: primary, sources: append([]Source{primary}, also...), request: make(chan struct{}, 1)}
+}
+
+// RequestWatermark implements OnDemand. Each source that is OnDemand is asked in turn.
+func (m *Merged) RequestWatermark(after time.Time) {
+	m.requested.Store(&after)
+	select {
+	case m.request <- struct{}{}:
+	default: // the one before is not passed on yet
+	}
 }
 
 // Inject implements Injector, by the primary.
@@ -91,10 +105,14 @@ func (m *Merged) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 			readers.Go(func() { read(ctx, i, s, arrivals) })
 		}
 		o := ordering{open: len(m.sources), passed: make([]time.Time, len(m.sources)), yield: func(f frame.Frame) bool { return yield(f, nil) }}
+		d := newDemand(m.sources)
 		for {
+			d.pass(&o, m.requested.Load())
 			var a arrival
 			select {
 			case a = <-arrivals:
+			case <-m.request:
+				continue
 			case <-ctx.Done():
 				return
 			}
@@ -134,6 +152,38 @@ func read(ctx context.Context, i int, from Source, to chan<- arrival) {
 		}
 	}
 	send(arrival{source: i, over: true})
+}
+
+// demand asks sources for the watermarks that are waited for.
+type demand struct {
+	sources []OnDemand  // nil for one that can't be asked
+	asked   []time.Time // what each was asked for last
+}
+
+func newDemand(sources []Source) *demand {
+	d := &demand{sources: make([]OnDemand, len(sources)), asked: make([]time.Time, len(sources))}
+	for i, s := range sources {
+		d.sources[i], _ = s.(OnDemand)
+	}
+	return d
+}
+
+// pass asks each source to pass the first frame that is held for it, and the time that
+// is requested of all, whichever it has to pass first.
+func (d *demand) pass(o *ordering, requested *time.Time) {
+	for i, s := range d.sources {
+		if s == nil {
+			continue
+		}
+		after := o.awaited(i)
+		if requested != nil && !requested.IsZero() && !o.passed[i].After(*requested) && (after.IsZero() || requested.Before(after)) {
+			after = *requested
+		}
+		if !after.Equal(d.asked[i]) {
+			d.asked[i] = after
+			s.RequestWatermark(after)
+		}
+	}
 }
 
 // ordering puts the frames of several sources in the order of their stamps.
@@ -178,6 +228,16 @@ func (o *ordering) take(a *arrival) (goesOn bool, err error) {
 		o.hold(a)
 	}
 	return o.release(), nil
+}
+
+// awaited is the stamp of the first frame that is held until a source has passed it;
+// zero if none is.
+func (o *ordering) awaited(source int) time.Time {
+	n := sort.Search(len(o.held), func(n int) bool { return o.held[n].Time.After(o.passed[source]) })
+	if n == len(o.held) {
+		return time.Time{}
+	}
+	return o.held[n].Time
 }
 
 // hold keeps a frame, behind those that are stamped the same.

@@ -209,6 +209,121 @@ func TestMergeHoldsAFrameUntilTheOtherHasPassedIt(t *testing.T) {
 	})
 }
 
+// onDemand is a scripted Conn that yields a watermark when one is requested, and no
+// other ones.
+type onDemand struct {
+	scripted
+	requests chan time.Time
+	asked    []time.Duration // by when it began
+}
+
+func (o *onDemand) RequestWatermark(after time.Time) { o.requests <- after }
+
+func (o *onDemand) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
+	return func(yield func(frame.Frame, error) bool) {
+		began := time.Now()
+		for f, err := range o.scripted.Frames(ctx) {
+			if !yield(f, err) {
+				return
+			}
+		}
+		for {
+			select {
+			case after := <-o.requests:
+				if after.IsZero() {
+					continue
+				}
+				o.asked = append(o.asked, after.Sub(began))
+				time.Sleep(time.Until(after.Add(time.Millisecond)))
+				if !yield(frame.Frame{Time: time.Now()}, nil) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func newOnDemand(script ...scriptedFrame) *onDemand {
+	return &onDemand{scripted: scripted{script: script}, requests: make(chan time.Time, 10)}
+}
+
+// A source that yields watermarks on demand is asked for one when a frame waits for it,
+// and the source of the frame is not.
+func TestMergeAsksForTheWatermarkThatAFrameWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		began := time.Now()
+		one, other := newOnDemand(scriptedFrame{at: 5 * ms, stamp: 5 * ms, name: "a"}), newOnDemand()
+		for f, err := range capture.Merge(one, other).Frames(ctx) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !f.IsWatermark() {
+				break
+			}
+		}
+		if waited := time.Since(began) - 5*ms; waited != ms { // as long as the other takes
+			t.Errorf("it waited %v", waited)
+		}
+		if d := cmp.Diff([]time.Duration{5 * ms}, other.asked); d != "" || len(one.asked) > 0 {
+			t.Errorf("the other was asked for (-want +got):\n%s, itself for %v", d, one.asked)
+		}
+	})
+}
+
+// A request reaches all sources, whatever was requested before, and is answered by a
+// watermark that all have passed.
+func TestMergePassesOnRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		began := time.Now()
+		m := capture.Merge(newOnDemand(), newOnDemand(), &scripted{idle: true})
+		m.RequestWatermark(began.Add(30 * ms)) // before it begins
+		var told []time.Duration
+		for f, err := range m.Frames(ctx) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if told = append(told, f.Time.Sub(began)); len(told) == 1 {
+				m.RequestWatermark(began.Add(time.Hour))
+				m.RequestWatermark(began.Add(50 * ms))
+			} else if f.Time.After(began.Add(50 * ms)) {
+				break
+			}
+		}
+		// The third source, which can't be asked, has passed 0, 20, 40 and then 60 ms.
+		if d := cmp.Diff([]time.Duration{0, 20 * ms, 40 * ms, 51 * ms}, told); d != "" {
+			t.Errorf("watermarks (-want +got):\n%s", d)
+		}
+	})
+}
+
+// A request that has been answered keeps no frame waiting.
+func TestMergeWithAnOldRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		began := time.Now()
+		m := capture.Merge(newOnDemand(scriptedFrame{at: 9 * ms, stamp: 9 * ms, name: "a"}), newOnDemand(scriptedFrame{at: 8 * ms, stamp: 8 * ms}))
+		m.RequestWatermark(began.Add(2 * ms))
+		for f, err := range m.Frames(ctx) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !f.IsWatermark() {
+				break
+			}
+		}
+		if took := time.Since(began); took != 10*ms {
+			t.Errorf("the frame came after %v", took)
+		}
+	})
+}
+
 // Whoever ranges over it may stop at any time, and nothing is left.
 func TestMergeStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/gopacket/pcap"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -30,16 +29,11 @@ func newWatched(at time.Time) *watched { return &watched{at: at} }
 func (w *watched) look(l *Live, at time.Time) (found []frame.Gap) {
 	from, to := w.at.UTC().Round(0), at.UTC().Round(0)
 	w.at = at
-	_ = l.receive.do(func(h *pcap.Handle) error {
-		if counts, err := h.Stats(); err == nil {
-			dropped := counts.PacketsDropped + counts.PacketsIfDropped
-			if n := dropped - w.dropped; n > 0 {
-				found = append(found, frame.Gap{From: from, To: to, Frames: n})
-			}
-			w.dropped = max(w.dropped, dropped)
-		}
-		return nil
-	})
+	dropped := l.count().Dropped
+	if n := dropped - w.dropped; n > 0 {
+		found = append(found, frame.Gap{From: from, To: to, Frames: n})
+	}
+	w.dropped = max(w.dropped, dropped)
 	for _, n := range l.notices.read() {
 		found = w.heed(found, n, from, to)
 	}
@@ -84,6 +78,7 @@ type notice struct {
 type notices struct {
 	index  int
 	socket *os.File
+	fd     int      // of the socket
 	first  []notice // of what was so before
 	buffer []byte
 }
@@ -95,7 +90,7 @@ func openNotices(index int) *notices {
 	if err != nil {
 		return nil
 	}
-	n := &notices{index: index, socket: os.NewFile(uintptr(fd), "notices"), buffer: make([]byte, 1<<16)}
+	n := &notices{index: index, fd: fd, socket: os.NewFile(uintptr(fd), "notices"), buffer: make([]byte, 1<<16)}
 	groups := uint32(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		n.close()

@@ -14,8 +14,8 @@ import (
 type Secret [2]uint64
 
 // Builder builds frames. gopacket's layers make the frame of a first probe;
-// probes that differ from it in TTL, ID and ports alone, as those of a trace do,
-// are made by patching it. A Builder belongs to one goroutine.
+// probes that differ from it in TTL, ID, epoch and flow alone, as those of a trace
+// do, are made by patching it. A Builder belongs to one goroutine.
 type Builder struct {
 	secret Secret
 	link   Link
@@ -30,7 +30,9 @@ type template struct {
 	frame     []byte
 	ip        []byte // of frame: the IP header, and all that follows
 	transport []byte // of frame: the transport header and the payload
-	key       Key    // what all probes of the shape have in common
+	token     Token
+	checksum  int // where in the transport packet it is
+	key       Key // what all probes of the shape have in common
 	secret    Secret
 	constant  constant
 
@@ -64,7 +66,10 @@ func NewBuilder(link Link, secret Secret) (*Builder, error) {
 // the next call. The errors wrap ErrProbe.
 func (b *Builder) Frame(p *Probe) ([]byte, Key, error) {
 	shape := *p
-	shape.TTL, shape.ID, shape.SrcPort, shape.DstPort = 0, 0, 0, 0
+	shape.TTL, shape.ID, shape.SrcPort, shape.DstPort, shape.Epoch, shape.Flow = 0, 0, 0, 0, 0, 0
+	if shape.Dst.Is6() {
+		shape.FlowLabel &^= maxFlowLabel // what is too much of it stays, to be refused
+	}
 	if shape != b.shape || !shape.Dst.IsValid() {
 		if err := b.build(shape); err != nil {
 			return nil, Key{}, err
@@ -74,7 +79,7 @@ func (b *Builder) Frame(p *Probe) ([]byte, Key, error) {
 	key := t.key
 	t.identify(p, &key)
 	t.patchIP(p)
-	t.patch(&key)
+	t.patch(&key, p.Flow)
 	return t.frame, key, nil
 }
 
@@ -112,7 +117,9 @@ func (t *template) read(shape *Probe) error {
 	t.transport = p.Payload[:shape.length()-len(p.Header)] // without Ethernet's padding
 	t.ipSum = onesSum(p.Header)
 	t.sum = p.pseudoSum(len(t.transport)) + onesSum(t.transport)
-	t.cookie = shape.Payload == "" && p.Protocol != layers.IPProtocolTCP
+	known := ProtocolOf(p.Protocol)
+	t.token, t.checksum = known.Token, known.checksum
+	t.cookie = shape.Payload == "" && t.token != Sequence
 	t.query = isQuery([]byte(shape.Payload))
 	t.acks = shape.TCP.Flags&FlagACK != 0
 	return nil
@@ -138,18 +145,7 @@ func (p *Probe) ipLayer() gopacket.SerializableLayer {
 
 // stack is what follows the IP header.
 func (p *Probe) stack(now uint32) []gopacket.SerializableLayer {
-	payload := p.payload()
-	switch p.protocol() {
-	case layers.IPProtocolTCP:
-		return []gopacket.SerializableLayer{p.TCP.layer(now), payload}
-	case layers.IPProtocolICMPv4:
-		echo := layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)
-		return []gopacket.SerializableLayer{&layers.ICMPv4{TypeCode: echo}, payload}
-	case layers.IPProtocolICMPv6:
-		echo := layers.CreateICMPv6TypeCode(layers.ICMPv6TypeEchoRequest, 0)
-		return []gopacket.SerializableLayer{&layers.ICMPv6{TypeCode: echo}, &layers.ICMPv6Echo{}, payload}
-	}
-	return []gopacket.SerializableLayer{&layers.UDP{}, payload}
+	return append(ProtocolOf(p.protocol()).layers(p, now), p.payload())
 }
 
 // payload is the one that is given, or a pattern; with zero for what a patch
@@ -161,7 +157,7 @@ func (p *Probe) payload() gopacket.Payload {
 	case p.Payload != "":
 		copy(b[identity:], p.Payload[identity:])
 		return b
-	case p.protocol() == layers.IPProtocolTCP:
+	case p.token() == Sequence:
 		identity = 0
 	default:
 		identity += cookieLength
@@ -185,14 +181,27 @@ func (s Secret) constant() constant {
 	return constant{checksum: plainChecksum(other), sequence: uint16(one), now: uint32(one >> 32)}
 }
 
-// hash is a keyed hash of what tells those probes apart.
+// hash is a keyed hash of what tells those probes apart. Epoch 0 adds nothing.
 func (s Secret) hash(p *Probe) (one, other uint64) {
-	var in [7]byte
+	var in [11]byte
 	binary.BigEndian.PutUint16(in[:], p.SrcPort)
 	binary.BigEndian.PutUint16(in[2:], p.DstPort)
 	binary.BigEndian.PutUint16(in[4:], p.ID)
 	in[6] = p.TTL
+	if p.Epoch == 0 {
+		return siphash.Hash128(s[0], s[1], in[:7])
+	}
+	binary.BigEndian.PutUint32(in[7:], p.Epoch)
 	return siphash.Hash128(s[0], s[1], in[:])
+}
+
+// checksumOf is the checksum of the ICMP echoes of a flow. That of flow 0 is
+// constant.checksum.
+func (c *constant) checksumOf(flow uint16) uint16 {
+	if flow == 0 {
+		return c.checksum
+	}
+	return plainChecksum(uint64(c.checksum) - 1 + uint64(flow))
 }
 
 // plainChecksum makes a checksum of a hash. It is never 0, which means "none"

@@ -35,6 +35,8 @@ var families = []struct {
 	})},
 	{name: "UDP through gateways", probe: with(probe(), routed("203.0.113.9", "203.0.113.17"))},
 	{name: "SYN through one gateway", probe: with(probe(), over(layers.IPProtocolTCP), shortest, routed("203.0.113.9"))},
+	{name: "UDP-Lite over IPv4", probe: with(probe(), over(layers.IPProtocolUDPLite))},
+	{name: "UDP-Lite over IPv6", probe: probe6(layers.IPProtocolUDPLite)},
 	{name: "UDP over IPv6 with a VLAN tag", probe: probe6(0), link: tagged},
 }
 
@@ -155,6 +157,14 @@ var familyBytes = map[string]string{
 		020000000002 020000000001 0800
 		47100030beef4000050683fb c0000201 cb007109 01830704c6336407
 		9c40829a e083991b 00000000 5002faf0303b0000`,
+	"UDP-Lite over IPv4": `
+		020000000002 020000000001 0800
+		4510003cbeef40000588c9fe c0000201 c6336407
+		9c40829a 0000ad2c 59b7 800faa25695eba15 4a4b4c4d4e4f505152535455565758595a5b5c5d5e5f`,
+	"UDP-Lite over IPv6": `
+		020000000002 020000000001 86dd
+		6b9abcde00288805 20010db8000000000000000000000001 20010db8000700000000000000000007
+		9c40829a 00003b12 19b3 83a8703498b903ed 4a4b4c4d4e4f505152535455565758595a5b5c5d5e5f`,
 	"UDP over IPv6 with a VLAN tag": `
 		020000000002 020000000001 8100 a123 86dd
 		6b9abcde00281105 20010db8000000000000000000000001 20010db8000700000000000000000007

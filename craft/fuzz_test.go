@@ -19,7 +19,7 @@ func anyProbe(is6 bool, protocol, choice uint8, seed uint64, length uint16) craf
 	p := craft.Probe{
 		Src: anyAddr(rng, is6), Dst: anyAddr(rng, is6), TTL: uint8(rng.Uint32()), TOS: uint8(rng.Uint32()),
 		ID: uint16(rng.Uint32()), SrcPort: uint16(rng.Uint32()), DstPort: uint16(rng.Uint32()), DF: choice&1 != 0,
-		Protocol: []layers.IPProtocol{0, layers.IPProtocolUDP, layers.IPProtocolTCP, layers.IPProtocolICMPv4}[protocol%4],
+		Protocol: []layers.IPProtocol{0, layers.IPProtocolUDP, layers.IPProtocolTCP, layers.IPProtocolICMPv4, layers.IPProtocolUDPLite}[protocol%5],
 	}
 	switch {
 	case !is6:
@@ -30,6 +30,7 @@ func anyProbe(is6 bool, protocol, choice uint8, seed uint64, length uint16) craf
 	if is6 {
 		p.FlowLabel = rng.Uint32() & 0xfffff
 	}
+	p.Epoch, p.Flow = rng.Uint32()>>16, uint16(rng.Uint32())
 	switch {
 	case p.Protocol == layers.IPProtocolTCP:
 		p.TCP = anyTCP(rng, choice)
@@ -105,6 +106,10 @@ func FuzzFrame(f *testing.F) {
 		p := anyProbe(is6, protocol, choice, seed, length)
 		other := p
 		other.TTL, other.ID, other.SrcPort, other.DstPort = ^p.TTL, ^p.ID, ^p.SrcPort, ^p.DstPort
+		other.Epoch, other.Flow = ^p.Epoch, ^p.Flow
+		if is6 {
+			other.FlowLabel = p.FlowLabel ^ 0xfffff
+		}
 		frameOf(t, b, other) // p's frame is made of its
 		data, key := frameOf(t, b, p)
 		again, _ := frameOf(t, newKeyed(t, seed), p)

@@ -44,7 +44,7 @@ type Key struct {
 	Cookie uint64
 
 	// Token is the value that the transport header carries for each probe:
-	// the checksum (UDP), the sequence number (ICMP echo, TCP).
+	// the checksum (UDP, UDP-Lite), the sequence number (ICMP echo, TCP).
 	Token uint32
 
 	// SrcPort and DstPort are the ports. An ICMP echo has its identifier as
@@ -106,23 +106,23 @@ func (p *Packet) ReadKey(k *Key) error {
 	if len(b) < promised {
 		return k.setShort(b, p.echo().request)
 	}
-	switch p.Protocol {
-	case layers.IPProtocolUDP:
+	known := ProtocolOf(p.Protocol)
+	switch known.token() {
+	case Checksum:
 		k.SrcPort = binary.BigEndian.Uint16(b)
 		k.DstPort = binary.BigEndian.Uint16(b[2:])
-		sum, _ := p.WireChecksum()
-		k.Token = uint32(sum)
-		payload := udpPayload(p)
+		k.Token = uint32(p.wireChecksum(known, binary.BigEndian.Uint16(b[known.checksum:])))
+		payload := p.datagram(known)
 		k.setCookie(payload)
 		k.setQuery(payload)
-	case layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
+	case EchoSequence:
 		if b[0] != p.echo().request {
 			return ErrNotProbe
 		}
 		k.SrcPort = binary.BigEndian.Uint16(b[4:])
 		k.Token = uint32(binary.BigEndian.Uint16(b[6:]))
 		k.setCookie(b[echoHeader:])
-	case layers.IPProtocolTCP:
+	case Sequence:
 		k.SrcPort = binary.BigEndian.Uint16(b)
 		k.DstPort = binary.BigEndian.Uint16(b[2:])
 		k.Token = binary.BigEndian.Uint32(b[4:])
@@ -145,12 +145,12 @@ func dataLength(p *Packet) uint16 {
 // as in captures that keep 68 bytes of a frame.
 func (k *Key) setShort(b []byte, echoRequest uint8) error {
 	k.Short = true
-	switch {
-	case (k.Protocol == layers.IPProtocolUDP || k.Protocol == layers.IPProtocolTCP) && len(b) >= 4:
+	switch ports := ProtocolOf(k.Protocol).HasPorts(); {
+	case ports && len(b) >= 4:
 		k.SrcPort = binary.BigEndian.Uint16(b)
 		k.DstPort = binary.BigEndian.Uint16(b[2:])
 		return nil
-	case (k.Protocol == layers.IPProtocolICMPv4 || k.Protocol == layers.IPProtocolICMPv6) && len(b) >= 6 && b[0] == echoRequest:
+	case !ports && len(b) >= 6 && ProtocolOf(k.Protocol).Carries(EchoSequence) && b[0] == echoRequest:
 		k.SrcPort = binary.BigEndian.Uint16(b[4:])
 		return nil
 	}
@@ -167,12 +167,16 @@ func (p *Packet) echo() (types struct{ request, reply uint8 }) {
 	return types
 }
 
-// udpPayload is what is visible of the payload of p, which holds at least a
-// UDP header. The UDP length bounds it, so that what follows a whole datagram,
-// padding or an ICMP extension, is not read as payload.
-func udpPayload(p *Packet) []byte {
-	b := p.Payload
-	if n := int(binary.BigEndian.Uint16(b[4:])); n >= udpHeader && n < len(b) {
+// datagram is what is visible of the payload of p, which holds at least a header
+// of eight bytes. The length that UDP's states bounds it, or else that of the IP
+// packet, so that what follows a whole datagram, padding or an ICMP extension, is not
+// read as payload.
+func (p *Packet) datagram(known *Protocol) []byte {
+	b, n := p.Payload, p.Length-len(p.Header)
+	if known.length {
+		n = int(binary.BigEndian.Uint16(b[4:]))
+	}
+	if n >= udpHeader && n < len(b) {
 		b = b[:n]
 	}
 	return b[udpHeader:]
@@ -190,7 +194,7 @@ type Answer uint8
 
 // The answers.
 const (
-	Datagram  Answer = iota + 1 // UDP
+	Datagram  Answer = iota + 1 // UDP, UDP-Lite
 	EchoReply                   // ICMP or ICMPv6
 	SYNACK                      // TCP: the port is open
 	RST                         // TCP: the port is closed
@@ -208,14 +212,14 @@ func (p *Packet) Answer(of *Key) (a Answer, has View, err error) {
 	*of = Key{}
 	of.Dst, of.Protocol = p.Src, p.Protocol
 	b := p.Payload
-	switch p.Protocol {
-	case layers.IPProtocolUDP:
-		a, has = Datagram, p.udpAnswer(of)
-	case layers.IPProtocolTCP:
+	switch ProtocolOf(p.Protocol).token() {
+	case Checksum:
+		a, has = Datagram, p.datagramAnswer(of)
+	case Sequence:
 		if a, has = p.tcpAnswer(of); a == 0 {
 			return 0, 0, ErrNotProbe
 		}
-	case layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
+	case EchoSequence:
 		if b[0] != p.echo().reply {
 			return 0, 0, ErrNotProbe
 		}
@@ -231,9 +235,9 @@ func (p *Packet) Answer(of *Key) (a Answer, has View, err error) {
 	return a, has, nil
 }
 
-// udpAnswer reads what a datagram repeats of the one that it answers.
-func (p *Packet) udpAnswer(of *Key) View {
-	payload := udpPayload(p)
+// datagramAnswer reads what a datagram repeats of the one that it answers.
+func (p *Packet) datagramAnswer(of *Key) View {
+	payload := p.datagram(ProtocolOf(p.Protocol))
 	of.setCookie(payload)
 	if binary.BigEndian.Uint16(p.Payload) != dnsPort || !isResponse(payload) {
 		return Flow
@@ -351,17 +355,17 @@ func (k *Key) acked() uint32 { return k.Token + uint32(k.Data) }
 
 // Shift is the constant by which the Token in a quote differs from the one that
 // was sent, as an address translator leaves it that restores addresses and ports
-// but not what depends on them: of a UDP checksum in ones' complement (RFC 1624),
+// but not what depends on them: of a checksum in ones' complement (RFC 1624),
 // of a TCP sequence number modulo 2^32. The sequence numbers of ICMP echoes follow
 // each other: between two of them every difference means something else, so they
 // have none but 0. ok is false where there is no telling.
 func (k *Key) Shift(quote *Key) (shift uint32, ok bool) {
-	switch {
+	switch token := ProtocolOf(k.Protocol).token(); {
 	case quote.Short:
 		return 0, false
-	case k.Protocol == layers.IPProtocolUDP:
+	case token == Checksum:
 		return onesAdd(quote.Token, ^k.Token&0xffff) % 0xffff, true
-	case k.Protocol == layers.IPProtocolTCP:
+	case token == Sequence:
 		return quote.Token - k.Token, true
 	}
 	return 0, quote.Token == k.Token
@@ -369,12 +373,12 @@ func (k *Key) Shift(quote *Key) (shift uint32, ok bool) {
 
 // Unshift makes of a quote's Token the one that was sent, if Shift is this.
 func (k *Key) Unshift(shift uint32) {
-	switch k.Protocol {
-	case layers.IPProtocolUDP:
+	switch ProtocolOf(k.Protocol).token() {
+	case Checksum:
 		if k.Token = onesAdd(k.Token, ^shift&0xffff); k.Token == 0 {
 			k.Token = 0xffff
 		}
-	case layers.IPProtocolTCP:
+	case Sequence:
 		k.Token -= shift
 	}
 }

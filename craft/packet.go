@@ -148,25 +148,11 @@ func (p *Packet) Is6() bool { return p.Src.Is6() }
 // Checksum returns the checksum field of the transport header, and whether
 // enough of that is visible. The protocols are those that Key knows.
 func (p *Packet) Checksum() (sum uint16, visible bool) {
-	at := checksumOffset(p.Protocol)
-	if at < 0 || p.Fragment || len(p.Payload) < at+2 {
+	known := ProtocolOf(p.Protocol)
+	if known == nil || p.Fragment || len(p.Payload) < known.checksum+2 {
 		return 0, false
 	}
-	return binary.BigEndian.Uint16(p.Payload[at:]), true
-}
-
-// checksumOffset is where a transport header has its checksum; -1 if it isn't
-// known.
-func checksumOffset(protocol layers.IPProtocol) int {
-	switch protocol {
-	case layers.IPProtocolUDP:
-		return 6 // RFC 768
-	case layers.IPProtocolTCP:
-		return 16 // RFC 9293, section 3.1
-	case layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
-		return 2 // RFC 792, RFC 4443
-	}
-	return -1
+	return binary.BigEndian.Uint16(p.Payload[known.checksum:]), true
 }
 
 // WireChecksum is the transport checksum that the packet has on the wire, and
@@ -178,28 +164,33 @@ func (p *Packet) WireChecksum() (sum uint16, known bool) {
 	if !visible {
 		return 0, false
 	}
-	length := p.transportLength()
+	return p.wireChecksum(ProtocolOf(p.Protocol), stated), true
+}
+
+// wireChecksum is WireChecksum where a checksum is visible.
+func (p *Packet) wireChecksum(known *Protocol, stated uint16) uint16 {
+	length := p.transportLength(known)
 	if length == 0 || length > len(p.Payload) {
-		return stated, true
+		return stated
 	}
 	pseudo := p.pseudoSum(length)
 	if fold(pseudo) != stated {
-		return stated, true
+		return stated
 	}
-	sum = ^fold(pseudo + onesSum(p.Payload[:length]) - uint64(stated))
-	if sum == 0 && p.Protocol == layers.IPProtocolUDP {
-		sum = 0xffff // RFC 768: 0 means none
+	sum := ^fold(pseudo + onesSum(p.Payload[:length]) - uint64(stated))
+	if sum == 0 && known.Token == Checksum {
+		return 0xffff // RFC 768: 0 means none
 	}
-	return sum, true
+	return sum
 }
 
-// transportLength is how long the transport packet is whose checksum covers the
-// pseudo-header, as its headers state it; 0 for another.
-func (p *Packet) transportLength() int {
-	switch p.Protocol {
-	case layers.IPProtocolUDP:
+// transportLength is how long the transport packet is, as its headers state it, if
+// adapters complete its checksum; 0 for another, as of UDP-Lite.
+func (p *Packet) transportLength(known *Protocol) int {
+	switch {
+	case known.length:
 		return max(udpHeader, int(binary.BigEndian.Uint16(p.Payload[4:])))
-	case layers.IPProtocolTCP:
+	case known.Token == Sequence:
 		return p.Length - len(p.Header)
 	}
 	return 0

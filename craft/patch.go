@@ -1,10 +1,6 @@
 package craft
 
-import (
-	"encoding/binary"
-
-	"github.com/google/gopacket/layers"
-)
+import "encoding/binary"
 
 // identify notes in key what tells p from the other probes of its shape.
 func (t *template) identify(p *Probe, key *Key) {
@@ -13,11 +9,11 @@ func (t *template) identify(p *Probe, key *Key) {
 	if !p.Dst.Is6() {
 		key.ID = p.ID
 	}
-	switch key.Protocol {
-	case layers.IPProtocolUDP:
+	switch t.token {
+	case Checksum:
 		key.DstPort = p.DstPort
 		key.Token = uint32(plainChecksum(other))
-	case layers.IPProtocolTCP:
+	case Sequence:
 		key.DstPort = p.DstPort
 		key.Token = uint32(other)
 	default:
@@ -28,9 +24,10 @@ func (t *template) identify(p *Probe, key *Key) {
 	}
 }
 
-// patchIP writes the TTL and the ID.
+// patchIP writes the TTL, and the ID or the flow label.
 func (t *template) patchIP(p *Probe) {
 	if p.Dst.Is6() {
+		binary.BigEndian.PutUint32(t.ip, binary.BigEndian.Uint32(t.ip)&^maxFlowLabel|p.FlowLabel)
 		t.ip[7] = p.TTL
 		return
 	}
@@ -40,24 +37,24 @@ func (t *template) patchIP(p *Probe) {
 }
 
 // patch writes the identity, and makes the checksum right.
-func (t *template) patch(key *Key) {
+func (t *template) patch(key *Key, flow uint16) {
 	h := t.transport
 	sum := t.sum + uint64(key.SrcPort) + uint64(key.DstPort)
-	switch key.Protocol {
-	case layers.IPProtocolUDP:
+	switch t.token {
+	case Checksum:
 		putPorts(h, key)
 		sum += t.putCookie(key)
 		sent := unlikeRTP(sum, uint16(key.Token))
 		key.Token = uint32(sent)
 		t.tune(key, sum, sent)
-	case layers.IPProtocolTCP:
+	case Sequence:
 		putPorts(h, key)
 		t.patchTCP(key, sum)
 	default:
 		binary.BigEndian.PutUint16(h[4:], key.SrcPort)
 		binary.BigEndian.PutUint16(h[6:], uint16(key.Token))
 		sum += uint64(key.Token) + t.putCookie(key)
-		t.tune(key, sum, t.constant.checksum)
+		t.tune(key, sum, t.constant.checksumOf(flow))
 	}
 }
 
@@ -77,11 +74,11 @@ func (t *template) patchTCP(key *Key, sum uint64) {
 		binary.BigEndian.PutUint32(h[8:], key.Token)
 		sum += words(token)
 	}
-	binary.BigEndian.PutUint16(h[checksumOffset(key.Protocol):], ^fold(sum))
+	binary.BigEndian.PutUint16(h[t.checksum:], ^fold(sum))
 }
 
 // putCookie writes the cookie, if there is one, and returns what it adds to the
-// sum. UDP and ICMP echo have headers of the same length.
+// sum. All headers that a payload follows have the same length.
 func (t *template) putCookie(key *Key) uint64 {
 	if !t.cookie {
 		return 0
@@ -95,7 +92,7 @@ func (t *template) putCookie(key *Key) uint64 {
 func (t *template) tune(key *Key, sum uint64, checksum uint16) {
 	word := tuned(sum, checksum)
 	binary.BigEndian.PutUint16(t.transport[udpHeader:], word)
-	binary.BigEndian.PutUint16(t.transport[checksumOffset(key.Protocol):], checksum)
+	binary.BigEndian.PutUint16(t.transport[t.checksum:], checksum)
 	if t.query && key.DstPort == dnsPort {
 		key.Query = word
 	}

@@ -4,9 +4,7 @@
 // A Builder makes complete frames: link header, IP header, transport header,
 // payload. Key is the inverse: which fields of a probe, or of a router's quote
 // of it, say whose it is. No other package knows that. The protocol and the
-// family are values here: one more protocol is a case in each of stack
-// (what its header is), identify (which field is its Token) and patch (where the
-// fields are), and in Key and Answer on the way back.
+// family are values here: see Protocol.
 //
 // A probe carries its identity at least twice. Over IPv4 the IP ID tells
 // probes apart. Besides that, and alone over IPv6, it is in the transport header:
@@ -20,7 +18,8 @@
 //   - TCP: in the sequence number.
 //
 // All of these come from a keyed hash or a random start, so that nobody who
-// does not see the probe can answer it.
+// does not see the probe can answer it. A Series says which probe has which, and
+// is the only place that draws from a seed.
 package craft
 
 import (
@@ -36,19 +35,28 @@ type Probe struct {
 	// Src and Dst are of the same family. A zone is not looked at.
 	Src, Dst netip.Addr
 
-	// Protocol is UDP, which zero means too, or TCP, or the family's ICMP,
+	// Protocol is UDP, which zero means too, UDP-Lite, TCP, or the family's ICMP,
 	// which is an echo request.
 	Protocol layers.IPProtocol
 
 	TTL       uint8  // time to live, or hop limit
 	TOS       uint8  // type of service, or traffic class
-	FlowLabel uint32 // of IPv6: 20 bits
 	DF        bool   // don't fragment; routers never fragment IPv6
+	FlowLabel uint32 // of IPv6: 20 bits
+
+	// Epoch tells apart the probes of an endless run, whose IDs are used again and
+	// again: probes that differ in it alone have other cookies, and other checksums
+	// or sequence numbers of UDP and TCP.
+	Epoch uint32
 
 	// ID is the IP ID; a destination's stack may replace 0, so use others.
 	// IPv6 has none: there it only tells the probes of a run apart. The sequence
 	// number of an ICMP echo counts with it, from a keyed start.
 	ID uint16
+
+	// Flow tells apart flows that the ports alone don't. Of ICMP echoes it says which
+	// of the constant checksums they have; in others it changes nothing.
+	Flow uint16
 
 	// SrcPort and DstPort are the ports. An ICMP echo has its identifier as
 	// SrcPort, and no DstPort: that is not looked at.
@@ -63,7 +71,7 @@ type Probe struct {
 	// data too, so that it does not say which probe it answers.
 	Length int
 
-	// Payload is what a UDP probe carries in place of pattern and cookie, from
+	// Payload is what a UDP or UDP-Lite probe carries in place of pattern and cookie, from
 	// two bytes up. The first two are replaced by the tuned word.
 	Payload string
 
@@ -75,6 +83,9 @@ type Probe struct {
 // IPv4.
 const MinLength = ipv4Header + udpHeader + tuneLength + cookieLength
 
+// maxFlowLabel is the largest flow label (RFC 8200, section 3).
+const maxFlowLabel = 0xfffff
+
 // ErrProbe is wrapped by the errors of a Builder for a probe that can't be
 // built.
 var ErrProbe = errors.New("craft: can't build probe")
@@ -84,7 +95,7 @@ var ErrProbe = errors.New("craft: can't build probe")
 func (p *Probe) MinLength() int {
 	n := p.ipHeader() + p.transportHeader()
 	switch {
-	case p.protocol() == layers.IPProtocolTCP:
+	case p.token() == Sequence:
 		return n
 	case p.Payload != "":
 		return n + len(p.Payload)
@@ -98,7 +109,7 @@ func (p *Probe) MinLength() int {
 func (p *Probe) DefaultLength() int {
 	n := p.MinLength()
 	switch {
-	case p.protocol() == layers.IPProtocolTCP || p.Payload != "":
+	case p.token() == Sequence || p.Payload != "":
 		return n
 	case p.Dst.Is4():
 		return max(n, 60)
@@ -121,6 +132,9 @@ func (p *Probe) protocol() layers.IPProtocol {
 	return p.Protocol
 }
 
+// token is the kind of the probe's Token; 0 for a protocol that isn't known.
+func (p *Probe) token() Token { return ProtocolOf(p.protocol()).token() }
+
 // ipHeader is how long the IP header is, options included.
 func (p *Probe) ipHeader() int {
 	if p.Dst.Is4() {
@@ -131,13 +145,14 @@ func (p *Probe) ipHeader() int {
 
 // transportHeader is how long the transport header is, options included.
 func (p *Probe) transportHeader() int {
-	switch p.protocol() {
-	case layers.IPProtocolTCP:
-		return tcpHeader + p.TCP.optionsLength()
-	case layers.IPProtocolUDP:
-		return udpHeader
+	known := ProtocolOf(p.protocol())
+	switch {
+	case known == nil:
+		return promised
+	case known.Number == layers.IPProtocolTCP:
+		return known.header + p.TCP.optionsLength()
 	}
-	return echoHeader
+	return known.header
 }
 
 // validate says what keeps p from being built. Its protocol is that of the
@@ -151,7 +166,7 @@ func (p *Probe) validate() error {
 	switch {
 	case !p.sameFamily():
 		return fmt.Errorf("%w: %v to %v is neither IPv4 nor IPv6", ErrProbe, p.Src, p.Dst)
-	case !p.knowsProtocol():
+	case !ProtocolOf(p.protocol()).ReachesOver(p.Dst):
 		return fmt.Errorf("%w: protocol %v is not supported to %v", ErrProbe, p.Protocol, p.Dst)
 	case n < low || n > high:
 		return fmt.Errorf("%w: %d bytes: the length goes from %d to %d", ErrProbe, n, low, high)
@@ -163,32 +178,19 @@ func (p *Probe) sameFamily() bool {
 	return p.Src.Is4() && p.Dst.Is4() || p.Src.Is6() && p.Dst.Is6() && !p.Src.Is4In6() && !p.Dst.Is4In6()
 }
 
-func (p *Probe) knowsProtocol() bool {
-	switch p.protocol() {
-	case layers.IPProtocolUDP, layers.IPProtocolTCP:
-		return true
-	case layers.IPProtocolICMPv4:
-		return p.Dst.Is4()
-	case layers.IPProtocolICMPv6:
-		return p.Dst.Is6()
-	}
-	return false
-}
-
 // validateParts checks the parts that not every probe has. Shortest says that
 // the probe has the least length.
 func (p *Probe) validateParts(shortest bool) error {
-	protocol := p.protocol()
 	switch {
-	case p.FlowLabel > 0xfffff || p.FlowLabel != 0 && p.Dst.Is4():
+	case p.FlowLabel > maxFlowLabel || p.FlowLabel != 0 && p.Dst.Is4():
 		return fmt.Errorf("%w: flow label %#x: it has 20 bits, and is IPv6's", ErrProbe, p.FlowLabel)
 	case p.Route != Route{} && p.Dst.Is6():
 		return fmt.Errorf("%w: a source route is IPv4's", ErrProbe)
-	case p.Payload != "" && protocol != layers.IPProtocolUDP:
-		return fmt.Errorf("%w: a payload is UDP's", ErrProbe)
+	case p.Payload != "" && p.token() != Checksum:
+		return fmt.Errorf("%w: a payload is UDP's or UDP-Lite's", ErrProbe)
 	case p.Payload != "" && (len(p.Payload) < tuneLength || !shortest):
 		return fmt.Errorf("%w: a payload of %d bytes, in a packet of %d", ErrProbe, len(p.Payload), p.length())
-	case p.TCP != TCP{} && protocol != layers.IPProtocolTCP:
+	case p.TCP != TCP{} && p.protocol() != layers.IPProtocolTCP:
 		return fmt.Errorf("%w: TCP options over another protocol", ErrProbe)
 	case p.TCP.Scale > maxScale || p.TCP.Scale != 0 && !p.TCP.Scaling:
 		return fmt.Errorf("%w: a window scale of %d: it goes up to %d, and needs its option", ErrProbe, p.TCP.Scale, maxScale)

@@ -22,7 +22,7 @@ var tsharkFields = []string{
 	"ip.dst", "ip.checksum.status", "udp.checksum.status", "tcp.checksum.status", "icmp.checksum.status",
 	"icmpv6.checksum.status", "vlan.id", "vlan.priority", "ip.ttl", "ipv6.hlim", "ipv6.tclass", "ipv6.flow",
 	"dns.id", "dns.qry.type", "icmp.ident", "icmpv6.echo.identifier", "tcp.flags", "tcp.len",
-	"tcp.options.mss_val", "tcp.options.sack_perm", "tcp.options.wscale.shift", "tcp.option_kind", "ip.rec_rt", "_ws.malformed",
+	"tcp.options.mss_val", "tcp.options.sack_perm", "tcp.options.wscale.shift", "tcp.option_kind", "ip.rec_rt", "udp.checksum_coverage", "_ws.malformed",
 }
 
 // tsharkWant is what tshark must show of each family.
@@ -40,6 +40,8 @@ var tsharkWant = []string{
 	"tcp.checksum.status=1 ipv6.hlim=5 ipv6.tclass=0x000000b9 ipv6.flow=0x0abcde tcp.flags=0x0010 tcp.len=0 tcp.option_kind=1,1,8",
 	"ip.dst=198.51.100.7 ip.checksum.status=1 udp.checksum.status=1 ip.ttl=5",
 	"ip.dst=198.51.100.7 ip.checksum.status=1 tcp.checksum.status=1 ip.ttl=5 tcp.flags=0x0002 tcp.len=0",
+	"ip.dst=198.51.100.7 ip.checksum.status=1 udp.checksum.status=1 ip.ttl=5 udp.checksum_coverage=0",
+	"udp.checksum.status=1 ipv6.hlim=5 ipv6.tclass=0x000000b9 ipv6.flow=0x0abcde udp.checksum_coverage=0",
 	"udp.checksum.status=1 vlan.id=291 vlan.priority=5 ipv6.hlim=5 ipv6.tclass=0x000000b9 ipv6.flow=0x0abcde",
 }
 
@@ -57,7 +59,8 @@ func tsharkSays(t *testing.T) (says []string) {
 	t.Helper()
 	kernelnet.RequirePrograms(t, "tshark")
 	args := []string{"-n", "-r", writeFamilies(t), "-T", "fields", "-E", "separator=/t",
-		"-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE"}
+		"-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
+		"-o", "udplite.check_checksum:TRUE"}
 	for _, f := range tsharkFields {
 		args = append(args, "-e", f)
 	}

@@ -58,7 +58,7 @@ func (c *cookies) add(key *craft.Key) bool {
 
 // Found is Sent for a probe that was found in a capture. What its payload has in the
 // place of a cookie may be one: the Table finds out.
-func (t *Table) Found(key *craft.Key, ttl uint8, at time.Time) int {
+func (t *Run) Found(key *craft.Key, ttl uint8, at time.Time) int {
 	plain := *key
 	plain.HasCookie, plain.Cookie = false, 0
 	n := t.Sent(&plain, ttl, at)
@@ -78,7 +78,7 @@ func (t *Table) Found(key *craft.Key, ttl uint8, at time.Time) int {
 }
 
 // trustCookies makes the payloads cookies, and refuses the replies that show others.
-func (t *Table) trustCookies() {
+func (t *Run) trustCookies() {
 	for i := range t.entries {
 		k := &t.entries[i].key
 		k.HasCookie = k.Cookie != 0
@@ -93,7 +93,7 @@ func (t *Table) trustCookies() {
 
 // forgetCookies makes the payloads no cookies, and accepts the replies that show
 // others.
-func (t *Table) forgetCookies() {
+func (t *Run) forgetCookies() {
 	for i := range t.entries {
 		k := &t.entries[i].key
 		k.Cookie, k.HasCookie = 0, false
@@ -115,7 +115,7 @@ func (t *Table) forgetCookies() {
 
 // isDoubtful reports whether what a reply shows contradicts the payload of a probe, of
 // which it is not known yet whether it is a cookie.
-func (t *Table) isDoubtful(probe int32, of *craft.Key) bool {
+func (t *Run) isDoubtful(probe int32, of *craft.Key) bool {
 	k := &t.entries[probe].key
 	return of.HasCookie && !k.HasCookie && k.Cookie != 0 && k.Cookie != of.Cookie
 }
@@ -124,7 +124,7 @@ func (t *Table) isDoubtful(probe int32, of *craft.Key) bool {
 // agrees with one in all but the payload, it is refused where that is a cookie, and
 // kept in doubt where that is not known yet. What becomes of it then Released,
 // Rejected and Refused say.
-func (t *Table) Doubt(m *Message) (kept, refused bool) {
+func (t *Run) Doubt(m *Message) (kept, refused bool) {
 	c := &t.learnt.cookies
 	if c.none || c.probes == 0 || !m.IsReply || !m.Of.HasCookie || !t.contradicts(m) {
 		return false, false
@@ -140,7 +140,7 @@ func (t *Table) Doubt(m *Message) (kept, refused bool) {
 
 // contradicts reports whether a reply with something in the place of a cookie agrees
 // with a probe in all but that.
-func (t *Table) contradicts(m *Message) bool {
+func (t *Run) contradicts(m *Message) bool {
 	of, at := m.Of, m.Time.UnixNano()-t.shifted
 	of.HasCookie = false
 	best := candidate{probe: none}
@@ -156,7 +156,7 @@ func (t *Table) contradicts(m *Message) bool {
 // IsForged reports whether a quote shows another cookie than the probe of a capture
 // with which it agrees in two of source port, ID and Token: it is of no other that the
 // capture lacks.
-func (t *Table) IsForged(m *Message) bool {
+func (t *Run) IsForged(m *Message) bool {
 	if !t.learnt.cookies.are() || !m.IsReply || !m.Reply.IsQuoted() || !m.Of.HasCookie {
 		return false
 	}
@@ -168,7 +168,7 @@ func (t *Table) IsForged(m *Message) bool {
 
 // Refused returns how many replies Doubt has refused, or kept and refused later, since
 // it was asked last.
-func (t *Table) Refused() int {
+func (t *Run) Refused() int {
 	n := t.learnt.cookies.refused
 	t.learnt.cookies.refused = 0
 	return n
@@ -176,7 +176,7 @@ func (t *Table) Refused() int {
 
 // looksAlike reports whether two probes are the same in all that identifies them. Of
 // those found in a capture the payload is no part of that.
-func (t *Table) looksAlike(a, b *entry) bool {
+func (t *Run) looksAlike(a, b *entry) bool {
 	if a.key == b.key || !t.learnt.captured {
 		return a.key == b.key
 	}

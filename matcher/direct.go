@@ -3,7 +3,7 @@ package matcher
 import "github.com/tracewire/tracewire/craft"
 
 // answered finds the probe that the destination itself answered.
-func (t *Table) answered(m *Message, at int64) (int32, Rule) {
+func (t *Run) answered(m *Message, at int64) (int32, Rule) {
 	if m.Of.HasCookie {
 		if i := t.byCookie(&m.Of, at); i != none && t.entries[i].key.Same(m.Has, &m.Of) {
 			return i, ByCookie
@@ -20,7 +20,7 @@ func (t *Table) answered(m *Message, at int64) (int32, Rule) {
 
 // acknowledged finds the probe that a SYN-ACK or RST acknowledges. One that
 // acknowledges something else is foreign.
-func (t *Table) acknowledged(m *Message, at int64) (int32, Rule) {
+func (t *Run) acknowledged(m *Message, at int64) (int32, Rule) {
 	view := craft.PortToken
 	if t.segments && t.index.head(t.entries, view, &m.Of) == none {
 		view = craft.PortAcked // a RST acknowledges the data too
@@ -30,7 +30,7 @@ func (t *Table) acknowledged(m *Message, at int64) (int32, Rule) {
 
 // echoed finds the probe that an echo reply returns: identifier, sequence number and
 // data. A probe's cookie must be in it, unless the capture cut it off.
-func (t *Table) echoed(m *Message, at int64) (int32, Rule) {
+func (t *Run) echoed(m *Message, at int64) (int32, Rule) {
 	i := t.index.head(t.entries, craft.PortToken, &m.Of)
 	if i == none || t.isDoubtful(i, &m.Of) || !t.entries[i].allows(&m.Of) || t.entries[i].key.HasCookie && !m.Of.HasCookie && !m.Cut {
 		return none, 0
@@ -41,7 +41,7 @@ func (t *Table) echoed(m *Message, at int64) (int32, Rule) {
 // datagram finds the probe that a datagram from the destination answers, which
 // returns no cookie. The answer to a DNS query has its ID, which proves nothing in a
 // flood. Any other shows nothing of the probe.
-func (t *Table) datagram(m *Message, at int64) (int32, Rule) {
+func (t *Run) datagram(m *Message, at int64) (int32, Rule) {
 	if m.Has == craft.PortQuery {
 		switch known := t.index.head(t.entries, craft.PortQuery, &m.Of) != none; {
 		case known && t.learnt.flooded: // whoever tries all IDs finds it
@@ -62,7 +62,7 @@ func (t *Table) datagram(m *Message, at int64) (int32, Rule) {
 
 // same finds the probe that is the same as an answer in a view that tells probes
 // apart, unless they are alike.
-func (t *Table) same(view craft.View, of *craft.Key, at int64) (int32, Rule) {
+func (t *Run) same(view craft.View, of *craft.Key, at int64) (int32, Rule) {
 	only := t.index.head(t.entries, view, of)
 	if only == none {
 		return none, 0
@@ -81,7 +81,7 @@ func (t *Table) same(view craft.View, of *craft.Key, at int64) (int32, Rule) {
 //
 // An answer in doubt leaves the others of its probes in doubt for good: one of
 // them was answered then, whatever is answered now.
-func (t *Table) alone(view craft.View, of *craft.Key, at int64) (int32, Rule) {
+func (t *Run) alone(view craft.View, of *craft.Key, at int64) (int32, Rule) {
 	var farthest [answered + 1]int32 // by state: the probe with the highest TTL
 	var count [answered + 1]int
 	routers := t.routers(view, of, at)
@@ -116,7 +116,7 @@ func (t *Table) alone(view craft.View, of *craft.Key, at int64) (int32, Rule) {
 
 // putInDoubt marks the outstanding probes that are the same in a view: an answer
 // that came may be to any of them.
-func (t *Table) putInDoubt(view craft.View, of *craft.Key, at int64) {
+func (t *Run) putInDoubt(view craft.View, of *craft.Key, at int64) {
 	for i := range t.index.filed(t.entries, view, of) {
 		if e := &t.entries[i]; e.state == outstanding && e.sentBy(at) {
 			e.doubt = true
@@ -126,7 +126,7 @@ func (t *Table) putInDoubt(view craft.View, of *craft.Key, at int64) {
 
 // routers is the highest TTL at which a router answered a probe that is the same
 // in a view: the destination is farther away.
-func (t *Table) routers(view craft.View, of *craft.Key, at int64) (ttl uint8) {
+func (t *Run) routers(view craft.View, of *craft.Key, at int64) (ttl uint8) {
 	for i := range t.index.filed(t.entries, view, of) {
 		if e := &t.entries[i]; e.state == exceeded && e.sentBy(at) {
 			ttl = max(ttl, e.ttl)
@@ -137,7 +137,7 @@ func (t *Table) routers(view craft.View, of *craft.Key, at int64) (ttl uint8) {
 
 // unexplained counts an answer that shows nothing of a probe, and came when none was
 // waited for.
-func (t *Table) unexplained(view craft.View) {
+func (t *Run) unexplained(view craft.View) {
 	if view == craft.Flow {
 		t.Fail()
 	}

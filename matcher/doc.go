@@ -1,8 +1,9 @@
 // Package matcher says which probe a captured frame answers.
 //
-// It holds the outstanding probes in a Table and reads the headers that ICMP
-// errors quote with a bounds-checked parser of its own. What identifies a probe
-// is for craft.Key to say; this package says how much of that a reply must show.
+// A Run holds the outstanding probes of one trace, a Table the runs that share a
+// capture. The headers that ICMP errors quote are read with a bounds-checked parser of
+// the package's own. What identifies a probe is for craft.Key to say; this package
+// says how much of that a reply must show.
 // A reply that does not show enough is foreign.
 //
 // # Whose quote is it?

@@ -46,13 +46,9 @@ func headersLength(ip []byte) int {
 	if p.Fragment {
 		return n
 	}
-	switch {
-	case p.Protocol == layers.IPProtocolUDP:
-		n += promised
-	case p.Protocol == layers.IPProtocolTCP && len(p.Payload) >= tcpHeader:
-		n += max(tcpHeader, int(p.Payload[12]>>4)*4)
-	case p.Protocol == layers.IPProtocolTCP:
-		n += tcpHeader
+	switch known := craft.ProtocolOf(p.Protocol); {
+	case known.HasPorts():
+		n += known.HeaderLength(p.Payload)
 	case isICMP(&p):
 		n += icmpHeader
 		if len(p.Payload) > icmpHeader && quotes(&p) {
@@ -97,19 +93,9 @@ func quotedHeaders(quote []byte) int {
 	return min(len(p.Header)+promised, len(quote))
 }
 
-// VerifiesEcho reports whether a Message is not an echo reply, or is one that
-// returns the cookie of a probe. An identifier is nobody's: another program on
-// this host may ping with the same.
-func (t *Table) VerifiesEcho(m *Message) bool {
-	if !m.IsReply || m.Reply.Kind != EchoReply {
-		return true
-	}
-	return m.Of.HasCookie && t.byCookie(&m.Of, m.Time.UnixNano()) != none
-}
-
-// Foreign returns what Match says of a Message that is no probe of the Table, and
+// Foreign returns what Match says of a Message that is no probe of the run, and
 // no reply to one: ErrForeign or ErrUnrelated.
-func (t *Table) Foreign(m *Message) error {
+func (t *Run) Foreign(m *Message) error {
 	if !m.IsReply || !m.Reply.IsQuoted() && t.index.head(t.entries, craft.Flow, &m.Of) == none {
 		return ErrUnrelated
 	}

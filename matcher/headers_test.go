@@ -48,6 +48,7 @@ func TestHeadersShowNothingOfWhatIsSaid(t *testing.T) {
 		"TCP with options":       {packet(target, host, 6, 60, say(tcp(12))), 52},
 		"TCP that claims no header, and has one": {
 			packet(target, host, 6, 60, append(make([]byte, 20), secret...)), 40},
+		"UDP-Lite":                   {packet(target, host, 136, 60, []byte(secret)), 28},
 		"another protocol":           {packet(target, host, 47, 60, []byte(secret)), 20},
 		"an echo request":            {packet(target, host, 1, 60, say([]byte{8, 0, 0, 0, 1, 2, 3, 4})), 28},
 		"an echo reply":              {packet(target, host, 1, 60, say([]byte{0, 0, 0, 0, 1, 2, 3, 4})), 28},

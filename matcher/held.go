@@ -22,7 +22,7 @@ const (
 	maxCandidates = 64
 )
 
-// learnt is what a Table has learnt of how the path rewrites what identifies
+// learnt is what a Run has learnt of how the path rewrites what identifies
 // probes, and the quotes that it has yet to decide about.
 type learnt struct {
 	captured  bool // the probes are found in a capture
@@ -84,21 +84,21 @@ func (l *learnt) reset() {
 
 // Captured says that the probes are found in a capture, whoever sent them: some may
 // be missing, and nobody waits for what is decided.
-func (t *Table) Captured() { t.learnt.captured = true }
+func (t *Run) Captured() { t.learnt.captured = true }
 
 // Flooded reports whether so many quotes of the run's flow have failed the checks
 // that only what agrees in all, or by a translation confirmed before, is accepted.
-func (t *Table) Flooded() bool { return t.learnt.flooded }
+func (t *Run) Flooded() bool { return t.learnt.flooded }
 
 // Failed is how many quotes of the run's flow have failed the checks, up to where
 // the flood began.
-func (t *Table) Failed() int { return t.learnt.failed }
+func (t *Run) Failed() int { return t.learnt.failed }
 
 // Hold considers a quote that Match calls foreign. It reports whether it is held: then
 // Released has it once it is accepted, and Rejected if it is not. Only a quote
 // that agrees in two of source port, ID and Token is held, or with ports set in
 // the ports alone.
-func (t *Table) Hold(m *Message, ports bool) bool {
+func (t *Run) Hold(m *Message, ports bool) bool {
 	if !m.IsReply || !m.Reply.IsQuoted() || t.learnt.flooded {
 		return false
 	}
@@ -139,7 +139,7 @@ func (t *Table) Hold(m *Message, ports bool) bool {
 // isFailure reports whether a quote that agrees in part counts towards a flood. The first
 // of a probe with ports of its own does not: there are no more than there are probes,
 // and one that differs speaks against it. Nor do copies, up to as many as make a flood.
-func (t *Table) isFailure(h *held) bool {
+func (t *Run) isFailure(h *held) bool {
 	first := h.ports != none
 	for i := range t.learnt.held {
 		o := &t.learnt.held[i]
@@ -153,7 +153,7 @@ func (t *Table) isFailure(h *held) bool {
 }
 
 // isAgain accepts a quote that repeats one which was accepted by itself.
-func (t *Table) isAgain(h *held) bool {
+func (t *Run) isAgain(h *held) bool {
 	for i := range t.learnt.held {
 		if o := &t.learnt.held[i]; o.done && o.by > ByTranslation && h.two == o.two && h.rival == o.rival && h.ports == o.ports && h.repeats(o) {
 			t.release(h, o.told, o.by, translationOf(&t.entries[o.told].key, &h.of))
@@ -165,7 +165,7 @@ func (t *Table) isAgain(h *held) bool {
 
 // Fail notes that a quote of our flow failed the checks. In a flood nothing stays
 // held.
-func (t *Table) Fail() {
+func (t *Run) Fail() {
 	l := &t.learnt
 	limit := floodLimit
 	if l.captured {
@@ -189,7 +189,7 @@ func (l *learnt) rejectAll() {
 // two finds the probe that agrees with a quote in two of source port, ID and Token, or
 // the two of which each does, and reports whether any does. Over IPv6, where the length
 // stands for the ID, it tells only a probe that no other is as long as.
-func (t *Table) two(quote *craft.Key, at int64) (probe, rival int32, agrees bool) {
+func (t *Run) two(quote *craft.Key, at int64) (probe, rival int32, agrees bool) {
 	best := candidate{probe: none}
 	if quote.Dst.Is6() {
 		i := t.index.head(t.entries, craft.PortID, quote)
@@ -219,14 +219,14 @@ func (t *Table) two(quote *craft.Key, at int64) (probe, rival int32, agrees bool
 }
 
 // isAlone reports whether only one probe has the ports of a quote.
-func (t *Table) isAlone(quote *craft.Key) bool {
+func (t *Run) isAlone(quote *craft.Key) bool {
 	i := t.index.head(t.entries, craft.Flow, quote)
 	return i != none && t.index.before(t.entries, craft.Flow, i) == none
 }
 
 // propose notes by what constants the Token in a held quote may have been shifted,
 // and returns them: one for each probe that it can be of.
-func (t *Table) propose(n int32) (shifts []uint32) {
+func (t *Run) propose(n int32) (shifts []uint32) {
 	h := &t.learnt.held[n]
 	add := func(i int32) {
 		e := &t.entries[i]
@@ -258,7 +258,7 @@ func (t *Table) propose(n int32) (shifts []uint32) {
 // learn confirms the translation that a held quote completes, if there is one. Of
 // constants that are proposed, one must have more support than all others that the
 // quote would fit.
-func (t *Table) learn(h *held, shifts []uint32) {
+func (t *Run) learn(h *held, shifts []uint32) {
 	var best uint32
 	most, next := 0, 0
 	for _, shift := range shifts {
@@ -284,7 +284,7 @@ func (t *Table) learn(h *held, shifts []uint32) {
 
 // support counts the probes of which held quotes would be under a shift, each quote of
 // one probe only.
-func (t *Table) support(shift uint32) int {
+func (t *Run) support(shift uint32) int {
 	var probes []int32
 	all := t.learnt.shifts[shift]
 	for n, s := range all {
@@ -299,7 +299,7 @@ func (t *Table) support(shift uint32) int {
 
 // agreeing counts the probes with which held quotes agree in two of three in the same
 // way.
-func (t *Table) agreeing(how Translation) int {
+func (t *Run) agreeing(how Translation) int {
 	var probes []int32
 	for i := range t.learnt.held {
 		if h := &t.learnt.held[i]; !h.done && h.two != none && h.rival == none && h.how.isLike(how) && !slices.Contains(probes, h.two) {
@@ -310,7 +310,7 @@ func (t *Table) agreeing(how Translation) int {
 }
 
 // confirm accepts a translation, and what is held that it tells.
-func (t *Table) confirm(how Translation) {
+func (t *Run) confirm(how Translation) {
 	t.learnt.confirmed = append(t.learnt.confirmed, how)
 	for i := range t.learnt.held {
 		h := &t.learnt.held[i]
@@ -326,7 +326,7 @@ func (t *Table) confirm(how Translation) {
 }
 
 // release accepts what was held.
-func (t *Table) release(h *held, probe int32, by Rule, how Translation) {
+func (t *Run) release(h *held, probe int32, by Rule, how Translation) {
 	h.done, h.told, h.by = true, probe, by
 	if h.failed {
 		t.learnt.failed--
@@ -339,7 +339,7 @@ func (t *Table) release(h *held, probe int32, by Rule, how Translation) {
 }
 
 // Settle decides about all that is held, at the end of a run.
-func (t *Table) Settle() {
+func (t *Run) Settle() {
 	if c := &t.learnt.cookies; len(c.doubts) > 0 {
 		t.forgetCookies() // too few probes to be sure
 	}
@@ -358,8 +358,8 @@ func (t *Table) Settle() {
 }
 
 // Released returns the next of the replies that were held and have been accepted, in
-// the order in which they came. It is valid until the Table is used again.
-func (t *Table) Released() (Match, bool) {
+// the order in which they came. It is valid until the Run is used again.
+func (t *Run) Released() (Match, bool) {
 	l := &t.learnt
 	if l.next == len(l.released) {
 		l.released, l.next = l.released[:0], 0
@@ -371,8 +371,8 @@ func (t *Table) Released() (Match, bool) {
 }
 
 // Rejected returns the next of the replies that were held and are not to a probe in
-// the table, with the Key that it quotes.
-func (t *Table) Rejected() (*Reply, *craft.Key, bool) {
+// the run, with the Key that it quotes.
+func (t *Run) Rejected() (*Reply, *craft.Key, bool) {
 	l := &t.learnt
 	if len(l.rejected) == 0 {
 		return nil, nil, false

@@ -119,7 +119,7 @@ func TestWhatIsDoneToOneFieldIsLearnt(t *testing.T) {
 // Checksums that follow each other can be shifted in many ways: no assignment is the
 // only one.
 func TestATranslationMustHaveOneAssignment(t *testing.T) {
-	var table matcher.Table
+	var table matcher.Run
 	key := craft.Key{Dst: target, SrcPort: 40000, DstPort: 33434, Protocol: layers.IPProtocolUDP}
 	for i := range 20 {
 		key.ID, key.Token = uint16(100+i), uint32(1000+i)

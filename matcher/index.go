@@ -6,7 +6,7 @@ import (
 	"github.com/tracewire/tracewire/craft"
 )
 
-// index finds the entries of a Table that are the same in a view. Most probes
+// index finds the entries of a Run that are the same in a view. Most probes
 // are only ever sought in one of them, so entries are filed in a view when that
 // is first looked at.
 type index struct {

@@ -24,7 +24,7 @@ var (
 // run is a table with probes in it, and their packets.
 type run struct {
 	t       testing.TB
-	table   matcher.Table
+	table   matcher.Run
 	message matcher.Message
 	builder *craft.Builder
 	packets [][]byte

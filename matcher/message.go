@@ -10,7 +10,7 @@ import (
 )
 
 // Message is what a frame may be to probes: it is read once, and then shown to
-// any number of Tables. A Message can be used for one frame after the other; it
+// any number of Runs. A Message can be used for one frame after the other; it
 // refers to the frame, and is valid as long as that is.
 type Message struct {
 	Time      time.Time    // the frame's

@@ -146,7 +146,7 @@ func TestGuessedPortsTellNothing(t *testing.T) {
 // confirmed; not in a capture, where checksums may follow each other.
 func TestAConstantThatMoreAgreeOn(t *testing.T) {
 	for _, captured := range []bool{false, true} {
-		var table matcher.Table
+		var table matcher.Run
 		if captured {
 			table.Captured()
 		}

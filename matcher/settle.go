@@ -5,7 +5,7 @@ import "slices"
 // settle accepts what is held of a probe that is not waited for any longer, if
 // it can be told by itself, and reports whether it was: the first quote that agrees in
 // two of three, or in ports that no other probe has, and those that repeat it.
-func (t *Table) settle(probe int32) bool {
+func (t *Run) settle(probe int32) bool {
 	first := t.settleFirst(probe)
 	if first == nil {
 		return false
@@ -18,7 +18,7 @@ func (t *Table) settle(probe int32) bool {
 	return true
 }
 
-func (t *Table) settleFirst(probe int32) *held {
+func (t *Run) settleFirst(probe int32) *held {
 	for i := range t.learnt.held {
 		h := &t.learnt.held[i]
 		switch {
@@ -37,7 +37,7 @@ func (t *Table) settleFirst(probe int32) *held {
 // owner is the probe that a held quote is of, as far as that it agrees in two of three
 // says so, or none: of two probes the one that makes the quote show what others show.
 // Where packets are renumbered an ID says nothing then.
-func (t *Table) owner(h *held) int32 {
+func (t *Run) owner(h *held) int32 {
 	if h.two == none {
 		return none
 	}
@@ -61,7 +61,7 @@ func isByID(how Translation) bool {
 
 // isShown reports whether other quotes show what was done to this one, if it is of a
 // probe.
-func (t *Table) isShown(h *held, probe int32) bool {
+func (t *Run) isShown(h *held, probe int32) bool {
 	how := translationOf(&t.entries[probe].key, &h.of)
 	if how.Token == TokenSame && !how.Port && t.learnt.renumbered {
 		return true
@@ -76,7 +76,7 @@ func (t *Table) isShown(h *held, probe int32) bool {
 // portsTell reports whether the ports that only one probe has are enough to tell it. In
 // a capture they are. On a live path what rewrites all but the ports must do so to at
 // least three probes and to all that get this far, and nobody may be guessing ports.
-func (t *Table) portsTell(probe int32) bool {
+func (t *Run) portsTell(probe int32) bool {
 	if t.learnt.captured {
 		return true
 	}
@@ -87,9 +87,9 @@ func (t *Table) portsTell(probe int32) bool {
 // guesses among 16,384 ports needs some 49,000 to be right three times.
 const maxStrays = 1000
 
-// Stray notes a quote that is beyond doubt of no probe in the table. If it is of a packet
+// Stray notes a quote that is beyond doubt of no probe of the run. If it is of a packet
 // to the destination from another port, somebody may be guessing ours.
-func (t *Table) Stray(m *Message) {
+func (t *Run) Stray(m *Message) {
 	if !m.IsReply || !m.Reply.IsQuoted() || len(t.entries) == 0 {
 		return
 	}
@@ -101,7 +101,7 @@ func (t *Table) Stray(m *Message) {
 // isOneEach reports whether of the probes known by their ports alone there is one quote
 // each, but for what repeats it. With those whose cookie shows that all else was rewritten
 // they must be at least three.
-func (t *Table) isOneEach() bool {
+func (t *Run) isOneEach() bool {
 	var probes []int32
 	for i := range t.learnt.held {
 		h := &t.learnt.held[i]
@@ -117,7 +117,7 @@ func (t *Table) isOneEach() bool {
 }
 
 // isRepeated reports whether what is held repeats something held before.
-func (t *Table) isRepeated(n int) bool {
+func (t *Run) isRepeated(n int) bool {
 	h := &t.learnt.held[n]
 	return slices.ContainsFunc(t.learnt.held[:n], func(o held) bool { return o.ports == h.ports && h.repeats(&o) })
 }

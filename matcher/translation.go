@@ -106,7 +106,7 @@ func (t Translation) isLike(o Translation) bool {
 
 // translated finds the one probe of which a quote is under a translation that is
 // confirmed.
-func (t *Table) translated(quote *craft.Key, at int64) (int32, Rule, Translation) {
+func (t *Run) translated(quote *craft.Key, at int64) (int32, Rule, Translation) {
 	for _, known := range t.learnt.confirmed {
 		if i := t.under(known, quote, at); i != none {
 			how := known
@@ -118,7 +118,7 @@ func (t *Table) translated(quote *craft.Key, at int64) (int32, Rule, Translation
 }
 
 // under finds the one probe of which a quote is under a translation.
-func (t *Table) under(known Translation, quote *craft.Key, at int64) int32 {
+func (t *Run) under(known Translation, quote *craft.Key, at int64) int32 {
 	part := *quote
 	view := craft.PortToken
 	switch {
@@ -144,7 +144,7 @@ func (t *Table) under(known Translation, quote *craft.Key, at int64) int32 {
 // sole returns the only probe sent before at that is the same as part in a view
 // and that a quote can be of; of those alike the likeliest, and of others the only
 // one that is waited for.
-func (t *Table) sole(view craft.View, part, quote *craft.Key, at int64) int32 {
+func (t *Run) sole(view craft.View, part, quote *craft.Key, at int64) int32 {
 	found, waiting := none, 0
 	several := false
 	for i := range t.index.filed(t.entries, view, part) {
@@ -185,7 +185,7 @@ type proof struct {
 // prove learns from a quote that shows the cookie of a probe what was done to the rest:
 // the constant that the Token is shifted by, and that IDs are renumbered. That is true
 // of all probes of its flow. Where each has ports of its own, two must show it.
-func (t *Table) prove(probe int32, quote *craft.Key) {
+func (t *Run) prove(probe int32, quote *craft.Key) {
 	l, e := &t.learnt, &t.entries[probe]
 	if !e.key.Same(craft.Flow, quote) {
 		return
@@ -204,7 +204,7 @@ func (t *Table) prove(probe int32, quote *craft.Key) {
 
 // isProvedAgain notes what a quote of a probe with ports of its own proves, and reports
 // whether that of another did before.
-func (t *Table) isProvedAgain(now proof, quote *craft.Key) bool {
+func (t *Run) isProvedAgain(now proof, quote *craft.Key) bool {
 	l := &t.learnt
 	if len(l.proofs) == maxCandidates {
 		return false

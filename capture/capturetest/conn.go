@@ -110,6 +110,16 @@ func (n *Network) Conn(h Host) *Conn {
 // Host returns the host's configuration, defaults filled in.
 func (c *Conn) Host() Host { return c.host }
 
+// Way returns the way to a target: the host's address of its family, both ends of the
+// link to the gateway, and the link's MTU. It is what tracewire.Through asks for.
+func (c *Conn) Way(dst netip.Addr) (source netip.Addr, mac, gatewayMAC net.HardwareAddr, mtu int) {
+	source = c.host.Addr
+	if dst.Is6() {
+		source = c.host.Addr6
+	}
+	return source, c.host.MAC, c.host.GatewayMAC, c.host.MTU
+}
+
 // ConnStats are a connection's counters.
 type ConnStats struct {
 	// Injected counts the frames that Inject took, malformed ones included.

@@ -83,7 +83,7 @@ func inMemory(t *testing.T, top *topology.Topology, dst netip.Addr) (hops [][]st
 			t.Fatal(err)
 		}
 		conn := network.Conn(capturetest.Host{})
-		p, err := tracewire.Trace(t.Context(), dst, &tracewire.Options{
+		p, err := tracewire.Trace(t.Context(), dst.String(), &tracewire.Options{
 			Seed: seed, SrcPort: port, MaxTTL: 20, Wait: path.Wait{Max: 300 * time.Millisecond},
 			Dial: func(context.Context, netip.Addr, *tracewire.Options) (*tracewire.Wire, error) {
 				h := conn.Host()

@@ -20,9 +20,6 @@ func TestCostGrowsAsTheFileDoes(t *testing.T) {
 		return testing.AllocsPerRun(1, func() { run(append(args, "-"), bytes.NewReader(data), io.Discard, io.Discard) })
 	}
 	for _, name := range slices.Sorted(maps.Keys(costlyFiles(0))) {
-		if name == "traces at once" {
-			continue // each frame is shown to all of them, which are no more than 1,000
-		}
 		for _, args := range [][]string{{"replay", "--list"}, {"replay", "--format", "json"}, {"replay", "--format", "jsonl"}, {"explain", "--trace", "1"}} {
 			one, four := cost(name, small, args), cost(name, factor*small, args)
 			if four > 2*factor*one+1000 {

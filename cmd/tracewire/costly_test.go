@@ -84,7 +84,7 @@ func (c *costly) add(i pcapng.Interface) {
 
 // note adds a note, which comes with the next frame or without one.
 func (c *costly) note(format string, args ...any) {
-	c.comments = append(c.comments, "tracewire/1 "+fmt.Sprintf(format, args...))
+	c.comments = append(c.comments, "tracewire/2 "+fmt.Sprintf(format, args...))
 	if c.room += len(c.comments[len(c.comments)-1]); c.room > 100_000 || len(c.comments) >= 500 {
 		c.flush()
 	}
@@ -105,10 +105,12 @@ func (c *costly) frame(ip []byte) {
 }
 
 // start notes that a trace begins, with some options.
-func (c *costly) start(trace int, options string) {
-	c.note(`{"trace":%d,"start":{"at":%d,"run":1,"target":{"host":"h","addr":"198.51.100.80"},"source":{"addr":"192.0.2.10","interface":"eth0"},`+
+func (c *costly) start(trace int, options string) { c.startTo("198.51.100.80", trace, options) }
+
+func (c *costly) startTo(target string, trace int, options string) {
+	c.note(`{"trace":%d,"start":{"at":%d,"run":1,"target":{"host":"h","addr":%q},"source":{"addr":"192.0.2.10","interface":"eth0"},`+
 		`"protocol":17,"tool":"tracewire","parameters":{"first_ttl":1,"max_ttl":255,"queries":10,"in_flight":1000,"wait":{"max":5000000000},`+
-		`"src_port":50000,"dst_port":33434,"length":60,"seed":1%s}}}`, trace, c.at.UnixNano(), options)
+		`"src_port":50000,"dst_port":33434,"length":60,"seed":1%s}}}`, trace, c.at.UnixNano(), target, options)
 }
 
 func (c *costly) sent(trace, n, ttl, round int) {
@@ -158,12 +160,13 @@ func fillTraces(c *costly) {
 }
 
 func fillAtOnce(c *costly) {
-	trace := 1
-	for ; trace <= 1000 && c.out.Len() < c.size/2; trace++ {
-		c.start(trace, "")
+	target := func(trace int) string { return fmt.Sprintf("198.18.%d.%d", trace>>8, trace&0xff) }
+	for trace := 1; trace <= 1000 && c.out.Len() < c.size/2; trace++ {
+		c.startTo(target(trace), trace, "")
+		c.sent(trace, trace, 1, 1)
 	}
-	for !c.isFull() {
-		c.frame(timeExceeded("203.0.113.1", udp(9, 1, 7, "")))
+	for n := 0; !c.isFull(); n++ {
+		c.frame(timeExceeded("203.0.113.1", udp(9, 1, 7, target(1+n%1000))))
 	}
 }
 

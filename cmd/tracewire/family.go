@@ -16,17 +16,21 @@ import (
 )
 
 // familyFlags say what kind of probe is sent. A further kind is a line in families,
-// and what package craft needs to build it.
+// and a craft.Protocol.
 type familyFlags struct {
 	chosen [len(families)]bool
+	lite   bool // the L of -UL
 	tcp    tcpValue
 }
 
-// families are the kinds of probes besides plain UDP, of which one flag chooses.
-var families = [...]struct {
+// kind is a kind of probe.
+type kind struct {
 	name, letter, usage string
 	set                 func(*tracewire.Options)
-}{
+}
+
+// families are the kinds of probes besides plain UDP, of which one flag chooses.
+var families = [...]kind{
 	{"icmp", "I", "probe with ICMP echo requests", func(o *tracewire.Options) { o.Protocol = layers.IPProtocolICMPv4 }},
 	{"tcp", "T", "probe with TCP SYNs, to port 80 unless -p says another", func(o *tracewire.Options) { o.Protocol = layers.IPProtocolTCP }},
 	{"udp", "U", "probe with UDP to port 53, a DNS query, or to that of -p", func(o *tracewire.Options) {
@@ -34,6 +38,7 @@ var families = [...]struct {
 			o.DstPort, o.Payload = 53, craft.DNSQuery
 		}
 	}},
+	{"udplite", "", "-UL, as traceroute has it: probe with UDP-Lite, to port 53 unless -p\nsays another", func(o *tracewire.Options) { o.Protocol = layers.IPProtocolUDPLite }},
 	{"classic", "", "probe with UDP to a port that rises from probe to probe, as\ntraceroute does; each probe is a flow of its own then", func(o *tracewire.Options) { o.Classic = true }},
 }
 
@@ -41,15 +46,35 @@ func (f *familyFlags) register(set *pflag.FlagSet) {
 	for i, family := range families {
 		set.BoolVarP(&f.chosen[i], family.name, family.letter, false, family.usage)
 	}
+	set.BoolVarP(&f.lite, liteFlag, "L", false, "")
+	set.Lookup(liteFlag).Hidden = true
 	set.VarP(&f.tcp, "options", "O", "of -T: `syn,ack,fin,…` (the flags), ecn (SYN, ECE and CWR), mss=N,\nsack, wscale=N, timestamps (default syn); info shows the flags of answers")
+}
+
+// liteFlag is the name of the letter L, which means something behind -U only: -UL
+// says the same as --udplite.
+const liteFlag = "udplite-letter"
+
+// chooses reports whether a kind of probe is asked for.
+func (f *familyFlags) chooses(i int) bool {
+	switch name := families[i].name; {
+	case f.lite && name == "udp":
+		return false
+	case f.lite && name == "udplite":
+		return true
+	}
+	return f.chosen[i]
 }
 
 // apply chooses the kind of probe.
 func (f *familyFlags) apply(o *tracewire.Options) error {
+	if udp := slices.IndexFunc(families[:], func(k kind) bool { return k.name == "udp" }); f.lite && !f.chosen[udp] {
+		return usagef("-L alone means nothing: -UL is UDP-Lite")
+	}
 	chosen := ""
 	for i, family := range families {
 		switch {
-		case !f.chosen[i]:
+		case !f.chooses(i):
 			continue
 		case chosen != "":
 			return usagef("--%s and --%s exclude each other", chosen, family.name)

@@ -47,7 +47,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 		"than here times the round trip of the same hop, or near times that\nof a next hop; these two give at least half a second (default 5,3,10)")
 	set.VarP((*intervalValue)(&o.Interval), "sendwait", "z", "leave this `time` between two probes: seconds, or milliseconds\nif more than 10 (default 0)")
 	f.family.register(set)
-	set.VarP(between(&o.DstPort, 1, 65535, "port"), "port", "p", "probe this `port` (default 33434, for -U 53, for -T 80)")
+	set.VarP(between(&o.DstPort, 1, 65535, "port"), "port", "p", "probe this `port` (default 33434, for -U and -UL 53, for -T 80)")
 	set.Var(between(&o.SrcPort, 1, 65535, "port"), "sport", "probe from this `port`, or with -I with this identifier (default one at\nrandom)")
 	set.VarP((*addrValue)(&o.Source), "source", "s", "probe from this `address` of this host")
 	set.VarP(&nameValue{&o.Interface, "interface"}, "interface", "i", "leave by this `interface`")

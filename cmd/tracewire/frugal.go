@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"os"
 	"runtime"
 	"runtime/debug"
 
@@ -20,6 +21,17 @@ func frugal() (restore func()) {
 	}
 	debug.SetMemoryLimit(enoughMemory)
 	return func() { debug.SetMemoryLimit(math.MaxInt64) }
+}
+
+// lavish collects garbage later than usual, unless GOGC says when: what traces hold at
+// the same time is little beside what they have made. The function it returns ends that.
+func lavish() (restore func()) {
+	if os.Getenv("GOGC") != "" {
+		return func() {}
+	}
+	const percent = 400
+	before := debug.SetGCPercent(percent)
+	return func() { debug.SetGCPercent(before) }
 }
 
 // collectIfLarge collects garbage if a path that was found is large: what finding it

@@ -33,10 +33,11 @@ func TestWhatThisHostLosesIsSaid(t *testing.T) {
 			cmd, _ := start(t, "-n", "-w", "3", "--write", file, "--format", "json", "10.99.0.1")
 			var out, said bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &said
+			await := probesOf(t, c)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			awaitProbes(t, c)
+			await()
 			test.lose(c)
 			_ = cmd.Wait()
 			if code := cmd.ProcessState.ExitCode(); code != test.code {

@@ -95,6 +95,9 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 	if err != nil {
 		return s, err
 	}
+	if len(hosts) > 1 {
+		defer lavish()()
+	}
 	lanes := make([]*lane, len(hosts))
 	for i, host := range hosts {
 		lanes[i] = &lane{host: host, news: make(chan struct{}, 1)}

@@ -298,7 +298,7 @@ func TestInstalledRefusesWhatNeedsRoot(t *testing.T) {
 		"an IPv6 address of another":     {[]string{"-s", "fd99::1", "fd77:1::2"}, "not an address of this host", 1},
 		"a port of a bridge":             {[]string{"-i", s.side.A.Interface, "10.77.3.2"}, "needs root", 1},
 		"a port of root":                 {[]string{"--sport", "53", "10.99.0.1"}, "source port 53 needs root", 1},
-		"a port of another program":      {[]string{"--sport", "7379", "10.99.0.1"}, "used by another program", 1},
+		"a port of another program":      {[]string{"--sport", "7379", "10.99.0.1"}, "in use by another program", 1},
 		"a broadcast":                    {[]string{"10.77.1.255"}, "broadcast", 2},
 		"a multicast":                    {[]string{"224.0.0.1"}, "multicast", 2},
 		"a packet longer than the link":  {[]string{"10.99.0.1", "1501"}, "1501", 2},

@@ -38,7 +38,7 @@ func hostileRecording(t *testing.T, text string) []byte {
 		t.Fatal(err)
 	}
 	at := time.Unix(1_700_000_000, 0).UTC()
-	note := func(format string, args ...any) string { return "tracewire/1 " + fmt.Sprintf(format, args...) }
+	note := func(format string, args ...any) string { return "tracewire/2 " + fmt.Sprintf(format, args...) }
 	start := note(`{"trace":1,"start":{"at":%d,"target":{"host":%s,"addr":"198.51.100.80"},"source":{"addr":"192.0.2.10","interface":%s},`+
 		`"protocol":17,"tool":%s,"parameters":{"first_ttl":1,"max_ttl":3,"queries":1,"in_flight":16,"wait":{"max":5000000000},`+
 		`"src_port":50000,"dst_port":33434,"length":60,"seed":1}}}`, at.UnixNano(), quoted, quoted, quoted)

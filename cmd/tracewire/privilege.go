@@ -16,8 +16,8 @@ gives it to the program's file, so every user of the host can trace paths. The
 program lets its users do nothing else with it:
 
     what                            user of the installed program    root
-    trace with UDP, TCP SYN or
-      ICMP echo to any host         yes                              yes
+    trace with UDP, UDP-Lite, TCP
+      SYN or ICMP echo to any host  yes                              yes
     -O with other flags than
       syn alone, or ecn             no                               yes
     --vlan, --next-hop-mac,
@@ -31,7 +31,7 @@ program lets its users do nothing else with it:
       others                        transport header 8 bytes
     other ICMP messages             none, or the 8-byte header if    whole
                                     the identifier is the trace's
-    UDP and TCP of others           none, or headers if they reach   the same,
+    UDP, UDP-Lite, TCP of others    none, or headers if they reach   the same,
                                     the trace's own port             but whole
     files: --write, replay, …       those the user can open          any
 

@@ -26,10 +26,10 @@ const replayLong = `replay finds the traces in captures, and prints each as if i
 The captures may be anybody's, made with any tracer: pcap or pcapng, also
 compressed with gzip or zstd; - is standard input. A trace is found by what is
 on the wire: probes with low TTLs, or that an ICMP time-exceeded quotes, over
-IPv4 and IPv6, UDP, ICMP echo and TCP, grouped into runs by the way the known
-programs vary ports and sequence numbers. Ordinary traffic is none, even when
-ICMP errors quote it. Replies whose probes are not in the capture stand at hop
-"?", in the order of arrival.
+IPv4 and IPv6, UDP, UDP-Lite, ICMP echo and TCP, grouped into runs by the way the
+known programs vary ports and sequence numbers. Ordinary traffic is none, even
+when ICMP errors quote it. Replies whose probes are not in the capture stand at
+hop "?", in the order of arrival.
 
 A recording that 'tracewire --write' made gives the answer that was given when
 it was made, byte for byte in JSON; --all shows what other traces it holds. One

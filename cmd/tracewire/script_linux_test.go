@@ -247,10 +247,11 @@ func TestInterfaceLost(t *testing.T) {
 			c := kernelnet.NewChain(t, 4, nil)
 			c.Routers[2].Nft(rule("output", "icmp type time-exceeded drop"))
 			cmd, out := start(t, "-n", "-w", "30", "10.99.0.1")
+			await := probesOf(t, c)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			awaitProbes(t, c)
+			await()
 			lost := c.Links[0].A.Interface
 			c.Host().Run(append(command, lost)...)
 			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitSystem {
@@ -271,10 +272,11 @@ func TestInterrupt(t *testing.T) {
 	c.Routers[2].Nft(rule("output", "icmp type time-exceeded drop"))
 	for _, format := range []string{"text", "json", "jsonl"} {
 		cmd, out := start(t, "-n", "-w", "30", "--format", format, "10.99.0.1")
+		await := probesOf(t, c)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		awaitProbes(t, c)
+		await()
 		interrupted := time.Now()
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
@@ -326,10 +328,11 @@ func TestInterruptedEarly(t *testing.T) {
 
 	c.Routers[3].Nft(rule("input", "udp dport 33434 drop"))
 	cmd, out = start(t, "-n", "-w", "30", "--fail-unreached", "10.99.0.1")
+	await := probesOf(t, c)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	awaitProbes(t, c)
+	await()
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -339,18 +342,21 @@ func TestInterruptedEarly(t *testing.T) {
 	}
 }
 
-// awaitProbes waits until a probe has arrived at the end of the chain, which
-// is later than at the routers before it.
-func awaitProbes(t *testing.T, c *kernelnet.Chain) {
+// probesOf returns what waits until a probe has arrived at the end of the chain, which
+// forwards nothing else, since now.
+func probesOf(t *testing.T, c *kernelnet.Chain) (await func()) {
 	t.Helper()
 	last := c.Routers[len(c.Routers)-1]
 	counters := func() string {
 		return regexp.MustCompile(`(?m)^Ip: \d+ \d+ \d+`).FindString(last.Run("cat", "/proc/net/snmp"))
 	}
 	before := counters()
-	for deadline := time.Now().Add(10 * time.Second); counters() == before; {
-		if time.Now().After(deadline) {
-			t.Fatal("no probe came")
+	return func() {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); counters() == before; {
+			if time.Now().After(deadline) {
+				t.Fatal("no probe came")
+			}
 		}
 	}
 }

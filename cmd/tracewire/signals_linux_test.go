@@ -125,10 +125,11 @@ func TestSignalsEndATraceUnlessIgnored(t *testing.T) {
 			cmd.Args = append([]string{"sh", "-c", `trap "" HUP INT; exec "$0" "$@"`}, cmd.Args...)
 			cmd.Path = "/bin/sh"
 		}
+		await := probesOf(t, c)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		awaitProbes(t, c)
+		await()
 		if err := cmd.Process.Signal(test.signal); err != nil {
 			t.Fatal(err)
 		}

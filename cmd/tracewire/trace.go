@@ -23,8 +23,8 @@ import (
 
 const long = `tracewire traces the path that packets take to a host.
 
-It sends probes (UDP, or ICMP echo, or TCP) whose time to live runs out on the
-way, hop by hop, and shows the routers that report so. Every probe is built as a
+It sends probes (UDP, or ICMP echo, TCP or UDP-Lite) whose time to live runs out
+on the way, hop by hop, and shows the routers that report so. Every probe is built as a
 complete frame and every time is stamped by the kernel on the frame itself: what
 is shown is the time from wire to wire, whatever else the machine is doing.
 

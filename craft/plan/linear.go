@@ -36,7 +36,7 @@ type Linear struct {
 	// Outcome is Ambiguous or Unverified.
 	Serial bool
 
-	ttls     [256]ttlState
+	ttls     []ttlState // by TTL; see begin
 	inFlight int
 	lastSend time.Time
 	far      uint8 // the highest TTL with an outcome
@@ -46,15 +46,23 @@ type Linear struct {
 
 // ttlState is what Linear knows of one TTL.
 type ttlState struct {
-	sent     int // probes
-	open     int // of these, without an outcome
-	void     int // of these, ambiguous: to be sent again
-	answered int // of these, in time and beyond doubt
+	sent     int32 // probes
+	open     int32 // of these, without an outcome
+	void     int32 // of these, ambiguous: to be sent again
+	answered int32 // of these, in time and beyond doubt
 	lastSend time.Time
+}
+
+// begin makes room for what is known of each TTL. The fields are set by then.
+func (l *Linear) begin() {
+	if l.ttls == nil {
+		l.ttls = make([]ttlState, int(l.Last)+1)
+	}
 }
 
 // Next implements Plan.
 func (l *Linear) Next(now time.Time) Step {
+	l.begin()
 	if l.Done() {
 		return Step{Action: Stop}
 	}
@@ -74,7 +82,7 @@ func (l *Linear) Next(now time.Time) Step {
 	s.lastSend = now
 	l.inFlight++
 	l.lastSend = now
-	return Step{Action: Send, TTL: ttl, Round: s.sent}
+	return Step{Action: Send, TTL: ttl, Round: int(s.sent)}
 }
 
 // pick chooses the TTL to probe: the lowest of those that have been probed the
@@ -97,14 +105,14 @@ func (l *Linear) pick(now time.Time) (ttl uint8, until time.Time) {
 }
 
 // asked counts the probes that may still be told what they want to know.
-func (s *ttlState) asked() int { return s.sent - s.void }
+func (s *ttlState) asked() int { return int(s.sent - s.void) }
 
 // satisfied reports whether nothing more is to be sent at ttl. The hop where
 // the path ends need not be asked as often as others, since probes that were
 // sent before it was known to be the end are answered there too.
 func (l *Linear) satisfied(ttl int) bool {
 	s := &l.ttls[ttl]
-	if s.asked() >= l.Queries || s.sent >= maxRepeats*l.Queries {
+	if s.asked() >= l.Queries || int(s.sent) >= maxRepeats*l.Queries {
 		return true
 	}
 	if l.end == 0 || ttl < l.limit() {
@@ -117,9 +125,9 @@ func (l *Linear) satisfied(ttl int) bool {
 // beyond counts the probes with this TTL or a higher one that were answered,
 // and those still open.
 func (l *Linear) beyond(ttl int) (answered, open int) {
-	for t := ttl; t <= 255; t++ {
-		answered += l.ttls[t].answered
-		open += l.ttls[t].open
+	for t := ttl; t < len(l.ttls); t++ {
+		answered += int(l.ttls[t].answered)
+		open += int(l.ttls[t].open)
 	}
 	return answered, open
 }
@@ -133,7 +141,7 @@ func (l *Linear) allowed(ttl int) bool {
 	if !l.Serial || ttl <= int(l.hops) {
 		return true
 	}
-	for t := int(l.hops) + 1; t <= 255; t++ {
+	for t := int(l.hops) + 1; t < len(l.ttls); t++ {
 		if l.ttls[t].open > 0 {
 			return false
 		}
@@ -151,7 +159,11 @@ func (l *Linear) limit() int {
 
 // Observe implements Plan.
 func (l *Linear) Observe(o Outcome) {
+	l.begin()
 	l.end = o.End
+	if int(o.TTL) >= len(l.ttls) {
+		return // it was not asked for
+	}
 	s := &l.ttls[o.TTL]
 	if o.Status == Late || s.open == 0 {
 		return
@@ -175,6 +187,7 @@ func (l *Linear) Observe(o Outcome) {
 // Done implements Plan. Once the end of the path has answered often enough,
 // what else was sent beyond it is not waited for.
 func (l *Linear) Done() bool {
+	l.begin()
 	last := l.limit()
 	for t := int(l.First); t <= last; t++ {
 		if !l.satisfied(t) || l.ttls[t].open > 0 {

@@ -3,6 +3,8 @@ package plan
 import (
 	"iter"
 	"time"
+
+	"github.com/tracewire/tracewire/craft"
 )
 
 // How MTU paces itself where its fields don't say.
@@ -77,8 +79,8 @@ func MaxRounds(queries int) int { return maxSearch + maxRepeats*queries }
 
 // The sizes that every link must carry.
 const (
-	MinMTU4 = 68   // IPv4: RFC 791, section 3.2
-	MinMTU6 = 1280 // IPv6: RFC 8200, section 5
+	MinMTU4 = craft.MinMTU4
+	MinMTU6 = craft.MinMTU6
 )
 
 // sizes is what is known of the probes with one TTL.

@@ -4,7 +4,10 @@
 // tells it what became of its probes, and asks it for the next step.
 package plan
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Plan is one way to explore a path. It belongs to one goroutine at a time.
 type Plan interface {
@@ -33,6 +36,8 @@ const (
 // Step is the next thing to do.
 type Step struct {
 	Action Action
+	Target int       // of the probe to send: which of several targets; 0 if there is one
+	Flow   uint16    // of the probe to send: see craft.Series
 	TTL    uint8     // of the probe to send
 	Round  int       // of the probe to send, from 1: how often its TTL was sent before, plus 1
 	Length int       // of the probe to send, in bytes of the IP packet; 0: as long as all others of the run
@@ -41,9 +46,18 @@ type Step struct {
 
 // Outcome is what became of a probe, as far as a plan needs to know.
 type Outcome struct {
-	TTL    uint8 // as sent
-	Length int   // as sent, in bytes of the IP packet; 0 if it isn't known which probe was answered
+	Target int    // as sent
+	Flow   uint16 // as sent
+	TTL    uint8  // as sent
+	Length int    // as sent, in bytes of the IP packet; 0 if it isn't known which probe was answered
 	Status Status
+
+	// Of a reply: who sent it, which kind it is, at which hop that is by what is known
+	// now, and the round trip, 0 if it is not known.
+	From netip.Addr
+	Kind Kind
+	Hop  uint8
+	RTT  time.Duration
 
 	// TooBig: the reply, in time or late, says that the probe is too long for
 	// a link on its way, and MTU what it states as that link's MTU, in bytes;
@@ -76,4 +90,15 @@ const (
 	// Late: a reply came after the probe had been reported Silent. It changes
 	// nothing but perhaps the End.
 	Late
+)
+
+// Kind is which kind of reply an Outcome is.
+type Kind uint8
+
+// The kinds. That of a probe without a reply is None.
+const (
+	None       Kind = iota
+	FromRouter      // the TTL was exceeded
+	Refusal         // another ICMP error: the probe gets no farther than there
+	FromTarget      // the target itself answered
 )

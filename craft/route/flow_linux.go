@@ -2,6 +2,7 @@ package route
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -48,6 +49,10 @@ func (l *lookup) get() (*netlink.Route, error) {
 		add(rtaFlowLabel, binary.BigEndian.AppendUint32(nil, flow.FlowLabel))
 	}
 	answers, err := request.Execute(unix.NETLINK_ROUTE, 0)
+	if errors.Is(err, unix.EOPNOTSUPP) && flow.Protocol != 0 {
+		flow.Protocol = 0 // the kernel takes few protocols here; to its rules the others are like UDP
+		return l.get()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 )
 
@@ -127,7 +128,7 @@ func translated(all []stretch, sure Confidence) (found []Finding) {
 }
 
 func isICMP(protocol layers.IPProtocol) bool {
-	return protocol == layers.IPProtocolICMPv4 || protocol == layers.IPProtocolICMPv6
+	return craft.ProtocolOf(protocol).Carries(craft.EchoSequence)
 }
 
 // isPseudo reports whether a checksum is the sum of the probe's pseudo-header

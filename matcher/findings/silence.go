@@ -3,8 +3,7 @@ package findings
 import (
 	"fmt"
 
-	"github.com/google/gopacket/layers"
-
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -68,14 +67,15 @@ const smallEnough = 1280
 
 // tried is what the probes of a trace were, in words.
 func (v *view) tried() string {
-	switch p := &v.path.Parameters; v.path.Protocol {
-	case layers.IPProtocolTCP:
-		return fmt.Sprintf("TCP probes to port %d", p.DstPort)
-	case layers.IPProtocolUDP:
-		if v.varies() {
-			return fmt.Sprintf("UDP probes to ports from %d on", p.DstPort)
-		}
-		return fmt.Sprintf("UDP probes to port %d", p.DstPort)
+	port := v.path.Parameters.DstPort
+	switch protocol := craft.ProtocolOf(v.path.Protocol); {
+	case protocol == nil:
+		return "probes"
+	case !protocol.HasPorts():
+		return protocol.Probe + "s"
+	case protocol.Carries(craft.Checksum) && v.varies():
+		return fmt.Sprintf("%ss to ports from %d on", protocol.Probe, port)
+	default:
+		return fmt.Sprintf("%ss to port %d", protocol.Probe, port)
 	}
-	return "ICMP echo probes"
 }

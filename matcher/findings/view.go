@@ -5,8 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/gopacket/layers"
-
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -87,13 +86,13 @@ func (v *view) varies() bool {
 // the ports, and in ICMP the first four bytes, the checksum among them
 // (Augustin et al., "Avoiding traceroute anomalies with Paris traceroute", 2006).
 func isOneFlow(p *path.Path) bool {
-	isICMP := p.Protocol == layers.IPProtocolICMPv4 || p.Protocol == layers.IPProtocolICMPv6
+	isEcho := craft.ProtocolOf(p.Protocol).Carries(craft.EchoSequence)
 	for i := range p.Probes {
 		a, b := &p.Probes[0], &p.Probes[i]
 		if a.SrcPort != b.SrcPort || a.DstPort != b.DstPort {
 			return false
 		}
-		if isICMP && (!b.HasChecksum || a.Checksum != b.Checksum) {
+		if isEcho && (!b.HasChecksum || a.Checksum != b.Checksum) {
 			return false
 		}
 	}

@@ -3,7 +3,7 @@ package journal
 import (
 	"fmt"
 
-	"github.com/google/gopacket/layers"
+	"github.com/tracewire/tracewire/craft"
 )
 
 // Checker checks that each note of a trace can follow those before it, so that a
@@ -42,14 +42,14 @@ func (c *Checker) Check(n *Note) error {
 }
 
 func (c *Checker) sent(s *Sent) error {
-	p, protocol := &c.start.Parameters, c.start.Protocol
+	p, protocol := &c.start.Parameters, craft.ProtocolOf(c.start.Protocol)
 	most, is4 := MaxRounds(p.Queries, p.MTU), c.start.Target.Addr.Is4()
-	echo := protocol == layers.IPProtocolICMPv4 || protocol == layers.IPProtocolICMPv6
+	echo := protocol.Carries(craft.EchoSequence)
 	if err := first(
 		must(s.TTL >= p.FirstTTL && s.TTL <= p.MaxTTL, "TTL %d is not between %d and %d", s.TTL, p.FirstTTL, p.MaxTTL),
 		must(s.Round > c.rounds[s.TTL] && s.Round <= most, "round %d of TTL %d can't follow round %d", s.Round, s.TTL, c.rounds[s.TTL]),
 		must(is4 || s.ID == 0, "IPv6 has no ID %d", s.ID),
-		must(protocol != layers.IPProtocolUDP || s.Sequence == 0, "UDP has no sequence number %d", s.Sequence),
+		must(!protocol.Carries(craft.Checksum) || s.Sequence == 0, "such a probe has no sequence number %d", s.Sequence),
 		must(!echo || s.DstPort == 0 && s.Sequence <= 0xffff, "an ICMP echo has no port %d, and no sequence number %d", s.DstPort, s.Sequence),
 	); err != nil {
 		return err

@@ -35,6 +35,20 @@ func newPath() *path.Path {
 	}
 }
 
+func started(p *path.Path) *Start {
+	return noteOf(&path.Entry{Kind: path.Start, Trace: 1, At: at, Path: p, Run: 7}).Start
+}
+
+func sent(p path.Probe, k craft.Key) *Sent {
+	return noteOf(&path.Entry{Kind: path.Sent, Trace: 1, Probe: p, Key: k}).Sent
+}
+
+func missed(g frame.Gap) *Missed {
+	return noteOf(&path.Entry{Kind: path.Missed, Trace: 1, Gap: g}).Missed
+}
+
+func addr(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}) }
+
 func notes() map[string]*Note {
 	probe := path.Probe{TTL: 6, Round: 2, ID: 8, SrcPort: 50000, DstPort: 33434, Sequence: 9, Called: at}
 	several := newPath()
@@ -42,15 +56,15 @@ func notes() map[string]*Note {
 	bare := newPath()
 	bare.Source.MAC, bare.Source.NextHopMAC = nil, nil
 	return map[string]*Note{
-		"start":              {Trace: 1, Start: StartOf(newPath(), 7, at)},
-		"start on several":   {Trace: 1, Start: StartOf(several, 7, at)},
-		"start without MACs": {Trace: 1, Start: StartOf(bare, 7, at)},
-		"sent":               {Trace: 2, Sent: SentOf(&probe, &craft.Key{ID: 8, Token: 1 << 31, HasCookie: true, Cookie: 1<<64 - 1})},
-		"sent, no cookie":    {Trace: 2, Sent: SentOf(&probe, &craft.Key{ID: 8, Token: 3})},
+		"start":              {Trace: 1, Start: started(newPath())},
+		"start on several":   {Trace: 1, Start: started(several)},
+		"start without MACs": {Trace: 1, Start: started(bare)},
+		"sent":               {Trace: 2, Sent: sent(probe, craft.Key{ID: 8, Token: 1 << 31, HasCookie: true, Cookie: 1<<64 - 1})},
+		"sent, no cookie":    {Trace: 2, Sent: sent(probe, craft.Key{ID: 8, Token: 3})},
 		"failed":             {Trace: 1, Failed: &Failed{Probe: 17}},
 		"passed":             {Trace: 1, Passed: &Passed{At: At(at), Step: -time.Second}},
-		"missed":             {Trace: 1, Missed: MissedOf(&frame.Gap{From: at, To: at.Add(time.Second), Frames: 124})},
-		"missed, and lasts":  {Trace: 1, Missed: MissedOf(&frame.Gap{From: at, Cause: frame.AddressRemoved, Addr: newPath().Source.Addr})},
+		"missed":             {Trace: 1, Missed: missed(frame.Gap{From: at, To: at.Add(time.Second), Frames: 124})},
+		"missed, and lasts":  {Trace: 1, Missed: missed(frame.Gap{From: at, Cause: frame.AddressRemoved, Addr: newPath().Source.Addr})},
 		"read":               {Trace: 1, Read: &Read{At: At(at)}},
 		"end":                {Trace: 1, End: &End{At: At(at), Interrupted: true, Dropped: 3}},
 	}
@@ -73,7 +87,7 @@ func TestNotesAreReadBack(t *testing.T) {
 func TestStartGivesThePathBack(t *testing.T) {
 	want := newPath()
 	want.Source.Also = []string{"eth1"}
-	if d := cmp.Diff(want, StartOf(want, 7, at).Path(), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+	if d := cmp.Diff(want, started(want).path(), cmpopts.EquateComparable(netip.Addr{})); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
 }
@@ -83,7 +97,7 @@ func TestSentGivesTheProbeBack(t *testing.T) {
 	key := craft.Key{
 		Dst: newPath().Target.Addr, Protocol: layers.IPProtocolUDP, SrcPort: 50000, DstPort: 33434, ID: 8, Token: 5, Cookie: 6, HasCookie: true,
 	}
-	gotProbe, gotKey := SentOf(&probe, &key).Probe(key.Dst, key.Protocol)
+	gotProbe, gotKey := sent(probe, key).probe(key.Dst, key.Protocol)
 	if d := cmp.Diff(probe, gotProbe); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
@@ -97,8 +111,8 @@ func TestNotesAsPeopleSeeThem(t *testing.T) {
 	all := notes()
 	for name, want := range map[string]string{
 		"start":  `"mac":"02:00:00:00:00:02","next_hop":"192.0.2.1","next_hop_mac":"02:00:00:00:00:01"`,
-		"sent":   `tracewire/1 {"trace":2,"sent":{"ttl":6,"round":2,"id":8,"src_port":50000,"dst_port":33434,"sequence":9,"called":1795446765249811278,"key":{"id":8,"token":2147483648,"cookie":"18446744073709551615"}}}`,
-		"passed": `tracewire/1 {"trace":1,"passed":{"at":1795446765249811278,"step":-1000000000}}`,
+		"sent":   `tracewire/2 {"trace":2,"sent":{"ttl":6,"round":2,"id":8,"src_port":50000,"dst_port":33434,"sequence":9,"called":1795446765249811278,"key":{"id":8,"token":2147483648,"cookie":"18446744073709551615"}}}`,
+		"passed": `tracewire/2 {"trace":1,"passed":{"at":1795446765249811278,"step":-1000000000}}`,
 	} {
 		if got := all[name].Comment(); !strings.Contains(got, want) {
 			t.Errorf("%s, want %s", got, want)
@@ -110,7 +124,7 @@ func TestNotesAsPeopleSeeThem(t *testing.T) {
 }
 
 func TestOtherCommentsAreNoNotes(t *testing.T) {
-	for _, comment := range []string{"", "probe 17: TTL 6, round 2", "tracewire/1", `tracewire/2 {"trace":1}`, ` tracewire/1 {"trace":1}`} {
+	for _, comment := range []string{"", "probe 17: TTL 6, round 2", "tracewire/1", `tracewire/3 {"trace":1}`, ` tracewire/1 {"trace":1}`} {
 		if note, err := Parse(comment); note != nil || err != nil {
 			t.Errorf("%q: %+v, %v", comment, note, err)
 		}
@@ -131,17 +145,17 @@ func TestDamagedNotes(t *testing.T) {
 		"an interface twice":       damage(`"next_hop":`, `"also":["eth1","eth1"],"next_hop":`),
 		"an unnamed interface":     damage(`"next_hop":`, `"also":[""],"next_hop":`),
 		"interfaces that are none": damage(`"next_hop":`, `"also":[],"next_hop":`),
-		"of no trace":              `tracewire/1 {"read":{"at":1}}`,
-		"something behind it":      `tracewire/1 {"trace":1} {}`,
-		"a number that is none":    `tracewire/1 {"trace":1,"read":{"at":"now"}}`,
-		"a number that is large":   `tracewire/1 {"trace":1,"sent":{"ttl":256,"round":1}}`,
-		"a probe without a TTL":    `tracewire/1 {"trace":1,"sent":{"round":1}}`,
-		"a probe in round 0":       `tracewire/1 {"trace":1,"sent":{"ttl":1}}`,
-		"a probe before all":       `tracewire/1 {"trace":1,"failed":{"probe":-1}}`,
-		"a negative count":         `tracewire/1 {"trace":1,"end":{"at":1,"dropped":-1}}`,
-		"a gap of no cause":        `tracewire/1 {"trace":1,"missed":{"from":1,"cause":3}}`,
-		"a gap without a past":     `tracewire/1 {"trace":1,"missed":{"from":2,"to":1}}`,
-		"a gap of less than none":  `tracewire/1 {"trace":1,"missed":{"from":2,"frames":-1}}`,
+		"of no trace":              `tracewire/2 {"read":{"at":1}}`,
+		"something behind it":      `tracewire/2 {"trace":1} {}`,
+		"a number that is none":    `tracewire/2 {"trace":1,"read":{"at":"now"}}`,
+		"a number that is large":   `tracewire/2 {"trace":1,"sent":{"ttl":256,"round":1}}`,
+		"a probe without a TTL":    `tracewire/2 {"trace":1,"sent":{"round":1}}`,
+		"a probe in round 0":       `tracewire/2 {"trace":1,"sent":{"ttl":1}}`,
+		"a probe before all":       `tracewire/2 {"trace":1,"failed":{"probe":-1}}`,
+		"a negative count":         `tracewire/2 {"trace":1,"end":{"at":1,"dropped":-1}}`,
+		"a gap of no cause":        `tracewire/2 {"trace":1,"missed":{"from":1,"cause":3}}`,
+		"a gap without a past":     `tracewire/2 {"trace":1,"missed":{"from":2,"to":1}}`,
+		"a gap of less than none":  `tracewire/2 {"trace":1,"missed":{"from":2,"frames":-1}}`,
 		"no target":                damage(`"198.51.100.80"`, `""`),
 		"no source":                damage(`"192.0.2.10"`, `""`),
 		"a MAC that is none":       damage("02:00:00:00:00:02", "AgAAAAAC"),
@@ -152,17 +166,17 @@ func TestDamagedNotes(t *testing.T) {
 		"no wait":                  damage(`"max":5000000000`, `"max":0`),
 		"a wait that is negative":  damage(`"here":3`, `"here":-3`),
 
-		"two things at once":           `tracewire/1 {"trace":1,"read":{"at":1},"failed":{"probe":0}}`,
-		"a trace beyond all":           `tracewire/1 {"trace":2147483648,"read":{"at":1}}`,
-		"read before 1970":             `tracewire/1 {"trace":1,"read":{"at":-1}}`,
-		"passed before 1970":           `tracewire/1 {"trace":1,"passed":{"at":-1}}`,
-		"a step beyond all":            `tracewire/1 {"trace":1,"passed":{"at":1,"step":-9223372036854775808}}`,
-		"ended before 1970":            `tracewire/1 {"trace":1,"end":{"at":-1}}`,
-		"called before 1970":           `tracewire/1 {"trace":1,"sent":{"ttl":1,"round":1,"called":-1}}`,
+		"two things at once":           `tracewire/2 {"trace":1,"read":{"at":1},"failed":{"probe":0}}`,
+		"a trace beyond all":           `tracewire/2 {"trace":2147483648,"read":{"at":1}}`,
+		"read before 1970":             `tracewire/2 {"trace":1,"read":{"at":-1}}`,
+		"passed before 1970":           `tracewire/2 {"trace":1,"passed":{"at":-1}}`,
+		"a step beyond all":            `tracewire/2 {"trace":1,"passed":{"at":1,"step":-9223372036854775808}}`,
+		"ended before 1970":            `tracewire/2 {"trace":1,"end":{"at":-1}}`,
+		"called before 1970":           `tracewire/2 {"trace":1,"sent":{"ttl":1,"round":1,"called":-1}}`,
 		"started before 1970":          damage(`"at":1795446765249811278`, `"at":-1`),
-		"a probe of negative length":   `tracewire/1 {"trace":1,"sent":{"ttl":1,"round":1,"length":-60}}`,
-		"a probe of 64 kB":             `tracewire/1 {"trace":1,"sent":{"ttl":1,"round":1,"length":65536}}`,
-		"a probe that is no packet":    `tracewire/1 {"trace":1,"sent":{"ttl":1,"round":1,"length":1}}`,
+		"a probe of negative length":   `tracewire/2 {"trace":1,"sent":{"ttl":1,"round":1,"length":-60}}`,
+		"a probe of 64 kB":             `tracewire/2 {"trace":1,"sent":{"ttl":1,"round":1,"length":65536}}`,
+		"a probe that is no packet":    `tracewire/2 {"trace":1,"sent":{"ttl":1,"round":1,"length":1}}`,
 		"a MAC of 8 bytes":             damage("02:00:00:00:00:02", "02:00:00:00:00:00:00:02"),
 		"a next hop's MAC of 20 bytes": damage("02:00:00:00:00:01", "02:00:00:00:00:00:00:01:00:00:00:00:00:00:00:00:00:00:00:01"),
 		"protocol 0":                   damage(`"protocol":17`, `"protocol":0`),
@@ -208,7 +222,7 @@ func start6(protocol layers.IPProtocol, change func(*path.Parameters)) *Note {
 	p.Target.Addr, p.Source.Addr, p.Source.NextHop = netip.MustParseAddr("2001:db8::80"), netip.MustParseAddr("2001:db8::10"), netip.Addr{}
 	p.Protocol = protocol
 	change(&p.Parameters)
-	return &Note{Trace: 1, Start: StartOf(p, 7, at)}
+	return &Note{Trace: 1, Start: started(p)}
 }
 
 func TestDamagedNotesOfIPv6(t *testing.T) {
@@ -241,7 +255,7 @@ func TestDamagedNotesOfIPv6(t *testing.T) {
 func TestCheckerKnowsWhatCanFollow(t *testing.T) {
 	sent := func(ttl uint8, round int) *Note { return &Note{Trace: 1, Sent: &Sent{TTL: ttl, Round: round}} }
 	failed := func(probe int) *Note { return &Note{Trace: 1, Failed: &Failed{Probe: probe}} }
-	udp := &Note{Trace: 1, Start: StartOf(newPath(), 7, at)}
+	udp := &Note{Trace: 1, Start: started(newPath())}
 	echo := start6(layers.IPProtocolICMPv6, func(p *path.Parameters) { p.FirstTTL, p.MaxTTL, p.DstPort = 3, 5, 0 })
 	sizes := start6(layers.IPProtocolUDP, func(p *path.Parameters) { p.MTU = true })
 	tests := map[string]struct {

@@ -99,7 +99,7 @@ func (s *Start) validate() error {
 		must(s.Source.MAC.isOne(), "%x is not a MAC address", []byte(s.Source.MAC)),
 		must(s.Source.NextHopMAC.isOne(), "%x is not a MAC address", []byte(s.Source.NextHopMAC)),
 		must(s.Source.namesOthers(), "%q are no other interfaces than %q", s.Source.Also, s.Source.Interface),
-		must(s.knowsProtocol(), "there are no probes of protocol %d to %v", uint8(s.Protocol), s.Target.Addr),
+		must(craft.ProtocolOf(s.Protocol).ReachesOver(s.Target.Addr), "there are no probes of protocol %d to %v", uint8(s.Protocol), s.Target.Addr),
 		must(s.Tool != "", "no program traced"),
 		s.Parameters.check(),
 		s.checkOptions(),
@@ -131,18 +131,6 @@ func isTarget(a netip.Addr) bool {
 // isOne reports whether m is an Ethernet address, or empty.
 func (m mac) isOne() bool { return len(m) == 0 || len(m) == macLength }
 
-func (s *Start) knowsProtocol() bool {
-	switch s.Protocol {
-	case layers.IPProtocolUDP, layers.IPProtocolTCP:
-		return true
-	case layers.IPProtocolICMPv4:
-		return s.Target.Addr.Is4()
-	case layers.IPProtocolICMPv6:
-		return s.Target.Addr.Is6()
-	}
-	return false
-}
-
 // check checks the parameters that every trace has.
 func (p *parameters) check() check {
 	for _, c := range []check{
@@ -167,13 +155,14 @@ func isLength(n int) bool { return n == 0 || n >= craft.MinLength && n <= maxLen
 // checkOptions checks the parameters that only some families and protocols have.
 func (s *Start) checkOptions() check {
 	p, is4, isUDP := &s.Parameters, s.Target.Addr.Is4(), s.Protocol == layers.IPProtocolUDP
+	protocol := craft.ProtocolOf(s.Protocol)
 	isTCP := s.Protocol == layers.IPProtocolTCP
 	for _, c := range []check{
-		must(isUDP || isTCP || p.DstPort == 0, "ICMP has no port %d", p.DstPort),
+		must(protocol.HasPorts() || p.DstPort == 0, "ICMP has no port %d", p.DstPort),
 		must(p.FlowLabel == 0 || !is4 && p.FlowLabel <= maxFlowLabel, "%v can't have the flow label %d", s.Target.Addr, p.FlowLabel),
 		must(!p.Classic || isUDP && len(p.Payload) == 0, "such probes have one port"),
 		must(!p.MTU || len(p.Payload) == 0, "an MTU can't be sought with a given payload"),
-		must(len(p.Payload) == 0 || isUDP && len(p.Payload) >= 2 && len(p.Payload) <= maxLength, "a payload of %d bytes is none", len(p.Payload)),
+		must(len(p.Payload) == 0 || protocol.Carries(craft.Checksum) && len(p.Payload) >= 2 && len(p.Payload) <= maxLength, "a payload of %d bytes is none", len(p.Payload)),
 		must(p.TCP == nil || isTCP, "such probes have no TCP header"),
 		must(p.TCP == nil || p.TCP.Scale <= maxScale && (p.TCP.Scaling || p.TCP.Scale == 0), "the TCP options can't be"),
 		must(p.Gateways == nil || is4 && len(p.Gateways) > 0 && len(p.Gateways) <= craft.MaxGateways, "%d gateways are no source route", len(p.Gateways)),

@@ -63,7 +63,7 @@ func TestEveryStrangerIsTold(t *testing.T) {
 		m.Of.Dst = netip.MustParseAddr("198.51.100.80")
 		rec.Orphan(&m.Reply, &m.Of)
 	}
-	rec.Finish(time.Time{})
+	rec.Apply(&path.Entry{Kind: path.End})
 	if len(told) != 2 || len(told[0].Probes) != 2 || len(told[1].Probes) != 1 {
 		t.Errorf("told: %+v", told)
 	}

@@ -76,7 +76,7 @@ func TestHopsAreToldInOrder(t *testing.T) {
 		"a probe that never left decides too": {
 			run: func(l *lab) {
 				l.answer(l.probe(1), exceeded(1, r1))
-				l.rec.Failed(l.send(2))
+				l.failed(l.send(2))
 				l.answer(l.probe(3), exceeded(3, r3))
 			},
 			want: []string{"probe 1", "reply 1", "timeout 2", "hop 1", "probe 3", "reply 3", "hop 2", "hop 3", "end"},
@@ -230,7 +230,7 @@ func TestAHopThatLetsNothingPassIsToldWithItsRefusal(t *testing.T) {
 	own, beyond := l.probe(1), l.probe(2)
 	l.answer(own, exceeded(1, r1))
 	l.answer(beyond, refused(2, 1, r1))
-	p := l.rec.Path()
+	p := l.path
 	want := []path.Hop{{TTL: 1, Probes: []path.Probe{p.Probes[own], p.Probes[beyond]}}}
 	if d := cmp.Diff(want, l.hops(), equal); d != "" {
 		t.Errorf("-want +got\n%s", d)

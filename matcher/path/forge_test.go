@@ -101,8 +101,8 @@ const (
 type attack struct {
 	forgery
 	random   *rand.Rand
-	rec      *path.Recorder
-	observer path.Observer
+	path     *path.Path
+	capture  path.Recorders
 	builder  *craft.Builder
 	src, dst netip.Addr
 	sport    uint16
@@ -127,11 +127,11 @@ func newAttack(t testing.TB, f forgery) *attack {
 		a.src, a.dst = netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8:1::7")
 	}
 	a.sport, a.id = uint16(49152+a.random.IntN(forgedPorts)), uint16(a.random.Uint32())
-	a.rec = path.NewRecorder(&path.Path{
+	a.path = &path.Path{
 		Target: path.Target{Addr: a.dst}, Source: path.Source{Addr: a.src}, Protocol: a.layer(),
 		Parameters: path.Parameters{FirstTTL: 1, MaxTTL: 30, Queries: forgedRounds, Wait: path.Wait{Max: time.Second}},
-	}, func(path.Event) {})
-	a.rec.Start(start)
+	}
+	a.capture.Apply(&path.Entry{Kind: path.Start, Trace: 1, At: start, Path: a.path})
 	return a
 }
 
@@ -172,7 +172,8 @@ func (a *attack) send(t testing.TB, at time.Time) {
 		t.Fatal(err)
 	}
 	a.sent = append(a.sent, append([]byte(nil), packet...))
-	a.rec.Send(path.Probe{TTL: ttl, Round: 1 + n/(forgedHops+forgedAhead), Called: at}, key)
+	sent := path.Probe{TTL: ttl, Round: 1 + n/(forgedHops+forgedAhead), Called: at}
+	a.capture.Apply(&path.Entry{Kind: path.Sent, Trace: 1, Probe: sent, Key: key})
 	a.observe(a.sent[n], at, frame.Out)
 	if ttl != forgedSilent && (a.last == 0 || int(ttl) <= a.last) {
 		due := n + int(min(ttl, forgedHops))*int(forgedRTT/time.Millisecond)
@@ -181,7 +182,8 @@ func (a *attack) send(t testing.TB, at time.Time) {
 }
 
 func (a *attack) observe(ip []byte, at time.Time, d frame.Direction) bool {
-	return a.observer.Observe(&frame.Frame{Time: at, Link: frame.Raw, Data: ip, Length: len(ip), Direction: d}, a.rec)
+	a.capture.Apply(&path.Entry{Kind: path.Frame, Frame: &frame.Frame{Time: at, Link: frame.Raw, Data: ip, Length: len(ip), Direction: d}})
+	return a.capture.IsOurs()
 }
 
 // message is an ICMP error of a kind about a probe.
@@ -354,10 +356,10 @@ func (a *attack) run(t testing.TB, tries int) (accepted int) {
 		}
 	}
 	end := start.Add(10 * time.Second)
-	a.rec.Pass(end, 0)
-	a.rec.Finish(end)
+	a.capture.Apply(&path.Entry{Kind: path.Watermark, At: end})
+	a.capture.Apply(&path.Entry{Kind: path.End, Trace: 1, At: end})
 	a.isFound(t)
-	p := a.rec.Path()
+	p := a.path
 	for i := range p.Probes {
 		if r := p.Probes[i].Reply; r != nil && r.TTL == forgedMark {
 			accepted++
@@ -377,7 +379,7 @@ func (a *attack) isFound(t testing.TB) {
 	if a.last > 0 {
 		return // the rest is silent
 	}
-	p := a.rec.Path()
+	p := a.path
 	for ttl := uint8(1); ttl < forgedHops; ttl++ {
 		from := map[netip.Addr]bool{}
 		for _, probe := range p.Probes {

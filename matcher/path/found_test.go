@@ -12,7 +12,7 @@ import (
 func TestAnswerBesideAProbeThatWasNeverSent(t *testing.T) {
 	l := newLab(t, path.Parameters{})
 	out, never := l.probe(8), l.send(9)
-	l.rec.Failed(never)
+	l.failed(never)
 	l.pass(10 * ms)
 	l.answer(out, blank())
 	p := l.finish()
@@ -30,7 +30,7 @@ func TestAnswerBesideAProbeThatWasNeverSent(t *testing.T) {
 func TestCopyOfAProbeThatFailed(t *testing.T) {
 	l := newLab(t, path.Parameters{})
 	n := l.send(1)
-	l.rec.Failed(n)
+	l.failed(n)
 	l.copied(n)
 	l.pass(ms)
 	l.answer(n, exceeded(1, r1))
@@ -84,7 +84,7 @@ func TestFailedAfterTheWait(t *testing.T) {
 	if d := cmp.Diff([]string{"start", "timeout 1"}, l.told()); d != "" {
 		t.Errorf("before: -want +got\n%s", d)
 	}
-	l.rec.Failed(n)
+	l.failed(n)
 	l.finish()
 	if d := cmp.Diff([]string{"start", "timeout 1", "hop 1", "end"}, l.told()); d != "" {
 		t.Errorf("-want +got\n%s", d)

@@ -14,8 +14,8 @@ const maxGaps = 1000
 // one: frames that come too fast are lost again and again.
 const nearGap = 100 * time.Millisecond
 
-// Missed says that the capture missed frames, or still does.
-func (r *Recorder) Missed(g frame.Gap) {
+// missed says that the capture missed frames, or still does.
+func (r *Recorder) missed(g frame.Gap) {
 	if g.Addr.IsValid() && g.Addr != r.path.Source.Addr.WithZone("") {
 		return
 	}

@@ -41,7 +41,7 @@ func TestAHeldReplyIsToldWhenItsProbeIsGivenUp(t *testing.T) {
 	n := l.probe(1)
 	l.pass(10 * ms)
 	l.quote(n, r1, 0, 0)
-	if d := cmp.Diff([]string{"start", "probe 1"}, l.told()); d != "" || !l.rec.Holds() {
+	if d := cmp.Diff([]string{"start", "probe 1"}, l.told()); d != "" || !l.held {
 		t.Errorf("while it is held: -want +got\n%s", d)
 	}
 	l.pass(6 * time.Second)
@@ -95,8 +95,8 @@ func TestAHeldReplyThatNothingConfirmsIsForeign(t *testing.T) {
 	n := l.probe(1)
 	l.pass(10 * ms)
 	l.quote(n, r1, 7, 0x1234)
-	if !l.rec.Holds() || l.rec.Path().Counters.Foreign != 0 {
-		t.Errorf("held %v, %+v", l.rec.Holds(), l.rec.Path().Counters)
+	if !l.held || l.path.Counters.Foreign != 0 {
+		t.Errorf("held %v, %+v", l.held, l.path.Counters)
 	}
 	p := l.finish()
 	if p.Probes[n].Reply != nil || p.Counters.Foreign != 1 || p.Counters.Received != 0 {
@@ -122,25 +122,25 @@ func TestUnverifiedAnswersEndNoPathByThemselves(t *testing.T) {
 	l.probe(3)
 	l.pass(ms)
 	l.answer(0, blank())
-	if p := l.rec.Path(); p.End() != 0 || !p.Unverified() {
+	if p := l.path; p.End() != 0 || !p.Unverified() {
 		t.Errorf("one: ends at %d, unverified %v", p.End(), p.Unverified())
 	}
 	l.probe(4)
 	l.pass(ms)
 	l.answer(0, blank())
-	if end := l.rec.Path().End(); end != 3 {
+	if end := l.path.End(); end != 3 {
 		t.Errorf("two: ends at %d", end)
 	}
 	n := l.probe(5)
 	l.pass(ms)
 	l.answer(n, exceeded(5, r5))
-	if end := l.rec.Path().End(); end != 0 {
+	if end := l.path.End(); end != 0 {
 		t.Errorf("and a router behind: ends at %d", end)
 	}
 	n = l.probe(6)
 	l.pass(ms)
 	l.answer(n, closed(6, 1))
-	if p := l.rec.Path(); p.End() != 6 || p.Unverified() {
+	if p := l.path; p.End() != 6 || p.Unverified() {
 		t.Errorf("and the target itself: ends at %d, unverified %v", p.End(), p.Unverified())
 	}
 }
@@ -150,10 +150,10 @@ func TestOnlyTheLatestFrameIsHeld(t *testing.T) {
 	l := newLab(t, path.Parameters{})
 	n := l.probe(1)
 	l.quote(n, r1, 0, 0)
-	if !l.rec.Holds() {
+	if !l.held {
 		t.Fatal("the quote is not held")
 	}
-	if l.observe([]byte{0x45}, frame.In); l.rec.Holds() {
+	if l.observe([]byte{0x45}, frame.In); l.held {
 		t.Error("a frame without a header is held")
 	}
 }

@@ -29,7 +29,7 @@ func responders(probes, strays int) *path.Path {
 		m.Reply.Received = m.Reply.Received.Add(time.Millisecond)
 		rec.Orphan(&m.Reply, &m.Of)
 	}
-	rec.Finish(m.Reply.Received)
+	rec.Apply(&path.Entry{Kind: path.End, At: m.Reply.Received})
 	return rec.Path()
 }
 
@@ -96,7 +96,7 @@ func TestTakenProbesAreNotUsedAgain(t *testing.T) {
 	for n := range 40 {
 		recordProbe(rec, n, 2)
 	}
-	rec.Finish(rec.Path().Started.Add(time.Hour))
+	rec.Apply(&path.Entry{Kind: path.End, At: rec.Path().Started.Add(time.Hour)})
 	want := rec.Path().Clone()
 	first := &rec.Path().Probes[0]
 	taken := rec.Path().Take()

@@ -43,12 +43,14 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // equal is how paths and their parts are compared.
 var equal = cmp.Options{cmpopts.EquateComparable(netip.Addr{})}
 
-// lab feeds a Recorder. Its clock, which stamps the frames, moves only when
+// lab is a trace, number 1. Its clock, which stamps the frames, moves only when
 // the test says so.
 type lab struct {
 	testing.TB
-	rec     *path.Recorder
-	capture path.Observer
+	path    *path.Path
+	capture path.Recorders
+	held    bool // what was observed last
+	hear    func(path.Event)
 	now     time.Time
 	link    frame.LinkType // Raw or Ethernet
 	sent    [][]byte       // the IP packets of the probes, by number
@@ -59,13 +61,16 @@ type lab struct {
 
 // newLab starts a trace. A zero FirstTTL, MaxTTL or Wait is replaced by the
 // default, and one query is made of each TTL if p doesn't say how many.
-func newLab(t testing.TB, p path.Parameters) *lab {
+func newLab(t testing.TB, p path.Parameters) *lab { return newLabTo(t, p, func(path.Event) {}) }
+
+// newLabTo is newLab with what hears of each event.
+func newLabTo(t testing.TB, p path.Parameters, hear func(path.Event)) *lab {
 	t.Helper()
 	b, err := craft.NewBuilder(craft.Link{}, craft.Secret{1, 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{TB: t, now: start, link: frame.Raw, builder: b}
+	l := &lab{TB: t, now: start, link: frame.Raw, builder: b, hear: hear}
 	if p.FirstTTL == 0 {
 		p.FirstTTL = 1
 	}
@@ -78,14 +83,30 @@ func newLab(t testing.TB, p path.Parameters) *lab {
 	if p.Wait == (path.Wait{}) {
 		p.Wait.Max = 5 * time.Second
 	}
-	l.rec = path.NewRecorder(&path.Path{
+	l.path = &path.Path{
 		Target:   path.Target{Host: "target.example", Addr: netip.MustParseAddr(target)},
 		Source:   path.Source{Addr: netip.MustParseAddr(host)},
 		Protocol: layers.IPProtocolUDP, Parameters: p,
-	}, func(e path.Event) { l.events = append(l.events, e) })
-	l.rec.Start(start)
+	}
+	l.apply(path.Entry{Kind: path.Start, Trace: 1, At: start, Path: l.path})
 	return l
 }
+
+// apply applies an entry.
+func (l *lab) apply(e path.Entry) path.Entry {
+	l.held = false
+	for _, caused := range l.capture.Apply(&e) {
+		l.held = l.held || caused.Held
+		for _, event := range caused.Events {
+			l.events = append(l.events, event)
+			l.hear(event)
+		}
+	}
+	return e
+}
+
+// failed says that the system refused to send a probe.
+func (l *lab) failed(n int) { l.apply(path.Entry{Kind: path.Failed, Trace: 1, Number: n}) }
 
 // pass lets time pass.
 func (l *lab) pass(d time.Duration) { l.now = l.now.Add(d) }
@@ -103,8 +124,8 @@ func (l *lab) send(ttl uint8) int {
 		l.Fatal(err)
 	}
 	l.sent = append(l.sent, append([]byte(nil), f...))
-	got := l.rec.Send(path.Probe{TTL: ttl, Round: 1, ID: id, SrcPort: srcPort, DstPort: dstPort, Called: l.now}, key)
-	if got != n {
+	sent := path.Probe{TTL: ttl, Round: 1, ID: id, SrcPort: srcPort, DstPort: dstPort, Called: l.now}
+	if got := l.apply(path.Entry{Kind: path.Sent, Trace: 1, Probe: sent, Key: key}).Probe.Number; got != n {
 		l.Fatalf("probe %d got the number %d", n, got)
 	}
 	return n
@@ -121,7 +142,7 @@ func (l *lab) probe(ttl uint8) int {
 	return n
 }
 
-// observe shows an IP packet to the Recorder, in memory that doesn't last.
+// observe shows an IP packet to the trace, in memory that doesn't last.
 func (l *lab) observe(ip []byte, d frame.Direction) {
 	f := frame.Frame{Time: l.now, Link: l.link, Direction: d}
 	if l.link == frame.Ethernet {
@@ -129,25 +150,25 @@ func (l *lab) observe(ip []byte, d frame.Direction) {
 	}
 	f.Data = append(f.Data, ip...)
 	f.Length = len(f.Data)
-	l.capture.Observe(&f, l.rec)
+	l.apply(path.Entry{Kind: path.Frame, Frame: &f})
 	for i := range f.Data {
 		f.Data[i] = 0xdb
 	}
 }
 
 // watermark says that nothing stamped before now will follow.
-func (l *lab) watermark() { l.capture.Observe(&frame.Frame{Time: l.now}, l.rec) }
+func (l *lab) watermark() { l.apply(path.Entry{Kind: path.Watermark, At: l.now}) }
 
 // step sets the stamping clock and says so.
 func (l *lab) step(d time.Duration) {
 	l.pass(d)
-	l.capture.Observe(&frame.Frame{Time: l.now, Step: d}, l.rec)
+	l.apply(path.Entry{Kind: path.Watermark, At: l.now, Step: d})
 }
 
 // finish ends the trace and returns what it found.
 func (l *lab) finish() *path.Path {
-	l.rec.Finish(l.now)
-	return l.rec.Path()
+	l.apply(path.Entry{Kind: path.End, Trace: 1, At: l.now})
+	return l.path
 }
 
 // reply is what somebody sends back for a probe.

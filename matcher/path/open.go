@@ -81,6 +81,27 @@ func (o *open) at(ttl uint8) []int {
 // mayBeOver reports whether any deadline may be over.
 func (o *open) mayBeOver(now time.Time) bool { return now.After(o.next) }
 
+// soonest is the earliest deadline, as far as that can be known without giving a probe
+// up: none is earlier.
+func (o *open) soonest(probes []Probe, deadline func(*Probe) time.Time) time.Time {
+	if !o.next.IsZero() {
+		return o.next
+	}
+	o.next = never()
+	for _, w := range o.ttls {
+		if w.next.IsZero() {
+			w.next = never()
+			for _, n := range w.probes {
+				if p := &probes[n]; p.Status == Outstanding {
+					w.next = sooner(w.next, deadline(p))
+				}
+			}
+		}
+		o.next = sooner(o.next, w.next)
+	}
+	return o.next
+}
+
 // over takes out the probes whose deadline is over, in the order of sending.
 func (o *open) over(now time.Time, probes []Probe, deadline func(*Probe) time.Time) (over []int) {
 	o.next = never()

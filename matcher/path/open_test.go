@@ -39,7 +39,7 @@ func TestGivesUpWhatIsOverdue(t *testing.T) {
 			}
 		})
 		now := time.Unix(1_700_000_000, 0)
-		r.Start(now)
+		r.start(now)
 		for range 200 {
 			now = now.Add(time.Duration(random.IntN(200)) * time.Millisecond)
 			any := 0
@@ -48,7 +48,7 @@ func TestGivesUpWhatIsOverdue(t *testing.T) {
 			}
 			switch what := random.IntN(8); {
 			case what < 3 || len(p.Probes) == 0:
-				r.Send(Probe{TTL: uint8(1 + random.IntN(9)), Round: 1, Called: now}, craft.Key{})
+				r.sent(Probe{TTL: uint8(1 + random.IntN(9)), Round: 1, Called: now}, &craft.Key{})
 			case what == 3:
 				r.copied(any, &matcher.Message{Time: now.Add(-time.Duration(random.IntN(300)) * time.Millisecond)})
 			case what == 4:
@@ -62,7 +62,7 @@ func TestGivesUpWhatIsOverdue(t *testing.T) {
 			}
 			told = nil
 			want := r.overdue(now)
-			r.Pass(now, 0)
+			r.pass(now, 0)
 			if !slices.Equal(told, want) {
 				t.Fatalf("seed %d: %v are given up, and %v are overdue", seed, told, want)
 			}
@@ -82,9 +82,9 @@ func TestStepsCountForOutstandingProbes(t *testing.T) {
 	}}
 	r := NewRecorder(p, func(Event) {})
 	now := time.Unix(1_700_000_000, 0)
-	r.Start(now)
+	r.start(now)
 	for ttl := range uint8(4) {
-		r.Send(Probe{TTL: ttl + 1, Round: 1, Called: now}, craft.Key{})
+		r.sent(Probe{TTL: ttl + 1, Round: 1, Called: now}, &craft.Key{})
 	}
 	answer := func(n int) {
 		r.replied(&matcher.Match{Probe: n, Reply: &matcher.Reply{Received: now.Add(time.Second)}})

@@ -407,7 +407,7 @@ func TestAmbiguousAnswer(t *testing.T) {
 	l.pass(20 * ms)
 	l.answer(0, exceeded(1, r1))
 	l.answer(0, blank())
-	p := l.rec.Path()
+	p := l.path
 	r := p.Probes[3].Reply
 	if r == nil || r.MatchedBy != matcher.Ambiguous || r.HasRTT || r.RTT != 0 {
 		t.Fatalf("%+v", r)
@@ -431,7 +431,7 @@ func TestAmbiguousAnswerBesideOneThatIsNot(t *testing.T) {
 	l.pass(20 * ms)
 	l.answer(3, echoed(4))
 	l.answer(0, blank())
-	p := l.rec.Path()
+	p := l.path
 	if r := p.Probes[2].Reply; r == nil || r.MatchedBy != matcher.Ambiguous || r.Hop != 4 {
 		t.Errorf("in doubt: %+v", r)
 	}

@@ -75,7 +75,7 @@ func randomTrace(t *testing.T, seed uint64) *lab {
 			continue
 		}
 		n := random.IntN(len(l.sent))
-		probe := l.rec.Path().Probes[n]
+		probe := l.path.Probes[n]
 		if probe.Status == path.Unsent {
 			continue // nothing is heard of it
 		}
@@ -107,7 +107,7 @@ func randomTrace(t *testing.T, seed uint64) *lab {
 			}
 		case 10:
 			if !answersBlank {
-				l.rec.Failed(l.send(ttl))
+				l.failed(l.send(ttl))
 			}
 		case 11:
 			l.garbage(random, n)
@@ -130,7 +130,7 @@ func (l *lab) garbage(random *rand.Rand, n int) {
 // probes and the events, and each probe with itself.
 func (l *lab) balances() {
 	l.Helper()
-	p := l.rec.Path()
+	p := l.path
 	want := path.Counters{Foreign: p.Counters.Foreign}
 	for _, probe := range p.Probes {
 		answered := false
@@ -190,7 +190,7 @@ func replies(p *path.Probe) (all []path.Reply) {
 // it ended, and every hop was told once, in order while the trace ran.
 func (l *lab) tellsAll() {
 	l.Helper()
-	p := l.rec.Path()
+	p := l.path
 	last := map[int]path.Status{}
 	hops := map[uint8]bool{}
 	before := uint8(0)

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -36,14 +34,15 @@ type Event struct {
 	Probe Probe
 	Reply *Reply // the one that came; Probe.Reply is the first
 	Hop   Hop
+	End   uint8 // of Answer and GaveUp: what Path.End is by now
 }
 
-// Recorder makes a Path of captured frames. Every decision it takes, it takes by
-// the stamps of frames and watermarks, so that the same frames always make
+// Recorder makes a Path of the entries of one trace. Every decision it takes, it
+// takes by the stamps of frames and watermarks, so the same entries always make
 // the same Path. It belongs to one goroutine at a time.
 type Recorder struct {
 	path   *Path
-	table  matcher.Table
+	run    matcher.Run
 	places places
 	room   room
 	due    int       // if nobody is told of events, the first probe that may be outstanding
@@ -57,10 +56,10 @@ type Recorder struct {
 type progress struct {
 	round roundTrips
 	open  open
-	asked [256]int  // by TTL: probes with an outcome
-	next  int       // the hop to decide next
-	told  [256]bool // by hop: whether it was told
-	doubt bool      // the target gave answers that may be to other probes
+	asked [256]uint16 // by TTL: probes with an outcome
+	next  int         // the hop to decide next
+	told  [256]bool   // by hop: whether it was told
+	doubt bool        // the target gave answers that may be to other probes
 }
 
 // NewRecorder returns a Recorder that fills p, of which all that is known
@@ -72,7 +71,7 @@ func NewRecorder(p *Path, emit func(Event)) *Recorder {
 		r.emit, r.pace = emit, &progress{next: int(p.Parameters.FirstTTL)}
 	}
 	if p.Clock.Captured {
-		r.table.Captured()
+		r.run.Captured()
 	}
 	return r
 }
@@ -88,7 +87,7 @@ func (r *Recorder) Release() int {
 		clear(r.path.Probes) // of what they point to
 		r.room.replies.clear()
 	}
-	r.table.Reset()
+	r.run.Reset()
 	r.places.reset(nil)
 	r.path, r.due, r.steps, r.pace = nil, 0, nil, nil
 	return cap(r.room.probes)
@@ -100,7 +99,7 @@ func (r *Recorder) Reuse(p *Path) {
 	p.Probes = r.room.probes
 	r.path, r.places.path, r.emit = p, p, func(Event) {}
 	if p.Clock.Captured {
-		r.table.Captured()
+		r.run.Captured()
 	}
 }
 
@@ -108,8 +107,8 @@ func (r *Recorder) Reuse(p *Path) {
 // is valid until Release.
 func (r *Recorder) Path() *Path { return r.path }
 
-// Start begins the trace.
-func (r *Recorder) Start(at time.Time) {
+// start begins the trace.
+func (r *Recorder) start(at time.Time) {
 	r.path.Started = at
 	if r.pace == nil {
 		return
@@ -118,10 +117,10 @@ func (r *Recorder) Start(at time.Time) {
 	r.emit(Event{Kind: Started, Path: &begun})
 }
 
-// Send records a probe that is about to be handed to the system: its Called
-// time and all before it in Probe are set, but for Number. It returns the number.
-func (r *Recorder) Send(p Probe, key craft.Key) int {
-	p.Number = r.table.Sent(&key, p.TTL, p.Called)
+// sent records a probe that is about to be handed to the system. It returns the
+// number.
+func (r *Recorder) sent(p Probe, key *craft.Key) int {
+	p.Number = r.run.Sent(key, p.TTL, p.Called)
 	p.Sent, p.SentClock = p.Called, User
 	r.path.Probes = append(r.path.Probes, p)
 	r.path.Counters.Sent++
@@ -138,16 +137,16 @@ func (r *Recorder) opened(probe int) {
 	}
 }
 
-// Found records a probe that was captured, and that no Send announced. It returns
+// Found records a probe that was captured, and that no Entry announced. It returns
 // the Probe, with Number, TTL and Sent: what else is known of it is for the
 // caller to set, at once.
 //
 // That the same flow is probed again after a while says that whoever sends it
 // has given the probe before up.
 func (r *Recorder) Found(key *craft.Key, ttl uint8, sent time.Time) *Probe {
-	n := r.table.Found(key, ttl, sent)
+	n := r.run.Found(key, ttl, sent)
 	if n > 0 && sent.UnixNano()-r.path.Probes[n-1].Sent.UnixNano() >= int64(MinWait) {
-		r.table.Expire(n - 1)
+		r.run.Expire(n - 1)
 	}
 	r.path.Probes = append(r.path.Probes, Probe{})
 	r.path.Counters.Sent++
@@ -164,25 +163,25 @@ func (r *Recorder) Orphan(reply *matcher.Reply, of *craft.Key) {
 		Status: Replied, SentClock: Capture,
 		ID: reply.Quoted.ID, SrcPort: of.SrcPort, DstPort: of.DstPort,
 	}
-	if of.Protocol != layers.IPProtocolUDP {
+	if !craft.ProtocolOf(of.Protocol).Carries(craft.Checksum) {
 		p.Sequence = of.Token
 	}
-	p.Number = r.table.Sent(of, 0, reply.Received)
-	r.table.Withdraw(p.Number)
+	p.Number = r.run.Sent(of, 0, reply.Received)
+	r.run.Withdraw(p.Number)
 	p.Reply = r.room.replies.next()
 	p.Reply.Reply = *reply
 	r.path.Probes = append(r.path.Probes, p)
 	r.path.Counters.Received++
 }
 
-// Failed takes back that a probe was sent: the system refused it.
-func (r *Recorder) Failed(probe int) {
+// failed takes back that a probe was sent: the system refused it.
+func (r *Recorder) failed(probe int) {
 	p := &r.path.Probes[probe]
 	waiting := p.Status == Outstanding
 	r.steps.settle(p)
 	p.Sent, p.Status = time.Time{}, Unsent
 	r.path.Counters.Sent--
-	r.table.Withdraw(probe)
+	r.run.Withdraw(probe)
 	if waiting { // else it was given up already
 		r.gaveUp(p)
 	}
@@ -194,13 +193,13 @@ func (r *Recorder) gaveUp(p *Probe) {
 		return
 	}
 	r.pace.asked[p.TTL]++
-	r.emit(Event{Kind: GaveUp, Probe: p.clone()})
+	r.emit(Event{Kind: GaveUp, Probe: p.clone(), End: r.places.ending()})
 	r.decide()
 }
 
-// Pass says that nothing stamped before a time will follow, and by how much the
+// pass says that nothing stamped before a time will follow, and by how much the
 // clock which stamps the frames was set since the frame before.
-func (r *Recorder) Pass(watermark time.Time, step time.Duration) {
+func (r *Recorder) pass(watermark time.Time, step time.Duration) {
 	if step != 0 {
 		r.step(step)
 	}
@@ -210,7 +209,7 @@ func (r *Recorder) Pass(watermark time.Time, step time.Duration) {
 // Take takes the next frame of the capture, which is read already. It reports
 // whether the frame is this trace's, and counts it only if it is.
 func (r *Recorder) Take(m *matcher.Message) bool {
-	r.Pass(m.Time, 0)
+	r.pass(m.Time, 0)
 	_, err := r.match(m)
 	return err == nil
 }
@@ -220,7 +219,7 @@ func (r *Recorder) Take(m *matcher.Message) bool {
 // in the ports alone. Whether it is this trace's is decided when other replies
 // confirm it, when the probe is given up, or by Finish.
 func (r *Recorder) Hold(m *matcher.Message, ports bool) bool {
-	r.holds = r.table.Hold(m, ports)
+	r.holds = r.run.Hold(m, ports)
 	r.release()
 	return r.holds
 }
@@ -229,42 +228,36 @@ func (r *Recorder) Hold(m *matcher.Message, ports bool) bool {
 // but the payload. It reports whether the reply is kept until it is known whether
 // payloads are cookies, or is refused since they are.
 func (r *Recorder) Doubt(m *matcher.Message) (kept, refused bool) {
-	kept, refused = r.table.Doubt(m)
+	kept, refused = r.run.Doubt(m)
 	r.release()
 	return kept, refused
 }
 
 // IsForged reports whether a quote that neither Take nor Hold took has another cookie
 // than the probe that it is alike.
-func (r *Recorder) IsForged(m *matcher.Message) bool { return r.table.IsForged(m) }
+func (r *Recorder) IsForged(m *matcher.Message) bool { return r.run.IsForged(m) }
 
-// FailedChecks is how many frames of the trace's flow have failed the checks.
-func (r *Recorder) FailedChecks() int { return r.table.Failed() }
-
-// FailCheck notes that a frame has failed the checks which can't be seen any more.
-func (r *Recorder) FailCheck() {
-	r.table.Fail()
+// failCheck notes that a frame has failed the checks which can't be seen any more.
+func (r *Recorder) failCheck() {
+	r.run.Fail()
 	r.release()
 }
 
-// Holds reports whether the latest frame that was observed is held.
-func (r *Recorder) Holds() bool { return r.holds }
-
 // release notes the replies that were held, and are decided.
 func (r *Recorder) release() {
-	for m, ok := r.table.Released(); ok; m, ok = r.table.Released() {
+	for m, ok := r.run.Released(); ok; m, ok = r.run.Released() {
 		r.replied(&m)
 	}
-	r.path.Flooded = r.table.Flooded()
-	r.path.Counters.Foreign += r.table.Refused()
+	r.path.Flooded = r.run.Flooded()
+	r.path.Counters.Foreign += r.run.Refused()
 }
 
 // Undecided ends the decisions, and calls reject for each reply that was held and is
 // not the trace's, with the Key that it quotes.
 func (r *Recorder) Undecided(reject func(*matcher.Reply, *craft.Key)) {
-	r.table.Settle()
+	r.run.Settle()
 	r.release()
-	for reply, of, ok := r.table.Rejected(); ok; reply, of, ok = r.table.Rejected() {
+	for reply, of, ok := r.run.Rejected(); ok; reply, of, ok = r.run.Rejected() {
 		reject(reply, of)
 	}
 }
@@ -277,7 +270,7 @@ func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
 		}
 		return matcher.Match{}, matcher.ErrUnrelated
 	}
-	found, err := r.table.Match(m)
+	found, err := r.run.Match(m)
 	switch {
 	case err != nil:
 	case found.Copy:
@@ -289,9 +282,9 @@ func (r *Recorder) match(m *matcher.Message) (matcher.Match, error) {
 	return found, err
 }
 
-// Finish ends the trace: no further frame will be observed. The probes that are
+// finish ends the trace: no further frame will be observed. The probes that are
 // outstanding are abandoned.
-func (r *Recorder) Finish(at time.Time) {
+func (r *Recorder) finish(at time.Time) {
 	r.Undecided(func(*matcher.Reply, *craft.Key) { r.path.Counters.Foreign++ })
 	r.path.Ended = at
 	for i := range r.path.Probes {
@@ -314,7 +307,7 @@ func (r *Recorder) Finish(at time.Time) {
 // step notes that the clock which stamps the frames was set.
 func (r *Recorder) step(d time.Duration) {
 	r.path.Clock.Stepped = true
-	r.table.Shift(d)
+	r.run.Shift(d)
 	if r.steps == nil {
 		r.steps = &steps{}
 	}
@@ -389,7 +382,7 @@ func (r *Recorder) answered(p *Probe, gaveUp bool) {
 		}
 	}
 	told := p.clone()
-	r.emit(Event{Kind: Answer, Probe: told, Reply: told.Reply})
+	r.emit(Event{Kind: Answer, Probe: told, Reply: told.Reply, End: r.places.ending()})
 	r.decide()
 }
 
@@ -406,7 +399,7 @@ func (r *Recorder) repeated(p *Probe, came *matcher.Reply, took time.Duration) {
 	r.places.add(ref{p.Number, len(p.Extra) - 1})
 	if r.pace != nil {
 		told := p.clone()
-		r.emit(Event{Kind: Answer, Probe: told, Reply: &told.Extra[len(told.Extra)-1]})
+		r.emit(Event{Kind: Answer, Probe: told, Reply: &told.Extra[len(told.Extra)-1], End: r.places.ending()})
 	}
 }
 
@@ -433,6 +426,15 @@ func (r *Recorder) expire(watermark time.Time) {
 	}
 }
 
+// nextDeadline is the earliest time after which a watermark may give a probe up; zero
+// if nobody is told of events, and each may.
+func (r *Recorder) nextDeadline() time.Time {
+	if r.pace == nil {
+		return time.Time{}
+	}
+	return r.pace.open.soonest(r.path.Probes, r.deadline).Add(r.steps.sum())
+}
+
 // expireInOrder is expire where all probes are waited for equally long: those
 // sent first are given up first.
 func (r *Recorder) expireInOrder(watermark time.Time) {
@@ -450,7 +452,7 @@ func (r *Recorder) expireInOrder(watermark time.Time) {
 
 // expired gives a probe up, unless a reply is held that is accepted now.
 func (r *Recorder) expired(p *Probe) bool {
-	r.table.Expire(p.Number)
+	r.run.Expire(p.Number)
 	if r.release(); p.Status != Outstanding {
 		return false
 	}
@@ -494,7 +496,7 @@ func (r *Recorder) wait(ttl uint8) time.Duration {
 // order.
 func (r *Recorder) decide() {
 	pace := r.pace
-	for pace.next <= 255 && pace.asked[pace.next] >= r.path.Parameters.Queries {
+	for pace.next <= 255 && int(pace.asked[pace.next]) >= r.path.Parameters.Queries {
 		end := int(r.places.ending())
 		if end == 0 && !r.passed(pace.next) || end != 0 && (pace.next > end || pace.next == end && pace.doubt) {
 			return

@@ -79,7 +79,7 @@ func TestCopyAfterTheReply(t *testing.T) {
 	l.answer(n, exceeded(1, r1))
 	told := l.told()
 	l.copied(n)
-	p := l.rec.Path().Probes[n]
+	p := l.path.Probes[n]
 	if p.SentClock != path.User || !p.Sent.Equal(start) || p.Reply.RTT != 5*ms {
 		t.Errorf("%+v %+v", p, p.Reply)
 	}
@@ -94,7 +94,7 @@ func TestSecondCopy(t *testing.T) {
 	n := l.probe(1)
 	l.pass(ms)
 	l.copied(n)
-	if p := l.rec.Path().Probes[n]; !p.Sent.Equal(start) {
+	if p := l.path.Probes[n]; !p.Sent.Equal(start) {
 		t.Errorf("sent %v", p.Sent)
 	}
 }
@@ -232,10 +232,10 @@ func TestWhatIsNoReply(t *testing.T) {
 			n := l.probe(1)
 			before := l.told()
 			test.show(l)
-			if d := cmp.Diff(test.want, l.rec.Path().Counters); d != "" {
+			if d := cmp.Diff(test.want, l.capture.Path(1).Counters); d != "" {
 				t.Errorf("-want +got\n%s", d)
 			}
-			if p := l.rec.Path().Probes[n]; p.Status != path.Outstanding || p.Reply != nil {
+			if p := l.path.Probes[n]; p.Status != path.Outstanding || p.Reply != nil {
 				t.Errorf("%+v", p)
 			}
 			if d := cmp.Diff(before, l.told()); d != "" {
@@ -249,7 +249,7 @@ func TestWhatIsNoReply(t *testing.T) {
 func TestFailed(t *testing.T) {
 	l := newLab(t, path.Parameters{})
 	first, refused := l.probe(1), l.send(2)
-	l.rec.Failed(refused)
+	l.failed(refused)
 	l.pass(ms)
 	l.answer(first, exceeded(1, r1))
 	p := l.finish()
@@ -333,14 +333,8 @@ func eventful(l *lab) *path.Path {
 }
 
 func TestEventsDoNotChange(t *testing.T) {
-	l := newLab(t, path.Parameters{})
 	var then []string
-	l.rec = path.NewRecorder(l.rec.Path(), func(e path.Event) {
-		l.events = append(l.events, e)
-		then = append(then, written(t, e))
-	})
-	l.events = nil
-	l.rec.Start(start)
+	l := newLabTo(t, path.Parameters{}, func(e path.Event) { then = append(then, written(t, e)) })
 	p := eventful(l)
 	if p.Probes[2].Reply.Hop != 2 {
 		t.Fatalf("the test is to move a reply: %+v", p.Probes[2].Reply)
@@ -360,8 +354,7 @@ func TestEventsDoNotChange(t *testing.T) {
 // Nor does it change the trace what the receiver does to an event.
 func TestEventsAreTheReceivers(t *testing.T) {
 	want := written(t, eventful(newLab(t, path.Parameters{})))
-	l := newLab(t, path.Parameters{})
-	l.rec = path.NewRecorder(l.rec.Path(), func(e path.Event) {
+	l := newLabTo(t, path.Parameters{}, func(e path.Event) {
 		probes := append(e.Hop.Probes, e.Probe)
 		if e.Reply != nil {
 			e.Reply.Hop, e.Reply.RTT, e.Reply.Kind = 99, -1, matcher.UDP
@@ -379,7 +372,6 @@ func TestEventsAreTheReceivers(t *testing.T) {
 			*e.Path = path.Path{}
 		}
 	})
-	l.rec.Start(start)
 	if d := cmp.Diff(want, written(t, eventful(l))); d != "" {
 		t.Errorf("-untouched +touched\n%s", d)
 	}
@@ -389,7 +381,7 @@ func TestStartedTellsAllButTheProbes(t *testing.T) {
 	l := newLab(t, path.Parameters{Queries: 3})
 	l.probe(1)
 	e := l.events[0]
-	want := *l.rec.Path()
+	want := *l.path
 	want.Probes, want.Counters = nil, path.Counters{}
 	if d := cmp.Diff(&want, e.Path, equal); d != "" || e.Kind != path.Started {
 		t.Errorf("%v: -want +got\n%s", e.Kind, d)

@@ -87,8 +87,8 @@ func replayed(t *testing.T, f forgery) int {
 		}
 	}
 	accepted := now.run(t, 0)
-	if now.rec.Path().Counters.Foreign < forgedProbes {
-		t.Errorf("seed %d: %d replies came again", f.seed, now.rec.Path().Counters.Foreign)
+	if now.path.Counters.Foreign < forgedProbes {
+		t.Errorf("seed %d: %d replies came again", f.seed, now.path.Counters.Foreign)
 	}
 	return accepted
 }

@@ -35,7 +35,7 @@ func TestReuseLeavesNothingBehind(t *testing.T) {
 				for range c.strays {
 					recordStray(rec)
 				}
-				rec.Finish(rec.Path().Started.Add(time.Hour))
+				rec.Apply(&path.Entry{Kind: path.End, At: rec.Path().Started.Add(time.Hour)})
 				return rec.Path()
 			}
 			first, again := begun, begun

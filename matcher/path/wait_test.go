@@ -15,7 +15,7 @@ func (l *lab) heard(ttl uint8, rtt time.Duration) {
 	n := l.probe(ttl)
 	l.pass(rtt)
 	l.answer(n, exceeded(ttl, r1))
-	if p := l.rec.Path().Probes[n]; p.Status != path.Replied {
+	if p := l.path.Probes[n]; p.Status != path.Replied {
 		l.Fatalf("TTL %d: %v", ttl, p.Status)
 	}
 }
@@ -62,16 +62,16 @@ func TestHowLongAReplyIsWaitedFor(t *testing.T) {
 			n := l.probe(test.ttl)
 			l.pass(test.want)
 			l.watermark()
-			if s := l.rec.Path().Probes[n].Status; s != path.Outstanding {
+			if s := l.path.Probes[n].Status; s != path.Outstanding {
 				t.Fatalf("%v after less than %v", s, test.want)
 			}
 			l.pass(1)
 			l.watermark()
-			if s := l.rec.Path().Probes[n].Status; s != path.Timeout {
+			if s := l.path.Probes[n].Status; s != path.Timeout {
 				t.Errorf("not given up after %v", test.want)
 			}
 			l.heard(test.ttl, ms) // what is learnt later changes nothing
-			if got := l.rec.Path().Waits().Of(n); got != test.want {
+			if got := l.path.Waits().Of(n); got != test.want {
 				t.Errorf("the path says %v, want %v", got, test.want)
 			}
 		})
@@ -81,7 +81,7 @@ func TestHowLongAReplyIsWaitedFor(t *testing.T) {
 // late has TTL 4 answered after the wait was over.
 func late(l *lab) {
 	n := l.probe(4)
-	l.pass(l.rec.Path().Parameters.Wait.Max + 1)
+	l.pass(l.path.Parameters.Wait.Max + 1)
 	l.answer(n, exceeded(4, r4))
 }
 
@@ -109,8 +109,8 @@ func TestOnlyStampsEndTheWait(t *testing.T) {
 		"somebody else's frame":        {show: func(l *lab, _ int) { l.observe([]byte{0x45}, 0) }, want: path.Timeout},
 		"the reply itself, now late":   {show: func(l *lab, n int) { l.answer(n, exceeded(2, r2)) }, want: path.Late},
 		"the reply just in time":       {show: func(l *lab, n int) { l.pass(-1); l.answer(n, exceeded(2, r2)) }, want: path.Replied},
-		"the end of a trace":           {show: func(l *lab, _ int) { l.rec.Finish(l.now) }, want: path.Abandoned},
-		"the system refuses another":   {show: func(l *lab, _ int) { l.rec.Failed(l.send(9)) }, want: path.Outstanding},
+		"the end of a trace":           {show: func(l *lab, _ int) { l.finish() }, want: path.Abandoned},
+		"the system refuses another":   {show: func(l *lab, _ int) { l.failed(l.send(9)) }, want: path.Outstanding},
 		"a watermark of the deadline":  {show: func(l *lab, _ int) { l.pass(-1); l.watermark() }, want: path.Outstanding},
 		"a reply to it, and watermark": {show: func(l *lab, n int) { l.pass(-1); l.answer(n, exceeded(2, r2)); l.pass(ms); l.watermark() }, want: path.Replied},
 	}
@@ -120,7 +120,7 @@ func TestOnlyStampsEndTheWait(t *testing.T) {
 			n := l.probe(2)
 			l.pass(time.Second + 1)
 			test.show(l, n)
-			if got := l.rec.Path().Probes[n].Status; got != test.want {
+			if got := l.path.Probes[n].Status; got != test.want {
 				t.Errorf("%d, want %d", got, test.want)
 			}
 		})
@@ -137,7 +137,7 @@ func TestTheWaitBeginsWhenTheProbeLeft(t *testing.T) {
 	l.pass(800*ms + 1)
 	l.watermark()
 	status := func() []path.Status {
-		p := l.rec.Path().Probes
+		p := l.path.Probes
 		return []path.Status{p[copied].Status, p[called].Status}
 	}
 	if d := cmp.Diff([]path.Status{path.Outstanding, path.Timeout}, status()); d != "" {
@@ -159,12 +159,12 @@ func TestTheWaitShortensWhileAProbeIsOut(t *testing.T) {
 	l.heard(2, 20*ms)
 	l.pass(path.MinWait - 420*ms)
 	l.watermark()
-	if s := l.rec.Path().Probes[first].Status; s != path.Outstanding {
+	if s := l.path.Probes[first].Status; s != path.Outstanding {
 		t.Fatalf("%v, too early", s)
 	}
 	l.pass(1)
 	l.watermark()
-	if s := l.rec.Path().Probes[first].Status; s != path.Timeout {
+	if s := l.path.Probes[first].Status; s != path.Timeout {
 		t.Errorf("%v, %v after it was sent", s, l.now.Sub(start))
 	}
 }
@@ -175,7 +175,7 @@ func TestClockStep(t *testing.T) {
 	for name, by := range map[string]time.Duration{"forward": time.Hour, "back": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, path.Parameters{Wait: path.Wait{Max: time.Second}})
-			if l.rec.Path().Clock.Stepped {
+			if l.path.Clock.Stepped {
 				t.Fatal("stepped before it was")
 			}
 			copied, called, lost := l.probe(1), l.send(2), l.probe(3)
@@ -190,7 +190,7 @@ func TestClockStep(t *testing.T) {
 			l.pass(50 * ms)
 			l.answer(straddling, exceeded(5, r5))
 
-			p := l.rec.Path()
+			p := l.path
 			if !p.Clock.Stepped {
 				t.Error("not said to have been stepped")
 			}
@@ -225,7 +225,7 @@ func TestClockStepsAddUp(t *testing.T) {
 	l.pass(30 * ms)
 	l.answer(kernel, exceeded(1, r1))
 	l.answer(user, exceeded(2, r2))
-	for n, probe := range l.rec.Path().Probes {
+	for n, probe := range l.path.Probes {
 		if probe.Reply == nil || probe.Reply.RTT != 30*ms {
 			t.Errorf("probe %d: %+v", n, probe.Reply)
 		}
@@ -238,7 +238,7 @@ func TestClockStepBetweenProbes(t *testing.T) {
 	l.heard(1, 5*ms)
 	l.step(-time.Hour)
 	l.heard(2, 5*ms)
-	p := l.rec.Path()
+	p := l.path
 	if !p.Clock.Stepped || p.Probes[1].Reply.RTT != 5*ms {
 		t.Errorf("%+v %+v", p.Clock, p.Probes[1].Reply)
 	}

@@ -27,7 +27,10 @@ func (w Wait) of(ttl uint8, known *roundTrips) time.Duration {
 }
 
 func (w Wait) bounded(factor float64, rtt time.Duration) time.Duration {
-	return min(max(time.Duration(factor*float64(rtt)), MinWait), w.Max)
+	if longest := factor * float64(rtt); longest < float64(w.Max) {
+		return min(max(time.Duration(longest), MinWait), w.Max)
+	}
+	return w.Max
 }
 
 // Waits know how long a reply to each probe of a Path was waited for.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -19,19 +20,19 @@ type headers struct {
 	names      map[netip.Addr]string
 }
 
-var protocols = map[layers.IPProtocol]headers{
-	layers.IPProtocolUDP:    {protocol: "udp", ports: true},
-	layers.IPProtocolTCP:    {protocol: "tcp", ports: true, sequence: true},
-	layers.IPProtocolICMPv4: {protocol: "icmp", identifier: true, sequence: true},
-	layers.IPProtocolICMPv6: {protocol: "icmpv6", identifier: true, sequence: true},
+// ProtocolName returns a protocol as documents spell it, or "" if no probes are of it.
+func ProtocolName(p layers.IPProtocol) string {
+	if known := craft.ProtocolOf(p); known != nil {
+		return known.Name
+	}
+	return ""
 }
 
-// ProtocolName returns a protocol as documents spell it, or "" if no probes are of it.
-func ProtocolName(p layers.IPProtocol) string { return protocols[p].protocol }
-
 func headersOf(p *path.Path) headers {
-	h := protocols[p.Protocol]
-	h.ipv4 = p.Target.Addr.Is4()
+	h := headers{ipv4: p.Target.Addr.Is4()}
+	if protocol := craft.ProtocolOf(p.Protocol); protocol != nil {
+		h.protocol, h.ports, h.identifier, h.sequence = protocol.Name, protocol.HasPorts(), !protocol.HasPorts(), !protocol.Carries(craft.Checksum)
+	}
 	return h
 }
 

@@ -208,6 +208,7 @@ var probes = map[string]tracewire.Options{
 	"UDP":       {},
 	"echo":      {Protocol: layers.IPProtocolICMPv4},
 	"a SYN":     {Protocol: layers.IPProtocolTCP},
+	"UDP-Lite":  {Protocol: layers.IPProtocolUDPLite},
 	"an ACK":    {Protocol: layers.IPProtocolTCP, TCP: craft.TCP{Flags: craft.FlagACK, MSS: 1400, Scaling: true}},
 	"classic":   {Classic: true, TOS: 0xb8, DF: true, Interval: time.Millisecond},
 	"a payload": {Payload: "\x00\x00query"},
@@ -227,7 +228,7 @@ func simulated(t *testing.T, network *capturetest.Network, to netip.Addr, o trac
 		}
 		return &tracewire.Wire{Conn: conn, Port: 50000, MTU: 1500, Source: source}, nil
 	}
-	p, err := tracewire.Trace(t.Context(), to, &o)
+	p, err := tracewire.Trace(t.Context(), to.String(), &o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,9 +154,9 @@ func (r *reading) protocol(name *string) layers.IPProtocol {
 	if name == nil {
 		return 0
 	}
-	for p, h := range protocols {
-		if h.protocol == *name {
-			return p
+	for _, p := range craft.Protocols() {
+		if p.Name == *name {
+			return p.Number
 		}
 	}
 	r.fail(ErrUnknownValue, "protocol %.40q", *name)

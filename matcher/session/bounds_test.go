@@ -161,3 +161,19 @@ func allocated() uint64 {
 	runtime.ReadMemStats(&stats)
 	return stats.TotalAlloc
 }
+
+// A capture of a few packets takes little memory: the room for many comes with them.
+func TestFinderTakesLittleForAFewPackets(t *testing.T) {
+	const most = 1 << 20
+	before := allocated()
+	finder := session.NewFinder(func(*path.Path) {})
+	b := packet{src: host, dst: server, protocol: layers.IPProtocolUDP, ttl: 64, sport: 5004, dport: 5004}.bytes()
+	for n := range 1000 {
+		put16(b[4:], n)
+		finder.Observe(&frame.Frame{Time: epoch.Add(time.Duration(n) * time.Millisecond), Data: b, Length: len(b), Link: frame.Raw})
+	}
+	if used := allocated() - before; used > most {
+		t.Errorf("%d KB allocated", used>>10)
+	}
+	finder.Close()
+}

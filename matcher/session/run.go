@@ -283,7 +283,7 @@ func (r *run) finish(evicted int) {
 	q := &p.Parameters
 	q.FirstTTL, q.MaxTTL = r.climb.lowest, r.climb.highest
 	q.Queries = r.climb.most
-	r.recorder.Pass(p.Ended.Add(Wait+time.Nanosecond), 0)
+	r.recorder.Apply(&path.Entry{Kind: path.Watermark, At: p.Ended.Add(Wait + time.Nanosecond)})
 	r.recorder.Undecided(r.recorder.Orphan)
-	r.recorder.Finish(p.Ended)
+	r.recorder.Apply(&path.Entry{Kind: path.End, At: p.Ended})
 }

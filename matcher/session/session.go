@@ -1,14 +1,3 @@
-// Package session finds the traces in a capture, whoever sent them.
-//
-// A probe is known by what is on the wire: it has a TTL too low to reach most
-// hosts, or a router's time-exceeded quotes it. Probes from one address to
-// another are grouped into runs by the way the known programs vary ports and
-// sequence numbers, and a run is a trace if routers answered it or it climbs
-// through TTLs. So ordinary traffic is none, even when ICMP errors quote it.
-//
-// Of a run without its probes, replies alone are a trace if two routers
-// answered, or one answered no more often than it is asked by a program that
-// probes each hop three times.
 package session
 
 import (

@@ -68,8 +68,7 @@ func (s *sighting) group() groupKey { return groupKey{s.src, s.dst, s.protocol} 
 func (s *sighting) ports() uint32 { return uint32(s.sport)<<16 | uint32(s.dport) }
 
 func (s *sighting) isEcho() bool {
-	protocol := layers.IPProtocol(s.protocol)
-	return protocol == layers.IPProtocolICMPv4 || protocol == layers.IPProtocolICMPv6
+	return craft.ProtocolOf(layers.IPProtocol(s.protocol)).Carries(craft.EchoSequence)
 }
 
 // key is what the probe is known by, with what its payload has in the place of a cookie.
@@ -87,7 +86,7 @@ func (s *sighting) describe(p *path.Probe) {
 		p.ID = s.id
 	}
 	p.Frame, p.Length = int(s.frame), int(s.length)
-	if layers.IPProtocol(s.protocol) == layers.IPProtocolUDP {
+	if craft.ProtocolOf(layers.IPProtocol(s.protocol)).Carries(craft.Checksum) {
 		p.Checksum, p.HasChecksum = uint16(s.token), true
 	} else {
 		p.Sequence = s.token

@@ -38,12 +38,13 @@ const (
 )
 
 const (
-	udp  = layers.IPProtocolUDP
-	tcp  = layers.IPProtocolTCP
-	echo = layers.IPProtocolICMPv4
+	udp     = layers.IPProtocolUDP
+	udpLite = layers.IPProtocolUDPLite
+	tcp     = layers.IPProtocolTCP
+	echo    = layers.IPProtocolICMPv4
 )
 
-// The payloads of Linux traceroute: bytes that count from 0x40 in UDP, and from
+// The payloads of Linux traceroute: bytes that count from 0x40 in UDP and UDP-Lite, and from
 // 0x48 in ICMP echo.
 const (
 	lettersUDP  = 0x4243444546474849
@@ -69,6 +70,7 @@ var tools = []tool{
 	{name: "tcptraceroute", protocol: tcp, sport: same, dport: same, sequence: same, id: varies, df: off, length4: 40, further: severalOverIPv4},
 	{name: "tracert", protocol: echo, sport: same, sequence: counts, df: off, length4: 92, further: overIPv4},
 	{name: "traceroute", protocol: udp, payload: lettersUDP},
+	{name: "traceroute", protocol: udpLite, dport: same, payload: lettersUDP},
 	{name: "traceroute", protocol: echo, sport: same, sequence: counts, payload: lettersEcho},
 	{name: "traceroute", protocol: tcp, sport: varies, dport: same, sequence: varies, df: off, length4: 60, length6: 80},
 	{name: "mtr", protocol: udp, sport: same, dport: counts, df: off, further: inRounds},
@@ -76,6 +78,7 @@ var tools = []tool{
 	{name: "mtr", protocol: echo, sport: same, sequence: counts, df: off, further: inRounds},
 	{name: "mtr", protocol: tcp, sport: counts, dport: same, sequence: varies, df: on, length4: 60, length6: 80, further: inRounds},
 	{name: "tracewire", protocol: udp, sport: same, dport: same, further: hasCookies},
+	{name: "tracewire", protocol: udpLite, sport: same, dport: same, further: hasCookies},
 	{name: "tracewire", protocol: echo, sport: same, further: hasCookies},
 	{name: "traceroute", protocol: udp, sport: same, dport: counts, df: off, further: to(33434, 33435)}, // BSD's
 }

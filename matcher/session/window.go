@@ -16,6 +16,7 @@ import (
 type window struct {
 	blocks  []*[windowBlock]kept
 	heads   [chains][]uint32 // by hash: one more than the place of the latest packet; 0 for none
+	bits    uint8            // of a hash that say where in heads it is
 	next    int              // the place of the packet to come
 	full    bool             // it takes the place of another
 	seed    addr             // so that nobody can make chains long by choosing the targets
@@ -83,9 +84,10 @@ func (k *kept) used() bool { return k.is&isUsed != 0 }
 
 const (
 	// maxWindow packets of 72 bytes, and the tables, are 51 MB.
-	maxWindow   = 38 * windowBlock
-	windowBlock = 1 << 14
+	maxWindow   = 304 * windowBlock
+	windowBlock = 1 << 11
 	windowBits  = 19
+	leastBits   = windowBits - 9
 
 	// maxWalk bounds how many packets in a chain are looked at, and maxOthers
 	// how many in a row that are of another group than the one sought.
@@ -105,10 +107,8 @@ func (w *window) at(place int) *kept { return &w.blocks[place/windowBlock][place
 
 // add remembers a packet.
 func (w *window) add(s *sighting, now int64) {
-	if w.heads[byTarget] == nil {
-		for c := range w.heads {
-			w.heads[c] = make([]uint32, 1<<windowBits)
-		}
+	if w.next == len(w.heads[byTarget]) && w.bits < windowBits {
+		w.grow()
 	}
 	if w.next/windowBlock == len(w.blocks) {
 		w.blocks = append(w.blocks, new([windowBlock]kept))
@@ -118,13 +118,33 @@ func (w *window) add(s *sighting, now int64) {
 		w.evicted++
 	}
 	place.keep(s, w.target(s.dst, s.protocol))
-	for c := range chains {
-		head := &w.heads[c][bucket(place.hash(c))]
-		place.earlier[c] = *head
-		*head = uint32(w.next + 1)
-	}
+	w.link(w.next)
 	if w.next++; w.next == maxWindow {
 		w.next, w.full = 0, true
+	}
+}
+
+// link puts the packet at a place into its chains, as the latest.
+func (w *window) link(place int) {
+	k := w.at(place)
+	for c := range chains {
+		head := &w.heads[c][w.bucket(k.hash(c))]
+		k.earlier[c] = *head
+		*head = uint32(place + 1)
+	}
+}
+
+// grow makes room in heads for eight times as many packets: most captures have few, and
+// tables for all that there is room for take longer to clear than these to read.
+func (w *window) grow() {
+	if w.bits += 3; w.bits < leastBits {
+		w.bits = leastBits
+	}
+	for c := range w.heads {
+		w.heads[c] = make([]uint32, 1<<w.bits)
+	}
+	for place := range w.next {
+		w.link(place)
 	}
 }
 
@@ -149,7 +169,7 @@ func (c chain) hash(to uint64, sport, dport uint16, token uint32, id uint16) uin
 }
 
 // bucket is the place in heads for a hash.
-func bucket(hash uint64) uint64 { return hash >> (64 - windowBits) }
+func (w *window) bucket(hash uint64) uint64 { return hash >> (64 - w.bits) }
 
 // walk yields the packets to a target in the chain with a hash, the latest first,
 // those that were taken out too, after looking at most times. A packet that took
@@ -160,7 +180,7 @@ func (w *window) walk(c chain, to, hash uint64, now int64, most int, yield func(
 		return
 	}
 	age := -1
-	for link := w.heads[c][bucket(hash)]; link != 0 && most > 0; most-- {
+	for link := w.heads[c][w.bucket(hash)]; link != 0 && most > 0; most-- {
 		w.looked++
 		k := w.at(int(link - 1))
 		older := w.age(int(link - 1))
@@ -169,7 +189,7 @@ func (w *window) walk(c chain, to, hash uint64, now int64, most int, yield func(
 		}
 		age = older
 		if k.to != to {
-			if bucket(k.hash(c)) != bucket(hash) {
+			if w.bucket(k.hash(c)) != w.bucket(hash) {
 				return
 			}
 		} else if !yield(k, age) {

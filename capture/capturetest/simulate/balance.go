@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"math/bits"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/capture/capturetest/topology"
 )
 
@@ -36,7 +34,7 @@ func (n *Network) choose(by topology.Balance, seed uint64, ways ways, p *packet)
 }
 
 // flow hashes what routers take for a packet's flow: the addresses and the
-// protocol; for UDP and TCP the ports, as Linux does when it hashes layer 4;
+// protocol; for UDP, UDP-Lite and TCP the ports, as Linux does when it hashes layer 4;
 // for ICMP the type, the code, the checksum and the identifier, which is what
 // Paris traceroute found routers to do (Augustin and others, IMC 2006). Of a
 // fragment nothing of that is looked at.
@@ -51,7 +49,7 @@ func flow(seed uint64, p *packet) uint64 {
 	case p.fragment:
 	case p.isICMP() && len(up) >= 6:
 		h = mix(h, uint64(binary.BigEndian.Uint32(up))<<16|uint64(binary.BigEndian.Uint16(up[4:])))
-	case (p.proto == layers.IPProtocolUDP || p.proto == layers.IPProtocolTCP) && len(up) >= 4:
+	case hasPorts(p.proto) && len(up) >= 4:
 		h = mix(h, uint64(binary.BigEndian.Uint32(up)))
 	}
 	return mix(h, 0)

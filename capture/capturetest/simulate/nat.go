@@ -172,7 +172,7 @@ func (u upper) word(b []byte, at int) []byte {
 // it is cut off.
 func (u upper) sourcePort(b []byte) []byte {
 	switch {
-	case u.proto == layers.IPProtocolUDP || u.proto == layers.IPProtocolTCP:
+	case hasPorts(u.proto):
 		return u.word(b, 0)
 	case u.at != 0 && u.isICMP(b):
 		return u.word(b, 4)
@@ -203,9 +203,10 @@ func (u upper) set(b []byte, at int, v uint16, repair bool) {
 	binary.BigEndian.PutUint16(b[at:], v)
 }
 
-// neverZero makes a UDP checksum of 0 its other representation (RFC 768).
+// neverZero makes a checksum of 0 its other representation: UDP's (RFC 768) and
+// UDP-Lite's (RFC 3828, section 3.1).
 func (u upper) neverZero(check []byte) {
-	if u.proto == layers.IPProtocolUDP && check[0] == 0 && check[1] == 0 {
+	if (u.proto == layers.IPProtocolUDP || u.proto == layers.IPProtocolUDPLite) && check[0] == 0 && check[1] == 0 {
 		check[0], check[1] = 0xff, 0xff
 	}
 }
@@ -215,7 +216,7 @@ func (u upper) neverZero(check []byte) {
 func (u upper) checksum(b []byte) []byte {
 	var check []byte
 	switch {
-	case u.proto == layers.IPProtocolUDP:
+	case u.proto == layers.IPProtocolUDP || u.proto == layers.IPProtocolUDPLite:
 		check = u.word(b, 6)
 	case u.proto == layers.IPProtocolTCP:
 		check = u.word(b, 16)

@@ -151,8 +151,8 @@ func extensionLength(proto layers.IPProtocol, data []byte) int {
 	return 8 * (int(data[1]) + 1)
 }
 
-// checkUpper checks the length and checksum of a UDP, TCP or ICMP header
-// (RFC 768, RFC 9293, RFC 792, RFC 4443).
+// checkUpper checks the length and checksum of a UDP, UDP-Lite, TCP or ICMP header
+// (RFC 768, RFC 3828, RFC 9293, RFC 792, RFC 4443).
 func (p *packet) checkUpper() error {
 	up := p.b[p.upper:]
 	least, name := 0, ""
@@ -161,6 +161,8 @@ func (p *packet) checkUpper() error {
 		least, name = udpHeader, "UDP"
 	case p.proto == layers.IPProtocolTCP:
 		least, name = tcpHeader, "TCP"
+	case p.proto == layers.IPProtocolUDPLite:
+		least, name = udpHeader, "UDP-Lite"
 	case p.isICMP():
 		least, name = 8, "ICMP"
 	default:
@@ -180,7 +182,17 @@ func (p *packet) checkUpper() error {
 			return nil
 		}
 	}
-	if !p.detour && checksum(up, p.pseudo(len(up))) != 0 {
+	covered := up
+	if p.proto == layers.IPProtocolUDPLite {
+		n := int(binary.BigEndian.Uint16(up[4:]))
+		if n != 0 && n < udpHeader || n > len(up) {
+			return fmt.Errorf("UDP-Lite coverage of %d bytes in %d", n, len(up))
+		}
+		if n != 0 {
+			covered = up[:n]
+		}
+	}
+	if !p.detour && checksum(covered, p.pseudo(len(up))) != 0 {
 		return fmt.Errorf("wrong %s checksum", name)
 	}
 	return nil
@@ -206,7 +218,12 @@ func (p *packet) pseudo(length int) uint32 {
 	return sum(p.b[12:20], 0) + uint32(p.proto) + uint32(length)
 }
 
-// ports are those of a UDP or TCP packet.
+// hasPorts reports whether the header begins with two ports.
+func hasPorts(proto layers.IPProtocol) bool {
+	return proto == layers.IPProtocolUDP || proto == layers.IPProtocolTCP || proto == layers.IPProtocolUDPLite
+}
+
+// ports are those of a UDP, UDP-Lite or TCP packet.
 func (p *packet) ports() (src, dst uint16) {
 	up := p.b[p.upper:]
 	if len(up) < 4 {

@@ -36,8 +36,8 @@ func (s *spec) field(header []byte, at int) Field {
 	return f
 }
 
-// The headers: IEEE 802.3 and 802.1Q; RFC 791 and 2474; RFC 8200; RFC 768; RFC 792
-// and 4443; RFC 9293.
+// The headers: IEEE 802.3 and 802.1Q; RFC 791 and 2474; RFC 8200; RFC 768; RFC 3828;
+// RFC 792 and 4443; RFC 9293.
 var (
 	ethernetFields = []spec{
 		{"destination", 0, 48, showMAC}, {"source", 48, 48, showMAC}, {"type", 96, 16, showEtherType},
@@ -58,6 +58,9 @@ var (
 	}
 	udpFields = []spec{
 		{"source port", 0, 16, number}, {"dest. port", 16, 16, number}, {"length", 32, 16, number}, {"checksum", 48, 16, hexadecimal},
+	}
+	udpLiteFields = []spec{
+		{"source port", 0, 16, number}, {"dest. port", 16, 16, number}, {"coverage", 32, 16, number}, {"checksum", 48, 16, hexadecimal},
 	}
 	tcpFields = []spec{
 		{"source port", 0, 16, number}, {"dest. port", 16, 16, number}, {"sequence", 32, 32, number}, {"acknowledged", 64, 32, number},
@@ -95,6 +98,8 @@ func transportOf(p *craft.Packet, b []byte) *transport {
 		return nil
 	case p.Protocol == layers.IPProtocolUDP:
 		return &transport{name: "UDP", fields: udpFields, length: fixed(8), pseudo: pseudoSum, identified: true}
+	case p.Protocol == layers.IPProtocolUDPLite:
+		return &transport{name: "UDP-Lite", fields: udpLiteFields, length: fixed(8), pseudo: pseudoSum, identified: true}
 	case p.Protocol == layers.IPProtocolTCP:
 		return &transport{name: "TCP", fields: tcpFields, length: tcpLength, pseudo: pseudoSum}
 	case !isICMP(p):
@@ -197,15 +202,8 @@ func showEtherType(v uint64, _ []byte) string {
 }
 
 func showProtocol(v uint64, _ []byte) string {
-	switch layers.IPProtocol(v) {
-	case layers.IPProtocolUDP:
-		return "17 (UDP)"
-	case layers.IPProtocolTCP:
-		return "6 (TCP)"
-	case layers.IPProtocolICMPv4:
-		return "1 (ICMP)"
-	case layers.IPProtocolICMPv6:
-		return "58 (ICMPv6)"
+	if known := craft.ProtocolOf(layers.IPProtocol(v)); known != nil {
+		return fmt.Sprintf("%d (%s)", v, known.Title)
 	}
 	return fmt.Sprint(v)
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/craft"
@@ -129,12 +127,8 @@ func (e *Evidence) disagreement(p *path.Probe, quote *craft.Key) string {
 // agreement lists which parts of a probe's identity a quote shows, and which it
 // shows otherwise.
 func agreement(key, quote *craft.Key) (agree, differ []string) {
-	token := "sequence number"
-	if key.Protocol == layers.IPProtocolUDP {
-		token = "checksum"
-	}
-	port := "source port"
-	if key.Protocol == layers.IPProtocolICMPv4 || key.Protocol == layers.IPProtocolICMPv6 {
+	protocol, port := craft.ProtocolOf(key.Protocol), "source port"
+	if !protocol.HasPorts() {
 		port = "identifier"
 	}
 	swapped := *quote
@@ -147,7 +141,7 @@ func agreement(key, quote *craft.Key) (agree, differ []string) {
 		{"destination port", key.DstPort == quote.DstPort, key.DstPort != quote.DstPort},
 		{port, key.SrcPort == quote.SrcPort, true},
 		{"ID", key.Agreement(&swapped) == 1, key.Dst.Is4()},
-		{token, key.Token == quote.Token, !quote.Short},
+		{protocol.Token.String(), key.Token == quote.Token, !quote.Short},
 	} {
 		switch {
 		case !part.visible:

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/report"
 )
 
@@ -270,5 +271,17 @@ func TestTheSchemaKnowsWhatMakesSense(t *testing.T) {
 				t.Errorf("%v is accepted", wrong)
 			}
 		})
+	}
+}
+
+// A protocol that probes can have is one that the schema names.
+func TestTheSchemaNamesEveryProtocol(t *testing.T) {
+	for _, protocol := range craft.Protocols() {
+		if n := strings.Count(report.Schema, fmt.Sprintf("%q", protocol.Name)); n < 3 {
+			t.Errorf("%s is named %d times, not in each kind of document", protocol.Name, n)
+		}
+		if name := report.ProtocolName(protocol.Number); name != protocol.Name {
+			t.Errorf("%s is called %q", protocol.Name, name)
+		}
 	}
 }

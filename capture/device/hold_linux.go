@@ -1,12 +1,13 @@
-package tracewire
+package device
 
 import (
 	"io"
 	"net/netip"
 	"strconv"
 
-	"github.com/google/gopacket/layers"
 	"golang.org/x/sys/unix"
+
+	"github.com/tracewire/tracewire/craft"
 )
 
 // descriptor is a socket.
@@ -16,15 +17,15 @@ type descriptor int
 func (d descriptor) Close() error { return unix.Close(int(d)) }
 
 // bind holds a port: a socket that is bound, and does nothing else.
-func bind(protocol layers.IPProtocol, at netip.AddrPort) (io.Closer, error) {
+func bind(protocol *craft.Protocol, at netip.AddrPort) (io.Closer, error) {
 	family, kind := unix.AF_INET, unix.SOCK_DGRAM
 	if at.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	if protocol == layers.IPProtocolTCP {
+	if protocol.Stream {
 		kind = unix.SOCK_STREAM
 	}
-	c, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
+	c, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, int(protocol.Number))
 	if err != nil {
 		return nil, bindError(at, err)
 	}

@@ -1,21 +1,18 @@
-package tracewire
+package device
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
-	"math/rand/v2"
 	"net/netip"
 	"syscall"
 
-	"github.com/google/gopacket/layers"
-
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/craft/route"
 )
 
-// ports are the source ports that the traces of a Tracer hold, of which they
-// share those that they can.
+// ports are the source ports that are held, of which traces share those that they
+// can.
 type ports map[netip.AddrPort]*heldPort
 
 // heldPort is a port of an address, held by a socket that is never read, nor
@@ -30,59 +27,45 @@ type heldPort struct {
 // traces from there have it. Those from one address try the same ports, and so all
 // have the same, whichever is first. The caller is to close held when the trace has
 // ended; it is nil if it need not be.
-func (t *Tracer) holdPort(source netip.Addr, port uint16) (held io.Closer, err error) {
-	if t.options.protocol() == layers.IPProtocolICMPv4 {
+func (s *Set) holdPort(protocol *craft.Protocol, source netip.Addr, port uint16) (held io.Closer, err error) {
+	if !protocol.HasPorts() {
 		return nil, nil // an identifier is nobody's
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	at := netip.AddrPortFrom(source, port)
-	if err := t.ports.hold(t.options.protocol(), at); err != nil {
+	if err := s.ports.hold(protocol, at); err != nil {
 		return nil, err
 	}
-	return closer(func() error { return t.letGo(at) }), nil
-}
-
-// portsToTry yields the source port that Options name, or some that follow from a
-// seed: in the range that systems leave to programs (RFC 6335, section 6).
-func portsToTry(o *Options, seed uint64) iter.Seq[uint16] {
-	return func(yield func(uint16) bool) {
-		if o.SrcPort != 0 {
-			yield(uint16(o.SrcPort))
-			return
-		}
-		random := rand.New(rand.NewPCG(seed, portStream))
-		for range 100 {
-			if !yield(uint16(49152 + random.IntN(65536-49152))) {
-				return
-			}
-		}
-	}
+	return closer(func() error { return s.releasePort(at) }), nil
 }
 
 // hold binds a socket to a port, unless a trace has done so.
-func (p ports) hold(protocol layers.IPProtocol, at netip.AddrPort) error {
+func (p ports) hold(protocol *craft.Protocol, at netip.AddrPort) error {
 	if known := p[at]; known != nil {
 		known.users++
 		return nil
 	}
 	socket, err := bind(protocol, at)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EPROTONOSUPPORT) || errors.Is(err, syscall.ESOCKTNOSUPPORT):
+		socket = closer(func() error { return nil }) // the kernel doesn't know the protocol: nobody can have the port
+	case err != nil:
 		return err
 	}
 	p[at] = &heldPort{socket: socket, users: 1}
 	return nil
 }
 
-// letGo ends that a trace needs a port.
-func (t *Tracer) letGo(at netip.AddrPort) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	held := t.ports[at]
+// releasePort ends that a trace needs a port.
+func (s *Set) releasePort(at netip.AddrPort) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.ports[at]
 	if held.users--; held.users > 0 {
 		return nil
 	}
-	delete(t.ports, at)
+	delete(s.ports, at)
 	return held.socket.Close()
 }
 
@@ -92,11 +75,14 @@ type closer func() error
 // Close implements io.Closer.
 func (c closer) Close() error { return c() }
 
+// ErrPort: the source port is in use by another program.
+var ErrPort = errors.New("is in use by another program")
+
 // bindError says why a port can't be held.
 func bindError(at netip.AddrPort, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("tracewire: source port %d is used by another program: %w", at.Port(), err)
+		return fmt.Errorf("tracewire: source port %d %w: %w", at.Port(), ErrPort, err)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("tracewire: source port %d needs root or CAP_NET_BIND_SERVICE: %w", at.Port(), err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -1,9 +1,3 @@
-// Package journal is what a recording tells besides its frames: what the program
-// did that is not on the wire. Its notes are comments in the capture file,
-// beside sentences for people; in the order of the file, notes and frames are
-// all that a path.Recorder was given, so that it gives the same Path again.
-//
-// A note is the word tracewire/1, a space, and JSON. Sentences are not parsed.
 package journal
 
 import (
@@ -22,14 +16,19 @@ import (
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
-// prefix is what the comments begin with that are notes.
-const prefix = "tracewire/1 "
+// prefix is what the comments begin with that are notes. Version 1, which earlier
+// programs wrote, says the same.
+const (
+	prefix  = "tracewire/2 "
+	prefix1 = "tracewire/1 "
+)
 
 // ErrNote is wrapped by the errors of Parse: a comment that claims to be a note,
 // and is none.
 var ErrNote = errors.New("journal: broken note")
 
-// Note is one thing that happened in a trace: what is set in it.
+// Note is an Entry that is no frame, or what there is to say about a frame: what is set
+// in it.
 type Note struct {
 	Trace int `json:"trace"` // which of the file's traces, from 1
 
@@ -168,20 +167,8 @@ type Missed struct {
 	Addr   *netip.Addr `json:"addr,omitempty"`
 }
 
-// MissedOf is the Missed of a gap.
-func MissedOf(g *frame.Gap) *Missed {
-	m := &Missed{From: At(g.From), Cause: g.Cause, Frames: g.Frames}
-	if !g.To.IsZero() {
-		m.To = At(g.To)
-	}
-	if g.Addr.IsValid() {
-		m.Addr = &g.Addr
-	}
-	return m
-}
-
-// Gap is the gap.
-func (m *Missed) Gap() frame.Gap {
+// gap is the gap.
+func (m *Missed) gap() frame.Gap {
 	g := frame.Gap{From: m.From.Time(), Cause: m.Cause, Frames: m.Frames}
 	if m.To != 0 {
 		g.To = m.To.Time()
@@ -209,14 +196,6 @@ type End struct {
 	At          Nanos `json:"at"`
 	Interrupted bool  `json:"interrupted"`
 	Dropped     int   `json:"dropped"` // frames that the capture lost
-}
-
-// StartOf is the Start of a Path, in a run.
-func StartOf(p *path.Path, run uint64, at time.Time) *Start {
-	return &Start{
-		At: At(at), Run: run, Target: target(p.Target), Source: sourceOf(&p.Source), Protocol: p.Protocol, Tool: p.Tool,
-		Parameters: parametersOf(&p.Parameters),
-	}
 }
 
 func sourceOf(s *path.Source) source {
@@ -259,28 +238,16 @@ func (p *parameters) path() path.Parameters {
 	return q
 }
 
-// Path is the Path that a trace began with.
-func (s *Start) Path() *path.Path {
+// path is the Path that a trace began with.
+func (s *Start) path() *path.Path {
 	return &path.Path{
 		Target: path.Target(s.Target), Source: s.Source.path(), Protocol: s.Protocol, Tool: s.Tool,
 		Parameters: s.Parameters.path(),
 	}
 }
 
-// SentOf is the Sent of a probe and its Key.
-func SentOf(p *path.Probe, k *craft.Key) *Sent {
-	s := &Sent{
-		TTL: p.TTL, Round: p.Round, ID: p.ID, SrcPort: p.SrcPort, DstPort: p.DstPort, Sequence: p.Sequence, Length: p.Length,
-		Called: At(p.Called), Key: key{ID: k.ID, Token: k.Token, Query: k.Query, Data: k.Data},
-	}
-	if k.HasCookie {
-		s.Key.Cookie = &k.Cookie
-	}
-	return s
-}
-
-// Probe is the probe as it was recorded, and its Key.
-func (s *Sent) Probe(dst netip.Addr, protocol layers.IPProtocol) (path.Probe, craft.Key) {
+// probe is the probe as it was recorded, and its Key.
+func (s *Sent) probe(dst netip.Addr, protocol layers.IPProtocol) (path.Probe, craft.Key) {
 	k := craft.Key{
 		Dst: dst, Protocol: protocol, SrcPort: s.SrcPort, DstPort: s.DstPort, ID: s.Key.ID, Token: s.Key.Token, Query: s.Key.Query,
 		Data: s.Key.Data,
@@ -292,6 +259,65 @@ func (s *Sent) Probe(dst netip.Addr, protocol layers.IPProtocol) (path.Probe, cr
 		TTL: s.TTL, Round: s.Round, ID: s.ID, SrcPort: s.SrcPort, DstPort: s.DstPort, Sequence: s.Sequence, Length: s.Length,
 		Called: s.Called.Time(),
 	}, k
+}
+
+// noteOf is the note of an entry of a trace.
+func noteOf(e *path.Entry) Note {
+	n := Note{Trace: e.Trace}
+	switch e.Kind {
+	case path.Start:
+		n.Start = &Start{
+			At: At(e.At), Run: e.Run, Target: target(e.Path.Target), Source: sourceOf(&e.Path.Source), Protocol: e.Path.Protocol,
+			Tool: e.Path.Tool, Parameters: parametersOf(&e.Path.Parameters),
+		}
+	case path.Sent:
+		p, k := &e.Probe, &e.Key
+		n.Sent = &Sent{
+			TTL: p.TTL, Round: p.Round, ID: p.ID, SrcPort: p.SrcPort, DstPort: p.DstPort, Sequence: p.Sequence, Length: p.Length,
+			Called: At(p.Called), Key: key{ID: k.ID, Token: k.Token, Query: k.Query, Data: k.Data},
+		}
+		if k.HasCookie {
+			cookie := k.Cookie
+			n.Sent.Key.Cookie = &cookie
+		}
+	case path.Failed:
+		n.Failed = &Failed{Probe: e.Number}
+	case path.Watermark:
+		n.Passed = &Passed{At: At(e.At), Step: e.Step}
+	case path.Missed:
+		n.Missed = &Missed{From: At(e.Gap.From), Cause: e.Gap.Cause, Frames: e.Gap.Frames}
+		if !e.Gap.To.IsZero() {
+			n.Missed.To = At(e.Gap.To)
+		}
+		if addr := e.Gap.Addr; addr.IsValid() {
+			n.Missed.Addr = &addr
+		}
+	case path.End:
+		n.End = &End{At: At(e.At), Interrupted: e.Interrupted, Dropped: e.Dropped}
+	}
+	return n
+}
+
+// entry is the entry that a note is of, in a trace that started so; its Kind is 0 if
+// the note is about a frame.
+func (n *Note) entry(started *Start) path.Entry {
+	e := path.Entry{Trace: n.Trace}
+	switch {
+	case n.Start != nil:
+		e.Kind, e.At, e.Run, e.Path = path.Start, n.Start.At.Time(), n.Start.Run, n.Start.path()
+	case n.Sent != nil:
+		e.Kind = path.Sent
+		e.Probe, e.Key = n.Sent.probe(started.Target.Addr, started.Protocol)
+	case n.Failed != nil:
+		e.Kind, e.Number = path.Failed, n.Failed.Probe
+	case n.Passed != nil:
+		e.Kind, e.At, e.Step = path.Watermark, n.Passed.At.Time(), n.Passed.Step
+	case n.Missed != nil:
+		e.Kind, e.Gap = path.Missed, n.Missed.gap()
+	case n.End != nil:
+		e.Kind, e.At, e.Interrupted, e.Dropped = path.End, n.End.At.Time(), n.End.Interrupted, n.End.Dropped
+	}
+	return e
 }
 
 // Comment is the note as a comment.
@@ -306,8 +332,11 @@ func (n *Note) Comment() string {
 // Parse reads a comment that may be a note. It is nil for any other comment. A note
 // that says what no trace can do is broken: the errors wrap ErrNote.
 func Parse(comment string) (*Note, error) {
-	text, is := strings.CutPrefix(comment, prefix)
-	if !is {
+	text, ok := strings.CutPrefix(comment, prefix)
+	if !ok {
+		text, ok = strings.CutPrefix(comment, prefix1)
+	}
+	if !ok {
 		return nil, nil
 	}
 	n := &Note{}

@@ -1,16 +1,15 @@
 //go:build !linux
 
-package tracewire
+package device
 
 import (
 	"io"
 	"net/netip"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/capture"
+	"github.com/tracewire/tracewire/craft"
 )
 
-func bind(_ layers.IPProtocol, at netip.AddrPort) (io.Closer, error) {
+func bind(_ *craft.Protocol, at netip.AddrPort) (io.Closer, error) {
 	return nil, bindError(at, capture.ErrUnsupported)
 }
