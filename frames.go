@@ -89,10 +89,11 @@ func Through(n Network) func(context.Context, netip.Addr, *Options) (*Wire, erro
 }
 
 // Resolve looks up the way that a trace to dst would take, and opens nothing: the Wire
-// has no Conn, and its Port is the first that a trace would try. Where frames have
-// addresses, it has the kernel resolve the next hop's. Nil Options are the defaults. The
-// errors are those of Tracer.Trace.
-func Resolve(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
+// has no Conn, and its Port is the first that a trace would try, which follows from
+// [Options.Seed]. The next hop's link address is known only if the Options name it: see
+// [Wire.ResolveNextHop]. Nil Options are the defaults. The errors are those of
+// [Tracer.Trace].
+func Resolve(dst netip.Addr, o *Options) (*Wire, error) {
 	if o == nil {
 		o = &Options{}
 	}
@@ -103,11 +104,13 @@ func Resolve(ctx context.Context, dst netip.Addr, o *Options) (*Wire, error) {
 	if on.Seed == 0 {
 		on.Seed = craft.RandomSeed()
 	}
-	way, err := device.Resolve(ctx, dst.Unmap(), on.way())
+	way, err := device.Resolve(dst.Unmap(), on.way())
 	if err != nil {
 		return nil, err
 	}
-	return wireOf(way, &on), nil
+	w := wireOf(way, &on)
+	w.way = way
+	return w, nil
 }
 
 // wireOf is the Wire of a way that the kernel's routes name.

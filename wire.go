@@ -1,6 +1,8 @@
 package tracewire
 
 import (
+	"context"
+
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/device"
 	"github.com/tracewire/tracewire/craft"
@@ -41,6 +43,20 @@ type Wire struct {
 	// the first that follows from the seed.
 	Port uint16
 	VLAN uint16 // of a tag in every frame; 0 for none
+
+	way *device.Way // of one that was only resolved
+}
+
+// ResolveNextHop has the kernel resolve the next hop's link address, of a Wire that
+// [Resolve] returned, where frames have addresses and it is not known. It takes until the
+// next hop answers, or the kernel gives up. The errors are those of package craft/route.
+func (w *Wire) ResolveNextHop(ctx context.Context) error {
+	if w.way == nil {
+		return nil
+	}
+	err := w.way.ResolveNextHop(ctx)
+	w.Source.NextHopMAC = w.way.NextHopMAC
+	return err
 }
 
 // link is the link header of frames to the target.

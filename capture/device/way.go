@@ -28,8 +28,9 @@ type Way struct {
 	MTU        int              // the longest IP packet; 0 if there is no limit
 	Port       uint16           // to send from, which nothing else on this host uses; of ICMP the identifier
 
-	set  *Set
-	held io.Closer // the port; nil if it is not
+	set   *Set
+	route route.Route // of one that was only resolved
+	held  io.Closer   // the port; nil if it is not
 }
 
 // Close releases the Device and the port.
@@ -77,8 +78,8 @@ func (s *Set) way(r *route.Route, port uint16) *Way {
 }
 
 // Resolve is Dial without opening anything: the port is the first that Dial would try,
-// and is not held.
-func Resolve(ctx context.Context, dst netip.Addr, o Options) (w *Way, err error) {
+// and is not held; the next hop's address is not asked for (see ResolveNextHop).
+func Resolve(dst netip.Addr, o Options) (w *Way, err error) {
 	s := NewSet(o, nil)
 	err = netns.Do(o.Namespace, func() error {
 		for port := range o.Ports {
@@ -87,14 +88,24 @@ func Resolve(ctx context.Context, dst netip.Addr, o Options) (w *Way, err error)
 				return err
 			}
 			w = s.way(&r, port)
-			if r.Kind == route.Ethernet && w.NextHopMAC == nil {
-				w.NextHopMAC, err = r.Neighbour(ctx)
-			}
-			return err
+			w.route = r
+			break
 		}
 		return nil
 	})
 	return w, err
+}
+
+// ResolveNextHop has the kernel resolve the next hop of a Way that Resolve returned,
+// where frames have addresses and it is not known.
+func (w *Way) ResolveNextHop(ctx context.Context) (err error) {
+	if w.route.Kind != route.Ethernet || w.NextHopMAC != nil {
+		return nil
+	}
+	return netns.Do(w.set.options.Namespace, func() error {
+		w.NextHopMAC, err = w.route.Neighbour(ctx)
+		return err
+	})
 }
 
 // receivers are the interfaces besides that of a route by which replies can arrive.

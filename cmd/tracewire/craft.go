@@ -17,12 +17,11 @@ import (
 
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture/frame"
-	"github.com/tracewire/tracewire/capture/netns"
 	"github.com/tracewire/tracewire/capture/pcapng"
 	"github.com/tracewire/tracewire/cmd/internal/dissect"
 	"github.com/tracewire/tracewire/cmd/internal/outfile"
 	"github.com/tracewire/tracewire/cmd/internal/render"
-	"github.com/tracewire/tracewire/craft/route"
+	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -118,6 +117,9 @@ func (f *craftFlags) craft(ctx context.Context, set *pflag.FlagSet, args []strin
 		return err
 	}
 	f.options.Dial = lab.dial()
+	if f.options.Seed == 0 {
+		f.options.Seed = craft.RandomSeed() // the way may depend on the port, which follows from it
+	}
 	wire, err := f.wire(ctx, target)
 	if err != nil {
 		return err
@@ -153,36 +155,20 @@ func (f *craftFlags) wire(ctx context.Context, target netip.Addr) (*tracewire.Wi
 	if f.options.Dial != nil {
 		return f.dialled(ctx, target)
 	}
-	err := netns.Do(f.options.Namespace, func() error {
-		r, err := f.route(target)
-		if err != nil {
-			return noWay{err}
-		}
-		w.MTU, s.Addr, s.Interface, s.NextHop = r.MTU, r.Source, r.Device(), r.NextHop
-		if s.MAC == nil {
-			s.MAC = r.MAC
-		}
-		if s.NextHopMAC == nil && r.Kind == route.Ethernet {
-			if s.NextHopMAC, err = r.Neighbour(ctx); err != nil {
-				return noNeighbour{err}
-			}
-		}
-		return nil
-	})
-	return w, err
-}
-
-// route is the route that a trace takes to a target, or to the first gateway of a
-// source route, from the namespace that the thread is in.
-func (f *flags) route(target netip.Addr) (route.Route, error) {
-	to := target
-	if len(f.options.Gateways) > 0 {
-		to = f.options.Gateways[0]
+	way, err := tracewire.Resolve(target, &f.options)
+	if err != nil {
+		return nil, noWay{err}
 	}
-	return route.Lookup(to, route.Options{
-		Source: f.options.Source, Interface: f.options.Interface, Mark: f.options.Mark,
-		Flow: f.options.Flow(target, uint16(f.options.SrcPort)),
-	})
+	if s.NextHopMAC == nil {
+		if err := way.ResolveNextHop(ctx); err != nil {
+			return nil, noNeighbour{err}
+		}
+	}
+	if s.MAC != nil {
+		way.Source.MAC = s.MAC
+	}
+	way.Port = w.Port
+	return way, nil
 }
 
 // dialled is the way that frames would go in a network that is no kernel's.

@@ -163,6 +163,8 @@ func hint(command string, err error) string {
 		return "'ip -brief address' lists the addresses"
 	case errors.Is(err, route.ErrNetlink):
 		return "let AF_NETLINK sockets pass in this container or sandbox, or trace from its host"
+	case errors.Is(err, tracewire.ErrPort):
+		return "choose another with --sport"
 	case errors.Is(err, route.ErrNeighbour):
 		return "is it up, and on that link?"
 	case errors.As(err, new(*net.DNSError)): // one that says that there is no such name is not wrapped

@@ -15,7 +15,6 @@ import (
 
 	"github.com/tracewire/tracewire"
 	"github.com/tracewire/tracewire/capture"
-	"github.com/tracewire/tracewire/capture/netns"
 	"github.com/tracewire/tracewire/cmd/internal/render"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -214,16 +213,11 @@ func (f *flags) planned(l *lane) *path.Path {
 	if !l.target.IsValid() || f.options.Dial != nil {
 		return p
 	}
-	w := &tracewire.Wire{Port: uint16(f.options.SrcPort), VLAN: f.options.VLAN}
-	err := netns.Do(f.options.Namespace, func() error {
-		r, err := f.route(l.target)
-		w.MTU = r.MTU
-		w.Source = path.Source{Addr: r.Source, Interface: r.Device(), MAC: r.MAC, NextHop: r.NextHop}
-		return err
-	})
+	w, err := tracewire.Resolve(l.target, &f.options)
 	if err != nil {
 		return p
 	}
+	w.Source.Also, w.Port = nil, uint16(f.options.SrcPort)
 	p.Source = w.Source
 	w.Source.NextHopMAC = w.Source.MAC // any, to build frames that nobody sends
 	parameters, frames, err := tracewire.Frames(l.target, w, &f.options)
