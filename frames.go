@@ -2,6 +2,7 @@ package tracewire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/tracewire/tracewire/capture/device"
 	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/craft/plan"
 	"github.com/tracewire/tracewire/matcher/engine"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -30,7 +32,7 @@ func Frames(dst netip.Addr, w *Wire, o *Options) (path.Parameters, iter.Seq2[Cra
 	}
 	p, err := o.validate()
 	if err == nil {
-		err = validateTarget(dst.Unmap())
+		err = checkTarget(dst.Unmap())
 	}
 	if err != nil {
 		return p, nil, err
@@ -58,11 +60,23 @@ func Frames(dst netip.Addr, w *Wire, o *Options) (path.Parameters, iter.Seq2[Cra
 // crafter makes the Crafter of the trace with a number, from 1, of a run. The
 // parameters are those of the run, with its seed; those of the trace are returned.
 func (o *Options) crafter(w *Wire, dst netip.Addr, p path.Parameters, number int) (*engine.Crafter, path.Parameters, error) {
-	series, err := o.series(w, dst, &p)
+	series, err := p.Series(o.protocolTo(dst).Number, dst)
 	if err != nil {
-		return nil, p, err
+		return nil, p, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	series.Number(number, roundsOf(&p))
+	series.Probe.Src, series.Probe.SrcPort = w.Source.Addr, w.Port
+	if err := series.Fit(w.MTU, p.MTU); err != nil {
+		if tooLong, ok := errors.AsType[*MTUError](err); ok {
+			tooLong.Interface = w.Source.Interface
+			return nil, p, err
+		}
+		return nil, p, fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	rounds := p.Queries
+	if p.MTU {
+		rounds = plan.MaxRounds(p.Queries)
+	}
+	series.Number(number, rounds)
 	series.ID = series.FirstID()
 	builder, err := series.Builder(w.link())
 	if err != nil {

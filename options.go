@@ -15,7 +15,6 @@ import (
 
 	"github.com/tracewire/tracewire/capture/device"
 	"github.com/tracewire/tracewire/craft"
-	"github.com/tracewire/tracewire/craft/plan"
 	"github.com/tracewire/tracewire/craft/route"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -236,68 +235,16 @@ func (o *Options) checkFamily(dst netip.Addr) error {
 	return nil
 }
 
-// validateTarget says why no path can be traced to an address, if so.
-func validateTarget(dst netip.Addr) error {
-	why := ""
-	switch {
-	case !dst.IsValid():
-		why = "it is no address"
-	case dst.IsUnspecified() || dst.Is4() && dst.As4()[0] == 0:
-		why = "it is no host's address"
-	case dst.IsMulticast():
-		why = "it is a multicast address"
-	case dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		why = "it is the broadcast address"
-	default:
-		return nil
+// checkTarget says why no path can be traced to an address, if so.
+func checkTarget(dst netip.Addr) error {
+	if err := path.CheckTarget(dst); err != nil {
+		return fmt.Errorf("%w %v: %w", ErrTarget, dst, err)
 	}
-	return fmt.Errorf("%w %v: %s", ErrTarget, dst, why)
+	return nil
 }
 
 // MTUError says that a probe is longer than the interface can send.
-type MTUError struct {
-	Length, MTU int
-	Interface   string
-}
-
-// Error names the lengths.
-func (e *MTUError) Error() string {
-	return fmt.Sprintf("tracewire: a packet of %d bytes does not fit %s, whose MTU is %d", e.Length, e.Interface, e.MTU)
-}
-
-// roundsOf is how often a trace may ask a TTL.
-func roundsOf(p *path.Parameters) int {
-	if p.MTU {
-		return plan.MaxRounds(p.Queries)
-	}
-	return p.Queries
-}
-
-// series is that of the probes of a trace, with the Length that they will have. The
-// errors wrap ErrOptions, or are an MTUError.
-func (o *Options) series(w *Wire, dst netip.Addr, p *path.Parameters) (craft.Series, error) {
-	series, err := p.Series(o.protocolTo(dst).Number, dst)
-	if err != nil {
-		return series, fmt.Errorf("%w: %w", ErrOptions, err)
-	}
-	probe := &series.Probe
-	probe.Src, probe.SrcPort = w.Source.Addr, w.Port
-	switch {
-	case probe.Length == 0 && p.MTU:
-		probe.Length = min(cmp.Or(w.MTU, MaxLength), MaxLength)
-	case probe.Length == 0:
-		probe.Length = probe.DefaultLength()
-	}
-	switch least := probe.MinLength(); {
-	case probe.Length < least:
-		return series, fmt.Errorf("%w: packet length %d is less than %d, which such probes to %v need", ErrOptions, probe.Length, least, dst)
-	case probe.Payload != "" && probe.Length != least:
-		return series, fmt.Errorf("%w: packet length %d is not %d, which the given payload to %v makes", ErrOptions, probe.Length, least, dst)
-	case w.MTU != 0 && probe.Length > w.MTU:
-		return series, &MTUError{Length: probe.Length, MTU: w.MTU, Interface: w.Source.Interface}
-	}
-	return series, nil
-}
+type MTUError = craft.MTUError
 
 // way says by what way the probes of Options with a Seed go.
 func (o *Options) way() device.Options {

@@ -4,15 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/netip"
-
-	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/capture"
 	"github.com/tracewire/tracewire/capture/frame"
 	"github.com/tracewire/tracewire/capture/pcapng"
-	"github.com/tracewire/tracewire/craft"
-	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/journal"
 	"github.com/tracewire/tracewire/matcher/path"
 	"github.com/tracewire/tracewire/matcher/session"
@@ -55,7 +50,7 @@ func Replay(ctx context.Context, from capture.Source, o *ReplayOptions, emit fun
 	if o == nil {
 		o = &ReplayOptions{}
 	}
-	r := &replay{all: o.All, paths: o.Paths, emit: emit, flows: map[flow]bool{}, turns: journal.Turns{Emit: emit}}
+	r := &replay{all: o.All, paths: o.Paths, emit: emit, turns: journal.Turns{Emit: emit}}
 	r.finder = session.NewFinder(r.found)
 	r.captures = journal.NewCaptures(&r.reader)
 	if file, ok := from.(described); ok {
@@ -77,12 +72,10 @@ type replay struct {
 
 	reader   journal.Reader
 	captures *journal.Captures
-	recorded bool          // it is a recording
-	run      uint64        // of the latest of its traces that began
-	flows    map[flow]bool // of the recording's probes
+	recorded bool   // it is a recording
+	run      uint64 // of the latest of its traces that began
 	turns    journal.Turns
 
-	message matcher.Message
 	waiting []*path.Path // that were found, until it's their turn
 	gaps    []frame.Gap  // of the capture, as far as it is read
 	link    frame.LinkType
@@ -91,15 +84,6 @@ type replay struct {
 
 // described is a Source that knows the interfaces which its frames come from.
 type described interface{ Interfaces() []pcapng.Interface }
-
-// flow is what probes have in common that go one way.
-type flow struct {
-	dst      netip.Addr
-	protocol layers.IPProtocol
-	src, to  uint16 // ports
-}
-
-func flowOf(k *craft.Key) flow { return flow{k.Dst, k.Protocol, k.SrcPort, k.DstPort} }
 
 // found takes a trace that the finder found. It waits while one of the recording
 // is told, and until it is known whether it is to be told.
@@ -150,8 +134,6 @@ func (r *replay) apply(e *path.Entry) error {
 			r.endRecording()
 		}
 		r.run, r.recorded = e.Run, true
-	case path.Sent:
-		r.flows[flowOf(&e.Key)] = true
 	case path.Frame:
 		if e.Frame.Link != r.link {
 			r.look(e.Frame)
@@ -167,7 +149,7 @@ func (r *replay) apply(e *path.Entry) error {
 		}
 	}
 	switch {
-	case e.Kind == path.Frame && !r.captures.IsOurs() && (!r.recorded || !r.looksOurs(e.Frame)):
+	case e.Kind == path.Frame && !r.captures.IsOurs() && (!r.recorded || !r.captures.LooksOurs(e.Frame)):
 		r.finder.Observe(e.Frame)
 	case e.Kind == path.End && r.captures.Running() == 0 && r.turns.IsThrough():
 		r.tellWaiting()
@@ -189,17 +171,6 @@ func place(f *frame.Frame) string {
 		return "behind the last frame"
 	}
 	return fmt.Sprintf("frame %d", f.Number)
-}
-
-// looksOurs reports whether a frame is of a flow of the recording, whose source
-// port nobody else had: it came too late, or was stamped by a clock that was set,
-// and is no trace of others.
-func (r *replay) looksOurs(f *frame.Frame) bool {
-	m := &r.message
-	if m.Read(f) != nil {
-		return false
-	}
-	return m.IsReply && r.flows[flowOf(&m.Of)] || m.IsProbe && r.flows[flowOf(&m.Key)]
 }
 
 // tellsFound reports whether what was found is to be told: what others traced while

@@ -93,7 +93,7 @@ func NewTracer(o *Options) (*Tracer, error) {
 // packages capture, capture/netns and craft/route.
 func (t *Tracer) Trace(ctx context.Context, to Target, emit func(Event)) error {
 	to.Addr = to.Addr.Unmap()
-	if err := cmp.Or(validateTarget(to.Addr), t.options.checkFamily(to.Addr)); err != nil {
+	if err := cmp.Or(checkTarget(to.Addr), t.options.checkFamily(to.Addr)); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {

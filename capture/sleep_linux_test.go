@@ -132,6 +132,15 @@ func TestWaiterLeft(t *testing.T) {
 	}
 }
 
+// A request for the far future is none.
+func TestWaiterLeftOfAnEndlessRequest(t *testing.T) {
+	began := time.Now()
+	w := &waiter{idle: time.Second, yielded: began, requested: time.Unix(1<<62, 0)}
+	if got := w.left(began); got != time.Second {
+		t.Errorf("%v left, want a second", got)
+	}
+}
+
 func TestLiveRequestedWatermark(t *testing.T) {
 	l := newLab(t)
 	live := l.open(t, LiveOptions{Idle: never})

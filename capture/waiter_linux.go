@@ -168,8 +168,10 @@ func (w *waiter) left(now time.Time) time.Duration {
 		left = min(left, w.lookBy.Sub(now))
 	}
 	if !w.requested.IsZero() && !w.told.After(w.requested) {
-		after := w.requested.Sub(now.Round(0)) + settle + 1 // by the clock that stamps frames
-		left = min(left, max(after, markInterval-now.Sub(w.marked)))
+		// By the clock that stamps frames. Sub is at most the longest Duration.
+		if after := w.requested.Sub(now.Round(0)); after < left {
+			left = min(left, max(after+settle+1, markInterval-now.Sub(w.marked)))
+		}
 	}
 	return left
 }

@@ -97,15 +97,22 @@ func (g *Engine) start(r *run) {
 // request asks for the next watermark that changes something: after a deadline, or to
 // record what has happened since the latest frame.
 func (g *Engine) request() {
-	due := g.recorders.Due()
-	for _, r := range g.draining {
-		if r.until.Before(due) {
-			due = r.until
+	due := g.recorders.Due() // zero if there is nothing to wait for
+	sooner := func(at time.Time) {
+		if due.IsZero() || at.Before(due) {
+			due = at
 		}
 	}
+	for _, r := range g.draining {
+		sooner(r.until)
+	}
 	for _, r := range g.waiting {
-		if len(r.pending) > 0 && g.watched.Before(due) {
-			due = g.watched
+		switch {
+		case len(r.pending) == 0:
+		case g.watched.IsZero():
+			sooner(now())
+		default:
+			sooner(g.watched)
 		}
 	}
 	if !due.Equal(g.requested) {

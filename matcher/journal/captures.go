@@ -5,6 +5,11 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/google/gopacket/layers"
+
+	"github.com/tracewire/tracewire/capture/frame"
+	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -18,7 +23,19 @@ type Captures struct {
 	to     map[netip.Addr]int // by target: traces that run
 	caused []path.Caused
 	ours   bool
+
+	flows   map[flow]bool // of all probes so far
+	message matcher.Message
 }
+
+// flow is what probes have in common that go one way.
+type flow struct {
+	dst      netip.Addr
+	protocol layers.IPProtocol
+	src, to  uint16 // ports
+}
+
+func flowOf(k *craft.Key) flow { return flow{k.Dst, k.Protocol, k.SrcPort, k.DstPort} }
 
 // capture is what was captured on some interfaces.
 type capture struct {
@@ -30,7 +47,7 @@ type capture struct {
 
 // NewCaptures returns the Captures of what a Reader yields.
 func NewCaptures(r *Reader) *Captures {
-	return &Captures{reader: r, of: map[int]*capture{}, to: map[netip.Addr]int{}}
+	return &Captures{reader: r, of: map[int]*capture{}, to: map[netip.Addr]int{}, flows: map[flow]bool{}}
 }
 
 // The limits of what can run at the same time: traces; those to one target, which has to
@@ -62,6 +79,9 @@ func (c *Captures) Apply(e *path.Entry) ([]path.Caused, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.Kind == path.Sent {
+		c.flows[flowOf(&e.Key)] = true
+	}
 	if e.Kind == path.End {
 		if p := to.Path(e.Trace); p != nil {
 			c.count(p.Target.Addr, -1)
@@ -90,6 +110,17 @@ func (c *Captures) Running() int { return len(c.of) }
 // IsOurs reports whether the frame that was applied last was of one of the traces: a
 // probe, or a reply to one.
 func (c *Captures) IsOurs() bool { return c.ours }
+
+// LooksOurs reports whether a frame is of a flow of the recording, whose source port
+// nobody else had: it came too late, or was stamped by a clock that was set, and is no
+// trace of others.
+func (c *Captures) LooksOurs(f *frame.Frame) bool {
+	m := &c.message
+	if len(c.flows) == 0 || m.Read(f) != nil {
+		return false
+	}
+	return m.IsReply && c.flows[flowOf(&m.Of)] || m.IsProbe && c.flows[flowOf(&m.Key)]
+}
 
 // move moves the traces of which more is known now.
 func (c *Captures) move() error {

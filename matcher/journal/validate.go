@@ -9,6 +9,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"github.com/tracewire/tracewire/craft"
+	"github.com/tracewire/tracewire/matcher/path"
 )
 
 // The limits of what a trace can do. Those of package tracewire's Options are the
@@ -124,8 +125,7 @@ func isPlain(a netip.Addr) bool { return a.IsValid() && a.Zone() == "" && !a.Is4
 
 // isTarget reports whether a trace can go to an address.
 func isTarget(a netip.Addr) bool {
-	return isPlain(a) && !a.IsMulticast() && !a.IsUnspecified() &&
-		(a.Is6() || a.As4()[0] != 0 && a != netip.AddrFrom4([4]byte{255, 255, 255, 255}))
+	return isPlain(a) && path.CheckTarget(a) == nil
 }
 
 // isOne reports whether m is an Ethernet address, or empty.

@@ -7,6 +7,7 @@ package path
 
 import (
 	"cmp"
+	"errors"
 	"iter"
 	"net"
 	"net/netip"
@@ -58,6 +59,22 @@ type Path struct {
 type Target struct {
 	Host string // as the user named it
 	Addr netip.Addr
+}
+
+// CheckTarget says why no path can be traced to an address, if so: an error that is no
+// sentence of its own.
+func CheckTarget(a netip.Addr) error {
+	switch {
+	case !a.IsValid():
+		return errors.New("it is no address")
+	case a.IsUnspecified() || a.Is4() && a.As4()[0] == 0:
+		return errors.New("it is no host's address")
+	case a.IsMulticast():
+		return errors.New("it is a multicast address")
+	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return errors.New("it is the broadcast address")
+	}
+	return nil
 }
 
 // Source is where a trace comes from, and its first step on the wire.

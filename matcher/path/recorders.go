@@ -97,11 +97,11 @@ func (a *Recorders) IsOurs() bool {
 	return slices.ContainsFunc(a.touched, func(m *member) bool { return m.err == nil || m.holds })
 }
 
-// Due returns the earliest time after which a watermark may change something. It is far
-// in the future if none would.
+// Due returns the earliest time after which a watermark may change something, or the
+// zero Time if none would.
 func (a *Recorders) Due() time.Time {
-	if len(a.due) == 0 {
-		return never()
+	if len(a.due) == 0 || !a.due[0].at.Before(never()) {
+		return time.Time{}
 	}
 	return a.due[0].at
 }
