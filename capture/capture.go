@@ -23,6 +23,13 @@
 //
 // A watermark is 2 ms older than the moment at which the ring was found empty, because
 // the kernel stamps a frame before it puts the frame into the ring.
+//
+// # Stamps
+//
+// Linux stamps a frame once for all who capture it, while any socket asks for stamps, as
+// every Live does. It begins some time after the first has asked: within a millisecond,
+// or tens of them where all processors are busy. Until then each capture stamps the copy
+// that it gets, some microseconds later.
 package capture
 
 import (
