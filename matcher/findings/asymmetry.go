@@ -2,7 +2,6 @@ package findings
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
@@ -52,13 +51,11 @@ const (
 // Vanaubel et al., 2017): by itself it is no better a sign of that than of another
 // route. If the target shows it and quotes nothing, its distance may be wrong
 // instead: something before it may raise the TTL of probes.
-func asymmetryRule(v *view) (found []Finding) {
-	untold := v.untold()
-	explained := slices.Concat(explicitRule(v), implicitRule(v), uTurnRule(v), invisibleRule(v), untold)
+func asymmetryRule(v *view, r *record) (found []Finding) {
 	look := func(a answer) (string, bool) {
-		detour := v.detour(a.reply, untold)
+		detour := v.detour(a.reply, r)
 		switch {
-		case !v.excess[a.reply.Hop].known || !v.placed(a.reply) || within(explained, a.reply.Hop) || v.setBack(a.reply.Hop):
+		case !v.excess[a.reply.Hop].known || !v.placed(a.reply) || !isTold(a.reply.Hop, r) || r.explainsHop(a.reply.Hop, tunnels...):
 			return "", false
 		case detour > 0:
 			return longer, true
@@ -71,7 +68,7 @@ func asymmetryRule(v *view) (found []Finding) {
 		switch {
 		case t.key == "":
 			continue // symmetric again: the beginning tells it
-		case overlaps(invisibleRule(v), t.from+1, t.to):
+		case r.overlaps(t.from+1, t.to, keyInvisible):
 			continue // it began at the tunnel
 		}
 		f := Finding{Kind: Asymmetry, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Likely}

@@ -127,11 +127,10 @@ func inMS(d time.Duration) string {
 // Where labels say that replies first go on to the end of a tunnel, nothing is
 // found. Neither is what chance can do among the hops, unless all that is close to the
 // router varies by no more than half of the difference.
-func slowRepliesRule(v *view) (found []Finding) {
-	tunnels := append(explicitRule(v), implicitRule(v)...)
+func slowRepliesRule(v *view, r *record) (found []Finding) {
 	for hop := 1; hop < int(v.last); hop++ {
 		own := v.timed[hop]
-		if len(own) == 0 || within(tunnels, uint8(hop)) {
+		if len(own) == 0 || r.explainsHop(uint8(hop), keyExplicit, keyImplicit) {
 			continue
 		}
 		fastest, behind, over := own[0], []time.Duration{}, 0

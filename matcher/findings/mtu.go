@@ -122,8 +122,16 @@ func (v *view) lostAsTooLong(hop uint8, fits int) (probes []int) {
 	return probes
 }
 
-// tests reports whether a probe was sent to find out whether it is too long for a
-// hop: that it isn't answered is no loss.
-func (v *view) tests(p *path.Probe) bool {
-	return v.path.Parameters.MTU && p.Length > v.longest[min(p.TTL, max(v.end, v.last))]
+// testsOfLength explains why probes have no reply that were sent to find out whether
+// they are too long for a hop: it is no loss.
+func testsOfLength(v *view, _ []Finding) (e explanation) {
+	if !v.path.Parameters.MTU {
+		return e
+	}
+	for i := range v.path.Probes {
+		if p := &v.path.Probes[i]; p.Length > v.longest[min(p.TTL, max(v.end, v.last))] {
+			e.explain(p.Number)
+		}
+	}
+	return e
 }

@@ -68,8 +68,7 @@ func portRule(v *view) []Finding {
 // The sum of the pseudo-header alone, sent or quoted, is left over from checksum
 // offload. A checksum that routers behind show as sent was quoted wrongly by
 // one router, and a single reply with a wrong one is not enough.
-func checksumRule(v *view) []Finding {
-	explained := append(addressRule(v), portRule(v)...)
+func checksumRule(v *view, r *record) []Finding {
 	look := func(a answer) (string, bool) {
 		q, sent := &a.reply.Quoted, a.probe.Checksum
 		switch {
@@ -86,7 +85,7 @@ func checksumRule(v *view) []Finding {
 	}
 	var found []Finding
 	for _, t := range turns(v.stretches(1, look), false) {
-		if t.key == "" || t.cause == byRouter || len(t.sights) < 2 || overlaps(explained, t.from, t.to) {
+		if t.key == "" || t.cause == byRouter || len(t.sights) < 2 || r.overlaps(t.from, t.to, keyAddress, keyPort) {
 			continue
 		}
 		f := Finding{Kind: NAT, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Likely}
@@ -98,15 +97,6 @@ func checksumRule(v *view) []Finding {
 		found = append(found, f)
 	}
 	return found
-}
-
-func overlaps(all []Finding, from, to uint8) bool {
-	for _, f := range all {
-		if f.HopFrom <= to && from <= f.HopTo {
-			return true
-		}
-	}
-	return false
 }
 
 // translated are the findings of addresses or ports. What a single router in the

@@ -3,6 +3,7 @@ package findings
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/gopacket/layers"
@@ -29,11 +30,11 @@ func (t *turnout) lostProbes() (probes []int) {
 }
 
 // turnouts are those of the hops that answered at least once.
-func (v *view) turnouts() (all []turnout) {
+func (v *view) turnouts(r *record) (all []turnout) {
 	for _, h := range v.path.Hops() {
 		t := turnout{hop: h.TTL}
 		for i := range h.Probes {
-			if p := &h.Probes[i]; h.TTL != 0 && v.concluded(p) {
+			if p := &h.Probes[i]; h.TTL != 0 && v.concluded(p, r) {
 				t.probes = append(t.probes, p)
 				if p.Reply == nil {
 					t.lost++
@@ -74,11 +75,13 @@ func withoutOvershot(all []turnout) (kept []turnout) {
 // concluded reports whether it is known that a probe was answered, or that it
 // wasn't: in a capture that ended soon after, or that missed frames, it isn't, nor of
 // one that was only sent to see whether it is too long.
-func (v *view) concluded(p *path.Probe) bool {
+func (v *view) concluded(p *path.Probe, r *record) bool {
 	switch {
 	case p.Reply != nil:
 		return p.TTL != 0
-	case p.Status == path.Unsent || p.Status == path.Outstanding || p.Status == path.Abandoned || v.path.Obscured(p) || v.tests(p):
+	case p.Status == path.Unsent || p.Status == path.Outstanding || p.Status == path.Abandoned:
+		return false
+	case r.explainsProbe(p.Number, keyCaptureLoss) || r.explainsProbe(p.Number, keyMTU):
 		return false
 	case v.path.Clock.Captured || v.path.Interrupted:
 		return v.path.Ended.Sub(p.Sent) >= soon
@@ -105,7 +108,8 @@ const (
 	chanceLess  = 0.02
 )
 
-// responseRule finds why probes were not answered at hops that answer others.
+// rateLimitRule finds hops that limit their replies: they leave probes unanswered, and
+// answer others.
 //
 // A hop limits its replies if those behind it answer more, since their probes
 // and replies passed it; or if what it left out is just what a token bucket
@@ -114,25 +118,11 @@ const (
 // it. At the last hop the second sign must be enough, and in TCP neither is: a
 // host answers the same SYN again differently.
 //
-// What is lost elsewhere is loss if all hops from some one on lose about as
-// much, and three probes or more at two hops. It is nearer than the first of
-// these hops, and beyond the last of which so many probes were all answered that
-// they can't have passed it. If one of the farther hops loses much less, it is no
-// loss; nothing is concluded then. If the last loses none, several hops may limit
-// their replies a little, each of its own. At the last hop alone it may be a limit: it
-// is no loss if a token bucket would leave out the same probes, however few they are,
-// and if that hop isn't the target, it is all that can be expected of who refuses. The
-// capture's own losses would look the same.
-//
 // In simulated traces of 9 hops with a link that loses 2 to 40 % each way, 200 for
-// each of several rates, links and numbers of queries (3 or 10), at most 1 shows
-// the loss at the wrong hops, and at most 9 a limit, as possible. A loss of 20 % at
-// the first link or the fifth is found in 17 of 20 or more, one of 2 % in 1 of 100 to
-// 2 of 3, and one at the last link seldom if there are 3 queries. In 2,000 with a target
-// that answers 1 to 6 probes at once and then 1 to 100 a second, none shows a loss;
-// where the fifth link loses 10 % too, 19 of 2,000 show that at the wrong hops.
-func responseRule(v *view) (found []Finding) {
-	all := v.turnouts()
+// each of several rates, links and numbers of queries (3 or 10), at most 9 show a
+// limit, as possible.
+func rateLimitRule(v *view, r *record) (found []Finding) {
+	all := v.turnouts(r)
 	candidates := distinctLosers(all)
 	var rest []turnout // behind the hop that is looked at, without those that limit
 	for i := len(all) - 1; i >= 0; i-- {
@@ -143,7 +133,31 @@ func responseRule(v *view) (found []Finding) {
 		}
 		rest = append([]turnout{*t}, rest...)
 	}
-	return append(found, v.loss(withoutOvershot(rest))...)
+	return found
+}
+
+// lossRule finds where probes or replies get lost, by the probes that were not answered
+// at hops that answer others and don't limit their replies.
+//
+// It is loss if all hops from some one on lose about as much, and three probes or more
+// at two hops. It is nearer than the first of
+// these hops, and beyond the last of which so many probes were all answered that
+// they can't have passed it. If one of the farther hops loses much less, it is no
+// loss; nothing is concluded then. If the last loses none, several hops may limit
+// their replies a little, each of its own. At the last hop alone it may be a limit: it
+// is no loss if a token bucket would leave out the same probes, however few they are,
+// and if that hop isn't the target, it is all that can be expected of who refuses. The
+// capture's own losses would look the same.
+//
+// In the simulated traces that rateLimitRule speaks of, at most 1 of 200 shows
+// the loss at the wrong hops. A loss of 20 % at
+// the first link or the fifth is found in 17 of 20 or more, one of 2 % in 1 of 100 to
+// 2 of 3, and one at the last link seldom if there are 3 queries. In 2,000 with a target
+// that answers 1 to 6 probes at once and then 1 to 100 a second, none shows a loss;
+// where the fifth link loses 10 % too, 19 of 2,000 show that at the wrong hops.
+func lossRule(v *view, r *record) []Finding {
+	rest := slices.DeleteFunc(v.turnouts(r), func(t turnout) bool { return r.explainsHop(t.hop, keyRateLimit) })
+	return v.loss(withoutOvershot(rest))
 }
 
 // limit is the finding of a hop that limits its replies, if it does. It is one of

@@ -10,10 +10,9 @@ import (
 // that was probed, and there is no other cause; less may be a path that changed
 // during the trace. One address at three hops in a row or more is a loop
 // inside one system, or a system that answers for those behind it.
-func loopRule(v *view) (found []Finding) {
-	explained := zeroTTLRule(v)
+func loopRule(v *view, r *record) (found []Finding) {
 	for hop := 1; hop <= int(v.last); hop++ {
-		if period, last := v.round(hop); period > 0 && !overlaps(explained, uint8(hop), uint8(last)) {
+		if period, last := v.round(hop); period > 0 && !r.overlaps(uint8(hop), uint8(last), keyZeroTTL) {
 			found = append(found, v.loop(uint8(hop), uint8(last), period))
 			hop = last
 		}

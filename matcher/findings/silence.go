@@ -20,7 +20,7 @@ const leastSilence = 3
 //
 // Of a capture in which nothing is answered nothing is concluded: it may be one of
 // probes alone.
-func silenceRule(v *view) []Finding {
+func silenceRule(v *view, r *record) []Finding {
 	if v.end != 0 || v.path.Interrupted || v.last == 0 && v.path.Clock.Captured {
 		return nil
 	}
@@ -29,7 +29,7 @@ func silenceRule(v *view) []Finding {
 	hops, longest := 0, 0
 	for i := range v.path.Probes {
 		p := &v.path.Probes[i]
-		if p.TTL <= v.last || p.Reply != nil || p.Status != path.Timeout && p.Status != path.Late || v.path.Obscured(p) {
+		if p.TTL <= v.last || p.Reply != nil || p.Status != path.Timeout && p.Status != path.Late || r.explainsProbe(p.Number, keyCaptureLoss) {
 			continue
 		}
 		if !silent[p.TTL] {

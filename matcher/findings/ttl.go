@@ -2,7 +2,6 @@ package findings
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -42,11 +41,10 @@ func sortOfTTL(hop, quoted int) string {
 // quoted; a TTL as it was sent, at several hops, is restored by something on
 // the way back, and never MPLS; one above that is nonsense. What zeroTTLRule,
 // explicitRule or implicitRule explain is theirs.
-func ttlRule(v *view) (found []Finding) {
-	explained := slices.Concat(zeroTTLRule(v), implicitRule(v), explicitRule(v))
+func ttlRule(v *view, r *record) (found []Finding) {
 	look := func(a answer) (string, bool) {
 		quoted := v.quoted[a.reply.Hop]
-		if a.reply.Kind != matcher.TimeExceeded || !quoted.known || within(explained, a.reply.Hop) {
+		if a.reply.Kind != matcher.TimeExceeded || !quoted.known || r.explainsHop(a.reply.Hop, keyZeroTTL, keyExplicit, keyImplicit) {
 			return "", false
 		}
 		return sortOfTTL(int(a.reply.Hop), quoted.n), true
@@ -73,15 +71,6 @@ func ttlRule(v *view) (found []Finding) {
 		found = append(found, f)
 	}
 	return found
-}
-
-func within(all []Finding, hop uint8) bool {
-	for _, f := range all {
-		if f.HopFrom <= hop && hop <= f.HopTo {
-			return true
-		}
-	}
-	return false
 }
 
 // zeroTTLRule finds a router that forwards packets whose TTL has run out: the
