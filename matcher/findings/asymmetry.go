@@ -37,9 +37,18 @@ func excessOf(r *path.Reply) int { return r.WayBack() - (int(r.Hop) - 1) }
 
 // The ways back that are findings.
 const (
-	longer  = "longer"
-	shorter = "shorter"
+	asThere wayBack = iota
+	longer
+	shorter
 )
+
+// wayBack is how long a way back is beside the way there.
+type wayBack uint8
+
+// String returns the adjective; of asThere there is no finding.
+func (w wayBack) String() string {
+	return [...]string{asThere: "", longer: "longer", shorter: "shorter"}[w]
+}
 
 // asymmetryRule finds hops whose replies pass more or fewer routers than the
 // probes did, by the TTL that replies arrive with (path.Reply.WayBack). Where the
@@ -52,21 +61,21 @@ const (
 // route. If the target shows it and quotes nothing, its distance may be wrong
 // instead: something before it may raise the TTL of probes.
 func asymmetryRule(v *view, r *record) (found []Finding) {
-	look := func(a answer) (string, bool) {
+	look := func(a answer) (wayBack, bool) {
 		detour := v.detour(a.reply, r)
 		switch {
 		case !v.excess[a.reply.Hop].known || !v.placed(a.reply) || !isTold(a.reply.Hop, r) || r.explainsHop(a.reply.Hop, tunnels...):
-			return "", false
+			return asThere, false
 		case detour > 0:
 			return longer, true
 		case detour < 0:
 			return shorter, true
 		}
-		return "", true
+		return asThere, true
 	}
-	for _, t := range turns(v.stretches(1, look), true) {
+	for _, t := range turns(stretches(v, 1, look), true) {
 		switch {
-		case t.key == "":
+		case t.key == asThere:
 			continue // symmetric again: the beginning tells it
 		case r.overlaps(t.from+1, t.to, keyInvisible):
 			continue // it began at the tunnel
@@ -90,7 +99,7 @@ func asymmetryRule(v *view, r *record) (found []Finding) {
 }
 
 // routers says by how many the ways differ.
-func routers(s *stretch) string {
+func routers(s *stretch[wayBack]) string {
 	least, most := 255, 0
 	for _, x := range s.sights {
 		excess := max(excessOf(x.reply), -excessOf(x.reply))

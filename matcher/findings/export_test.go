@@ -20,7 +20,7 @@ func RuleNames() (names []string) {
 func EarlyReads() (all []string) {
 	for k := range rules {
 		for _, read := range rules[k].after {
-			if read >= key(k) || rules[read].explains == nil {
+			if read >= ruleKey(k) || rules[read].explains == nil {
 				all = append(all, fmt.Sprintf("%s reads %s", rules[k].name, rules[read].name))
 			}
 		}
@@ -37,7 +37,7 @@ func Misbehaviour(p *path.Path) (all []string) {
 		all = append(all, fmt.Sprintf("%s reads %s", rules[m.reader].name, rules[m.read].name))
 	}
 	for k := range rules {
-		r.reader, r.after = key(k), rules[k].after
+		r.reader, r.after = ruleKey(k), rules[k].after
 		for _, f := range rules[k].find(v, r) {
 			if !slices.Contains(rules[k].reports, f.Kind) {
 				all = append(all, fmt.Sprintf("%s reports %v", rules[k].name, f.Kind))
@@ -54,7 +54,7 @@ func UnusedReads(paths []*path.Path) (all []string) {
 		v := newView(p)
 		_, r := run(v, numKeys-1)
 		for k := range rules {
-			blind := &record{reader: key(k), explained: r.explained}
+			blind := &record{reader: ruleKey(k), explained: r.explained}
 			rules[k].find(v, blind)
 			for _, m := range blind.misreads {
 				used[m] = true
@@ -63,7 +63,7 @@ func UnusedReads(paths []*path.Path) (all []string) {
 	}
 	for k := range rules {
 		for _, read := range rules[k].after {
-			if !used[misread{key(k), read}] {
+			if !used[misread{ruleKey(k), read}] {
 				all = append(all, fmt.Sprintf("%s never reads %s", rules[k].name, rules[read].name))
 			}
 		}
@@ -75,13 +75,13 @@ func UnusedReads(paths []*path.Path) (all []string) {
 // returns whether the record notes a misread.
 func ReadAs(p *path.Path, reader, read string) bool {
 	names := RuleNames()
-	k := key(slices.Index(names, reader))
+	k := ruleKey(slices.Index(names, reader))
 	r := &record{}
 	if k > 0 {
 		_, r = run(newView(p), k-1)
 	}
 	before := len(r.misreads)
 	r.reader, r.after = k, rules[k].after
-	r.explainsHop(1, key(slices.Index(names, read)))
+	r.explainsHop(1, ruleKey(slices.Index(names, read)))
 	return len(r.misreads) > before
 }

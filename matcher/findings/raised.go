@@ -2,7 +2,6 @@ package findings
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -45,7 +44,7 @@ func setRepliesRule(v *view) []Finding {
 		return nil
 	}
 	f := Finding{Kind: TTLRaised, HopFrom: s.first, HopTo: v.next(s.first), Evidence: s.evidence(), Confidence: Likely}
-	f.Detail = fmt.Sprintf("Replies of all hops from %d to %d arrive with TTL %s: a device near hop %d sets it, so their ways back can't be told.",
+	f.Detail = fmt.Sprintf("Replies of all hops from %d to %d arrive with TTL %d: a device near hop %d sets it, so their ways back can't be told.",
 		s.first, s.last, s.key, s.first)
 	return []Finding{f}
 }
@@ -65,10 +64,10 @@ const leastSame = 3
 
 // sameTTL is the stretch of hops, up to the last, whose replies all arrive with the
 // same TTL, if it is long enough.
-func (v *view) sameTTL() (stretch, bool) {
-	all := v.stretches(1, func(a answer) (string, bool) { return strconv.Itoa(int(a.reply.TTL)), v.placed(a.reply) })
+func (v *view) sameTTL() (stretch[uint8], bool) {
+	all := stretches(v, 1, func(a answer) (uint8, bool) { return a.reply.TTL, v.placed(a.reply) })
 	if len(all) == 0 {
-		return stretch{}, false
+		return stretch[uint8]{}, false
 	}
 	s := all[len(all)-1]
 	hops := 0

@@ -2,12 +2,12 @@ package findings
 
 import "slices"
 
-// key names a rule. Keys are in the order in which the rules run.
-type key uint8
+// ruleKey names a rule. Keys are in the order in which the rules run.
+type ruleKey uint8
 
 // The rules, in the order in which they run; see the package's documentation.
 const (
-	keyZeroTTL key = iota
+	keyZeroTTL ruleKey = iota
 	keyZeroTTLTarget
 	keyLoop
 	keyRaisedProbes
@@ -97,16 +97,16 @@ func (e *explanation) explain(probe int) {
 type record struct {
 	explained [numKeys]explanation
 	ran       [numKeys]bool
-	reader    key   // the rule that runs, or numKeys when none does
-	after     []key // what reader may read
+	reader    ruleKey   // the rule that runs, or numKeys when none does
+	after     []ruleKey // what reader may read
 	misreads  []misread
 }
 
 // misread is an attempt of a rule to read what it may not.
-type misread struct{ reader, read key }
+type misread struct{ reader, read ruleKey }
 
 // read returns what a rule explains.
-func (r *record) read(k key) *explanation {
+func (r *record) read(k ruleKey) *explanation {
 	if !r.ran[k] || r.reader != numKeys && !slices.Contains(r.after, k) {
 		r.misreads = append(r.misreads, misread{r.reader, k})
 		return &explanation{}
@@ -115,11 +115,11 @@ func (r *record) read(k key) *explanation {
 }
 
 // explainsHop reports whether any of the rules explains what is seen at a hop.
-func (r *record) explainsHop(hop uint8, keys ...key) bool { return r.overlaps(hop, hop, keys...) }
+func (r *record) explainsHop(hop uint8, keys ...ruleKey) bool { return r.overlaps(hop, hop, keys...) }
 
 // overlaps reports whether any of the rules explains what is seen at a hop between
 // two, inclusive.
-func (r *record) overlaps(first, last uint8, keys ...key) bool {
+func (r *record) overlaps(first, last uint8, keys ...ruleKey) bool {
 	found := false
 	for _, k := range keys {
 		for _, s := range r.read(k).hops {
@@ -130,10 +130,10 @@ func (r *record) overlaps(first, last uint8, keys ...key) bool {
 }
 
 // explainsProbe reports whether a rule explains why a probe has no reply.
-func (r *record) explainsProbe(number int, k key) bool { return r.read(k).probes[number] }
+func (r *record) explainsProbe(number int, k ruleKey) bool { return r.read(k).probes[number] }
 
 // setsTTL reports whether a rule explains the TTL with which replies of a hop arrive.
-func (r *record) setsTTL(hop uint8, k key) bool {
+func (r *record) setsTTL(hop uint8, k ruleKey) bool {
 	from := r.read(k).onward
 	return from != 0 && hop >= from
 }

@@ -6,7 +6,7 @@ import "slices"
 type rule struct {
 	name     string
 	reports  []Kind    // the kinds of what it finds
-	after    []key     // the rules of which it reads what they explain
+	after    []ruleKey // the rules of which it reads what they explain
 	explains explainer // nil if no rule reads what it explains
 	find     finder
 }
@@ -21,16 +21,16 @@ func alone(find func(*view) []Finding) finder {
 
 // placing are the rules that say at which hops nothing can be said of the way back,
 // since what answers is not where it seems to be or its replies' TTL is not its own.
-var placing = []key{keyZeroTTL, keyZeroTTLTarget, keyLoop, keyRaisedProbes, keySetReplies}
+var placing = []ruleKey{keyZeroTTL, keyZeroTTLTarget, keyLoop, keyRaisedProbes, keySetReplies}
 
 // tunnels are the rules that find label-switched paths.
-var tunnels = []key{keyExplicit, keyImplicit, keyUTurn, keyInvisible}
+var tunnels = []ruleKey{keyExplicit, keyImplicit, keyUTurn, keyInvisible}
 
 // rules are all there are, in the order in which they run.
 var rules = [numKeys]rule{
 	keyZeroTTL:       {"zero TTL", []Kind{ZeroTTL}, nil, theirHops, alone(zeroTTLRule)},
 	keyZeroTTLTarget: {"zero TTL before the target", []Kind{ZeroTTL}, nil, theirHops, alone(zeroTTLTargetRule)},
-	keyLoop:          {"loop", []Kind{Loop}, []key{keyZeroTTL}, theirHops, loopRule},
+	keyLoop:          {"loop", []Kind{Loop}, []ruleKey{keyZeroTTL}, theirHops, loopRule},
 	keyRaisedProbes:  {"raised probes", []Kind{TTLRaised}, nil, theirHops, alone(raisedProbesRule)},
 	keySetReplies:    {"set replies", []Kind{TTLRaised}, nil, theirHopsOnward, alone(setRepliesRule)},
 
@@ -46,8 +46,8 @@ var rules = [numKeys]rule{
 	keyDF:        {"DF", []Kind{DFRewrite}, nil, nil, alone(dfRule)},
 	keyAddress:   {"address", []Kind{NAT}, nil, theirHops, alone(addressRule)},
 	keyPort:      {"port", []Kind{NAT}, nil, theirHops, alone(portRule)},
-	keyChecksum:  {"checksum", []Kind{NAT}, []key{keyAddress, keyPort}, nil, checksumRule},
-	keyTTL:       {"quoted TTL", []Kind{TTLRewrite}, []key{keyZeroTTL, keyExplicit, keyImplicit}, nil, ttlRule},
+	keyChecksum:  {"checksum", []Kind{NAT}, []ruleKey{keyAddress, keyPort}, nil, checksumRule},
+	keyTTL:       {"quoted TTL", []Kind{TTLRewrite}, []ruleKey{keyZeroTTL, keyExplicit, keyImplicit}, nil, ttlRule},
 	keyAsymmetry: {"asymmetry", []Kind{Asymmetry}, slices.Concat(placing, tunnels), nil, asymmetryRule},
 
 	keySpoofedReplies: {"spoofed replies", []Kind{SpoofedTarget}, nil, nil, alone(spoofedRepliesRule)},
@@ -56,12 +56,12 @@ var rules = [numKeys]rule{
 
 	keyCaptureLoss: {"capture loss", []Kind{CaptureLoss}, nil, theirProbes, alone(captureLossRule)},
 	keyMTU:         {"MTU", []Kind{PathMTU}, nil, testsOfLength, alone(mtuRule)},
-	keyRateLimit:   {"rate limit", []Kind{RateLimit}, []key{keyCaptureLoss, keyMTU}, theirHops, rateLimitRule},
-	keyLoss:        {"loss", []Kind{Loss}, []key{keyCaptureLoss, keyMTU, keyRateLimit}, nil, lossRule},
-	keySilence:     {"silence", []Kind{Silence}, []key{keyCaptureLoss}, nil, silenceRule},
+	keyRateLimit:   {"rate limit", []Kind{RateLimit}, []ruleKey{keyCaptureLoss, keyMTU}, theirHops, rateLimitRule},
+	keyLoss:        {"loss", []Kind{Loss}, []ruleKey{keyCaptureLoss, keyMTU, keyRateLimit}, nil, lossRule},
+	keySilence:     {"silence", []Kind{Silence}, []ruleKey{keyCaptureLoss}, nil, silenceRule},
 
 	keyLatency:     {"latency", []Kind{Latency}, nil, nil, alone(latencyRule)},
-	keySlowReplies: {"slow replies", []Kind{SlowReplies}, []key{keyExplicit, keyImplicit}, nil, slowRepliesRule},
+	keySlowReplies: {"slow replies", []Kind{SlowReplies}, []ruleKey{keyExplicit, keyImplicit}, nil, slowRepliesRule},
 	keyPathChange:  {"path change", []Kind{PathChange}, nil, nil, alone(pathChangeRule)},
 	keyBalanced:    {"balanced flows", []Kind{Balanced}, nil, nil, alone(balancedRule)},
 	keyFlooded:     {"flooded", []Kind{Flooded}, nil, nil, alone(floodedRule)},
@@ -70,10 +70,10 @@ var rules = [numKeys]rule{
 
 // run runs the rules up to the last, inclusive, and returns what they find and what
 // they explain.
-func run(v *view, last key) ([]Finding, *record) {
+func run(v *view, last ruleKey) ([]Finding, *record) {
 	var all []Finding
 	r := &record{}
-	for k := key(0); k <= last; k++ {
+	for k := ruleKey(0); k <= last; k++ {
 		rule := &rules[k]
 		r.reader, r.after = k, rule.after
 		found := rule.find(v, r)

@@ -12,16 +12,8 @@ func (v *view) quotedTTL(hop uint8) perhaps {
 	return agreed(v.exceeded(hop), func(a answer) int { return int(a.reply.Quoted.TTL) })
 }
 
-// The sorts of quoted TTLs of a hop.
-const (
-	normalTTL   = ""                                         // 1
-	usedUpTTL   = "TTL 0, where 1 should be left"            // decremented before it was quoted, or forwarded so
-	restoredTTL = "the TTL as it was sent"                   // by something that rewrites quotes
-	aboveTTL    = "a TTL higher than the one sent"           // no way to come by
-	raisedTTL   = "a TTL that is neither 1 nor the one sent" // between: a tunnel's, if it rises from hop to hop
-)
-
-func sortOfTTL(hop, quoted int) string {
+// sortOfTTL says what the quoted TTL of a hop's time-exceededs shows.
+func sortOfTTL(hop, quoted int) ttlSort {
 	switch {
 	case quoted == 1:
 		return normalTTL
@@ -42,14 +34,14 @@ func sortOfTTL(hop, quoted int) string {
 // the way back, and never MPLS; one above that is nonsense. What zeroTTLRule,
 // explicitRule or implicitRule explain is theirs.
 func ttlRule(v *view, r *record) (found []Finding) {
-	look := func(a answer) (string, bool) {
+	look := func(a answer) (ttlSort, bool) {
 		quoted := v.quoted[a.reply.Hop]
 		if a.reply.Kind != matcher.TimeExceeded || !quoted.known || r.explainsHop(a.reply.Hop, keyZeroTTL, keyExplicit, keyImplicit) {
-			return "", false
+			return normalTTL, false
 		}
 		return sortOfTTL(int(a.reply.Hop), quoted.n), true
 	}
-	for _, t := range turns(v.stretches(1, look), false) {
+	for _, t := range turns(stretches(v, 1, look), false) {
 		if t.key == normalTTL {
 			continue
 		}
