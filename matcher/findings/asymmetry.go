@@ -81,32 +81,19 @@ func asymmetryRule(v *view, r *record) (found []Finding) {
 			continue // it began at the tunnel
 		}
 		f := Finding{Kind: Asymmetry, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Likely}
-		f.Detail = fmt.Sprintf("The way back from hop %d on is %s than the way there, by %s.", t.to, t.key, routers(&t.stretch))
+		f.Detail = fmt.Sprintf(saysWayBack, t.to, t.key, routers(&t.stretch))
 		if t.key == longer {
-			f.Detail = fmt.Sprintf("The way back from hop %d on is longer than the way there, by %s; or a tunnel hides them on the way there.", t.to, routers(&t.stretch))
+			f.Detail = fmt.Sprintf(saysLongerOrTunnel, t.to, routers(&t.stretch))
 		}
 		if t.single() {
 			f.HopFrom, f.HopTo = t.first, t.last
-			f.Detail = fmt.Sprintf("Replies of %v come back a way that is %s than the way there, by %s.", t.routers[0], t.key, routers(&t.stretch))
+			f.Detail = fmt.Sprintf(saysReplyBack, t.routers[0], t.key, routers(&t.stretch))
 			if a := t.sights[0].answer; t.key == longer && v.isTarget(a.reply) && !a.reply.IsQuoted() {
-				f.Detail = fmt.Sprintf("Replies of %v, the destination, come back a way that is longer than the way there, by %s; or something before it raises the TTL of probes, and hops are hidden.",
+				f.Detail = fmt.Sprintf(saysTargetBack,
 					t.routers[0], routers(&t.stretch))
 			}
 		}
 		found = append(found, f)
 	}
 	return found
-}
-
-// routers says by how many the ways differ.
-func routers(s *stretch[wayBack]) string {
-	least, most := 255, 0
-	for _, x := range s.sights {
-		excess := max(excessOf(x.reply), -excessOf(x.reply))
-		least, most = min(least, excess), max(most, excess)
-	}
-	if least == most {
-		return fmt.Sprintf("%d routers", least)
-	}
-	return fmt.Sprintf("%d to %d routers", least, most)
 }

@@ -107,17 +107,13 @@ func (v *view) latency(from, to uint8, rise, whole time.Duration) Finding {
 	for h := int(to); h <= int(v.last); h++ {
 		f.Evidence = append(f.Evidence, numbers(v.at[h])...)
 	}
-	what := "a long link, or a queue"
+	what := saysLink
 	if to == v.end && v.path.Reached() {
-		what = "a long link, a queue, or a destination that answers slowly"
+		what = saysLinkOrTarget
 	}
-	f.Detail = fmt.Sprintf("From hop %d on round trips are %s longer, of %s to hop %d: %s.",
+	f.Detail = fmt.Sprintf(saysLatency,
 		to, inMS(rise), inMS(whole), v.last, what)
 	return f
-}
-
-func inMS(d time.Duration) string {
-	return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
 }
 
 // slowRepliesRule finds routers whose replies take much longer than those of the
@@ -156,7 +152,7 @@ func slowRepliesRule(v *view, r *record) (found []Finding) {
 		if chance <= chanceLikely {
 			f.Confidence = Likely
 		}
-		f.Detail = fmt.Sprintf("Hop %d answers at least %s later than the fastest hop behind it: it is slow to answer, or its replies take a longer way; what it forwards is not delayed.",
+		f.Detail = fmt.Sprintf(saysSlowReplies,
 			hop, inMS(gap))
 		found = append(found, f)
 	}

@@ -85,10 +85,10 @@ func checksumRule(v *view, r *record) []Finding {
 			continue
 		}
 		f := Finding{Kind: NAT, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Likely}
-		f.Detail = fmt.Sprintf("From hop %d on quotes have %s: addresses or ports are translated, and restored in the quote.", t.to, t.key)
+		f.Detail = fmt.Sprintf(saysChecksum, t.to, t.key)
 		if t.cause == byLast {
 			f.Confidence = Possible
-			f.Detail = fmt.Sprintf("Hop %d, the last that shows it, quotes %s: a translated address or port, or a wrong quote.", t.to, t.key)
+			f.Detail = fmt.Sprintf(saysLastChecksum, t.to, t.key)
 		}
 		found = append(found, f)
 	}
@@ -104,10 +104,10 @@ func translated[K shown](all []stretch[K], sure Confidence) (found []Finding) {
 			continue // translated back: the beginning tells it
 		}
 		f := Finding{Kind: NAT, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: sure}
-		f.Detail = fmt.Sprintf("From hop %d on quotes show %s: it is translated on the way.", t.to, t.key)
+		f.Detail = fmt.Sprintf(saysTranslated, t.to, t.key)
 		if t.cause == byEither || t.cause == byLast {
 			f.Confidence = Likely
-			f.Detail = fmt.Sprintf("Hop %d alone quotes %s: it is translated there, or quoted wrongly.", t.to, t.key)
+			f.Detail = fmt.Sprintf(saysAloneTranslated, t.to, t.key)
 		}
 		found = append(found, f)
 	}

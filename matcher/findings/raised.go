@@ -29,7 +29,7 @@ func raisedProbesRule(v *view) []Finding {
 	default:
 		f.Confidence = Certain
 	}
-	f.Detail = fmt.Sprintf("The TTL of probes is raised before hop %d: of one sent with TTL %d the destination quotes %d. Hops may be hidden between.",
+	f.Detail = fmt.Sprintf(saysRaisedProbes,
 		v.end, example.probe.TTL, example.reply.Quoted.TTL)
 	return []Finding{f}
 }
@@ -44,7 +44,7 @@ func setRepliesRule(v *view) []Finding {
 		return nil
 	}
 	f := Finding{Kind: TTLRaised, HopFrom: s.first, HopTo: v.next(s.first), Evidence: s.evidence(), Confidence: Likely}
-	f.Detail = fmt.Sprintf("Replies of all hops from %d to %d arrive with TTL %d: a device near hop %d sets it, so their ways back can't be told.",
+	f.Detail = fmt.Sprintf(saysSetReplies,
 		s.first, s.last, s.key, s.first)
 	return []Finding{f}
 }

@@ -87,17 +87,17 @@ func remarked(v *view, kind Kind, sent uint8, name func(uint8) string, part func
 	for _, t := range turns(all, true) {
 		f := Finding{Kind: kind, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Certain}
 		now, before := name(t.key.or(sent)), name(t.before.or(sent))
-		f.Detail = fmt.Sprintf("Probes sent with %s arrive with %s from hop %d on.", name(sent), now, t.to)
+		f.Detail = fmt.Sprintf(saysRemarked, name(sent), now, t.to)
 		if t.before.isOther {
-			f.Detail = fmt.Sprintf("Probes sent with %s arrive with %s from hop %d on; before that with %s.", name(sent), now, t.to, before)
+			f.Detail = fmt.Sprintf(saysRemarkedAgain, name(sent), now, t.to, before)
 		}
 		switch t.cause {
 		case byLast:
 			f.Confidence = Likely
-			f.Detail = fmt.Sprintf("Probes sent with %s arrive with %s at hop %d, the last that shows it.", name(sent), now, t.to)
+			f.Detail = fmt.Sprintf(saysLastRemarked, name(sent), now, t.to)
 		case byEither:
 			f.Confidence = Possible
-			f.Detail = fmt.Sprintf("Hop %d alone quotes %s where %s was before: it is set and reset there, or quoted wrongly.", t.to, now, before)
+			f.Detail = fmt.Sprintf(saysAloneRemarked, t.to, now, before)
 		}
 		found = append(found, f)
 	}
@@ -124,28 +124,20 @@ func (o oddity[K]) find(all []stretch[K]) (found []Finding) {
 		switch {
 		case t.cause == byRouter:
 			f.Confidence = Certain
-			f.Detail = fmt.Sprintf("%s %s %s; farther hops show it as sent, so only the quote differs.", who(&t.stretch), o.name, t.key)
+			f.Detail = fmt.Sprintf(saysOnlyQuote, who(&t.stretch), o.name, t.key)
 		case quirk:
 			f.HopFrom, f.HopTo, f.Confidence = t.first, t.last, Likely
-			f.Detail = fmt.Sprintf("%s %s %s, as some routers do; no farther hop shows it.", who(&t.stretch), o.name, t.key)
+			f.Detail = fmt.Sprintf(saysQuirk, who(&t.stretch), o.name, t.key)
 		case t.cause == byLast:
 			f.Confidence = Possible
-			f.Detail = fmt.Sprintf("%s %s %s: changed on the way, or only in this quote; no farther hop shows it.", who(&t.stretch), o.name, t.key)
+			f.Detail = fmt.Sprintf(saysLastOddity, who(&t.stretch), o.name, t.key)
 		default:
 			f.Confidence = Likely
-			f.Detail = fmt.Sprintf("All hops from %d on quote %s %s: it is changed before hop %d.", t.to, o.name, t.key, t.to)
+			f.Detail = fmt.Sprintf(saysOddity, t.to, o.name, t.key, t.to)
 		}
 		found = append(found, f)
 	}
 	return found
-}
-
-// who names the routers of a stretch and what they do, up to the object.
-func who[K comparable](s *stretch[K]) string {
-	if s.single() {
-		return fmt.Sprintf("%v quotes", s.routers[0])
-	}
-	return fmt.Sprintf("Hops %d to %d quote", s.first, s.last)
 }
 
 // idRule finds IPv4 IDs that are not quoted as sent. Routers that quote it in

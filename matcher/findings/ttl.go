@@ -46,17 +46,17 @@ func ttlRule(v *view, r *record) (found []Finding) {
 			continue
 		}
 		f := Finding{Kind: TTLRewrite, HopFrom: t.first, HopTo: t.last, Evidence: t.evidence(), Confidence: Likely}
-		f.Detail = fmt.Sprintf("%s %s; it is only in the quote.", who(&t.stretch), t.key)
+		f.Detail = fmt.Sprintf(saysOnlyQuotedTTL, who(&t.stretch), t.key)
 		switch {
 		case t.key == restoredTTL && !t.single() && t.cause == byPath:
 			f.HopFrom, f.HopTo = t.from, t.to
-			f.Detail = fmt.Sprintf("All hops from %d on quote the TTL as it was sent: something before them rewrites quotes.", t.to)
+			f.Detail = fmt.Sprintf(saysRestoredTTL, t.to)
 		case t.key == restoredTTL && t.single() && t.first == 2:
 			f.Confidence = Possible
-			f.Detail = fmt.Sprintf("%s TTL 2, as it was sent: a rewritten quote, or the second router of a tunnel.", who(&t.stretch))
+			f.Detail = fmt.Sprintf(saysSecondOfTunnel, who(&t.stretch))
 		case t.key == usedUpTTL && t.cause != byRouter:
 			f.Confidence = Possible
-			f.Detail = fmt.Sprintf("%s %s: decremented before quoting, or forwarded so by the hop before.", who(&t.stretch), t.key)
+			f.Detail = fmt.Sprintf(saysUsedUpTTL, who(&t.stretch), t.key)
 		case t.key == aboveTTL:
 			f.Confidence = Certain
 		}
@@ -84,7 +84,7 @@ func zeroTTLRule(v *view) (found []Finding) {
 			f.Evidence = append(f.Evidence, numbers(v.exceeded(uint8(h)))...)
 		}
 		from, _ := v.router(uint8(last))
-		f.Detail = fmt.Sprintf("Packets are forwarded with TTL 0 at hop %d: %v at hop %d answers for it, quoting TTL 0.", hop, from, last)
+		f.Detail = fmt.Sprintf(saysZeroTTL, hop, from, last)
 		found = append(found, f)
 		hop = last
 	}
@@ -113,6 +113,6 @@ func zeroTTLTargetRule(v *view) []Finding {
 	}
 	return []Finding{{
 		Kind: ZeroTTL, HopFrom: v.end, HopTo: v.end, Evidence: evidence, Confidence: Likely,
-		Detail: fmt.Sprintf("The destination quotes TTL 0 at hop %d: it is a hop farther, and what is before it forwards packets with TTL 0.", v.end),
+		Detail: fmt.Sprintf(saysZeroTTLTarget, v.end),
 	}}
 }
