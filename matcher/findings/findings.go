@@ -17,8 +17,10 @@
 //
 // Rules run one after another, and each sees what those before it explain: hops, or
 // probes without a reply, by the key of the rule (record). A rule declares which keys
-// it reads; it never looks at the text of a finding. What quotes show are typed values (shown.go),
-// and the sentences are in one place (sentences.go, phrases.go). The order is:
+// it reads; it never looks at the text of a finding. What quotes show are typed values
+// (shown.go), and the sentences are in one place (sentences.go, phrases.go). Between
+// rules of which neither reads the other, the order only groups what belongs together.
+// The order is:
 //
 //  1. Where hops are not what they seem: packets forwarded with TTL 0, loops (unless
 //     that is what makes an address come twice), a TTL that a device sets. All that

@@ -20,9 +20,8 @@ const (
 // at hops that answer others and don't limit their replies.
 //
 // It is loss if all hops from some one on lose about as much, and three probes or more
-// at two hops. It is nearer than the first of
-// these hops, and beyond the last of which so many probes were all answered that
-// they can't have passed it. If one of the farther hops loses much less, it is no
+// at two hops. It is nearer than the first of these hops, and beyond the last of which
+// so many probes were all answered that they can't have passed it. If one of the farther hops loses much less, it is no
 // loss; nothing is concluded then. If the last loses none, several hops may limit
 // their replies a little, each of its own. At the last hop alone it may be a limit: it
 // is no loss if a token bucket would leave out the same probes, however few they are,
