@@ -2,7 +2,6 @@ package findings
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
@@ -38,9 +37,18 @@ func excessOf(r *path.Reply) int { return r.WayBack() - (int(r.Hop) - 1) }
 
 // The ways back that are findings.
 const (
-	longer  = "longer"
-	shorter = "shorter"
+	asThere wayBack = iota
+	longer
+	shorter
 )
+
+// wayBack is how long a way back is beside the way there.
+type wayBack uint8
+
+// String returns the adjective; of asThere there is no finding.
+func (w wayBack) String() string {
+	return [...]string{asThere: "", longer: "longer", shorter: "shorter"}[w]
+}
 
 // asymmetryRule finds hops whose replies pass more or fewer routers than the
 // probes did, by the TTL that replies arrive with (path.Reply.WayBack). Where the
@@ -52,55 +60,40 @@ const (
 // Vanaubel et al., 2017): by itself it is no better a sign of that than of another
 // route. If the target shows it and quotes nothing, its distance may be wrong
 // instead: something before it may raise the TTL of probes.
-func asymmetryRule(v *view) (found []Finding) {
-	untold := v.untold()
-	explained := slices.Concat(explicitRule(v), implicitRule(v), uTurnRule(v), invisibleRule(v), untold)
-	look := func(a answer) (string, bool) {
-		detour := v.detour(a.reply, untold)
+func asymmetryRule(v *view, r *record) (found []Finding) {
+	look := func(a answer) (wayBack, bool) {
+		detour := v.detour(a.reply, r)
 		switch {
-		case !v.excess[a.reply.Hop].known || !v.placed(a.reply) || within(explained, a.reply.Hop) || v.setBack(a.reply.Hop):
-			return "", false
+		case !v.excess[a.reply.Hop].known || !v.placed(a.reply) || !isTold(a.reply.Hop, r) || r.explainsHop(a.reply.Hop, tunnels...):
+			return asThere, false
 		case detour > 0:
 			return longer, true
 		case detour < 0:
 			return shorter, true
 		}
-		return "", true
+		return asThere, true
 	}
-	for _, t := range turns(v.stretches(1, look), true) {
+	for _, t := range turns(stretches(v, 1, look), true) {
 		switch {
-		case t.key == "":
+		case t.key == asThere:
 			continue // symmetric again: the beginning tells it
-		case overlaps(invisibleRule(v), t.from+1, t.to):
+		case r.overlaps(t.from+1, t.to, keyInvisible):
 			continue // it began at the tunnel
 		}
 		f := Finding{Kind: Asymmetry, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Likely}
-		f.Detail = fmt.Sprintf("The way back from hop %d on is %s than the way there, by %s.", t.to, t.key, routers(&t.stretch))
+		f.Detail = fmt.Sprintf(saysWayBack, t.to, t.key, routers(&t.stretch))
 		if t.key == longer {
-			f.Detail = fmt.Sprintf("The way back from hop %d on is longer than the way there, by %s; or a tunnel hides them on the way there.", t.to, routers(&t.stretch))
+			f.Detail = fmt.Sprintf(saysLongerOrTunnel, t.to, routers(&t.stretch))
 		}
 		if t.single() {
 			f.HopFrom, f.HopTo = t.first, t.last
-			f.Detail = fmt.Sprintf("Replies of %v come back a way that is %s than the way there, by %s.", t.routers[0], t.key, routers(&t.stretch))
+			f.Detail = fmt.Sprintf(saysReplyBack, t.routers[0], t.key, routers(&t.stretch))
 			if a := t.sights[0].answer; t.key == longer && v.isTarget(a.reply) && !a.reply.IsQuoted() {
-				f.Detail = fmt.Sprintf("Replies of %v, the destination, come back a way that is longer than the way there, by %s; or something before it raises the TTL of probes, and hops are hidden.",
+				f.Detail = fmt.Sprintf(saysTargetBack,
 					t.routers[0], routers(&t.stretch))
 			}
 		}
 		found = append(found, f)
 	}
 	return found
-}
-
-// routers says by how many the ways differ.
-func routers(s *stretch) string {
-	least, most := 255, 0
-	for _, x := range s.sights {
-		excess := max(excessOf(x.reply), -excessOf(x.reply))
-		least, most = min(least, excess), max(most, excess)
-	}
-	if least == most {
-		return fmt.Sprintf("%d routers", least)
-	}
-	return fmt.Sprintf("%d to %d routers", least, most)
 }

@@ -14,24 +14,24 @@ import (
 // not how far its sender is.
 func WaysBack(p *path.Path) func(*path.Reply) int {
 	v := newView(p)
-	untold := v.untold()
-	return func(r *path.Reply) int {
-		if v.detour(r, untold) == 0 {
+	_, r := run(v, slices.Max(placing))
+	return func(reply *path.Reply) int {
+		if v.detour(reply, r) == 0 {
 			return 0
 		}
-		return r.WayBack() + 1
+		return reply.WayBack() + 1
 	}
 }
 
-// untold are the findings of where a way back can't be compared with the way there.
-func (v *view) untold() []Finding {
-	return slices.Concat(zeroTTLRule(v), zeroTTLTargetRule(v), loopRule(v), raisedRule(v))
+// isTold reports whether the way back from a hop can be compared with the way there.
+func isTold(hop uint8, r *record) bool {
+	return !r.explainsHop(hop, placing...) && !r.setsTTL(hop, keySetReplies)
 }
 
 // detour is path.Reply.Detour, or 0 where that can't be told.
-func (v *view) detour(r *path.Reply, untold []Finding) int {
-	if r.Hop == 0 || !v.placed(r) || within(untold, r.Hop) || v.setBack(r.Hop) {
+func (v *view) detour(reply *path.Reply, r *record) int {
+	if reply.Hop == 0 || !v.placed(reply) || !isTold(reply.Hop, r) {
 		return 0
 	}
-	return r.Detour()
+	return reply.Detour()
 }

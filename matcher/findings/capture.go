@@ -28,6 +28,6 @@ func captureLossRule(v *view) []Finding {
 		}
 		f.HopTo = h.TTL
 	}
-	f.Detail = fmt.Sprintf("This host's capture missed frames: whether %d probes without a reply were answered is not known.", len(f.Evidence))
+	f.Detail = fmt.Sprintf(saysMissedFrames, len(f.Evidence))
 	return []Finding{f}
 }

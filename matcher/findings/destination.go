@@ -62,11 +62,11 @@ func spoofedRepliesRule(v *view) []Finding {
 	f := Finding{Kind: SpoofedTarget, HopFrom: v.end, HopTo: v.end, Evidence: numbers(all), Confidence: Likely}
 	switch farthest := v.farthestRouter(); {
 	case most-least >= leastContradiction:
-		f.Detail = fmt.Sprintf("Answers as %v, the destination, passed %d routers more or fewer: they have two senders.", v.path.Target.Addr, most-least)
+		f.Detail = fmt.Sprintf(saysTwoSenders, v.path.Target.Addr, most-least)
 	case farthest >= v.end && v.end != 0:
 		f.HopTo = farthest
 		f.Evidence = append(f.Evidence, numbers(v.exceeded(farthest))...)
-		f.Detail = fmt.Sprintf("%v, the destination, seems to answer at hop %d, but a router answers at hop %d.", v.path.Target.Addr, v.end, farthest)
+		f.Detail = fmt.Sprintf(saysRouterBehind, v.path.Target.Addr, v.end, farthest)
 	default:
 		return nil
 	}
@@ -94,10 +94,10 @@ func targetExceededRule(v *view) []Finding {
 	if f.HopTo == 0 {
 		return nil
 	}
-	f.Detail = fmt.Sprintf("%v lets probes expire that are for itself: it translates or balances for hosts behind it.", v.path.Target.Addr)
+	f.Detail = fmt.Sprintf(saysTargetExceeded, v.path.Target.Addr)
 	if farthest := v.farthestRouter(); farthest > f.HopFrom {
 		f.Confidence = Likely
-		f.Detail = fmt.Sprintf("%v, the destination, lets probes expire at hop %d, and routers as far as hop %d are behind it: it forwards to a host behind them (DNAT), or a middlebox answers in its name.",
+		f.Detail = fmt.Sprintf(saysForwards,
 			v.path.Target.Addr, f.HopFrom, farthest)
 	}
 	return []Finding{f}

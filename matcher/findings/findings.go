@@ -12,6 +12,28 @@
 // some hop on show was made on the path. One that a single router shows, and
 // that those behind it don't, is in how that router quotes: the packets were
 // not changed. And one that only the last router shows may be either.
+//
+// # The order of the rules
+//
+// Rules run one after another, and each sees what those before it explain: hops, or
+// probes without a reply, by the key of the rule (record). A rule declares which keys
+// it reads; it never looks at the text of a finding. What quotes show are typed values
+// (shown.go), and the sentences are in one place (sentences.go, phrases.go). Between
+// rules of which neither reads the other, the order only groups what belongs together.
+// The order is:
+//
+//  1. Where hops are not what they seem: packets forwarded with TTL 0, loops (unless
+//     that is what makes an address come twice), a TTL that a device sets. All that
+//     compares ways or TTLs needs this. The ways back (WaysBack) need nothing else.
+//  2. Tunnels, which explain odd TTLs, longer ways back and late replies.
+//  3. What quotes and TTLs show that neither explains: rewritten fields, translated
+//     addresses and ports, and then checksums that these don't explain; odd quoted
+//     TTLs; asymmetry.
+//  4. Who answers: spoofed replies, time exceeded from the target, refusals.
+//  5. Why probes have no reply, each cause explaining its probes to the next one: this
+//     host's capture missed frames, they were tests of the MTU, a hop limits its
+//     replies. What is left is loss. Silence is what the capture doesn't explain.
+//  6. Times, and what changes between probes: these need tunnels at most.
 package findings
 
 import (
@@ -131,19 +153,6 @@ var kinds = [...]string{
 // String returns the kind as the JSON output spells it.
 func (k Kind) String() string { return kinds[k] }
 
-// rules are all there are. Each says of a trace what it finds, whatever the
-// others find.
-var rules = [...]func(*view) []Finding{
-	dscpRule, ecnRule, idRule, lengthRule, dfRule,
-	addressRule, portRule, checksumRule,
-	ttlRule, zeroTTLRule, zeroTTLTargetRule,
-	explicitRule, implicitRule, uTurnRule, invisibleRule,
-	asymmetryRule, raisedRule,
-	spoofedRepliesRule, targetExceededRule, refusalRule,
-	responseRule, captureLossRule, silenceRule, mtuRule, latencyRule, slowRepliesRule, loopRule, pathChangeRule, balancedRule,
-	floodedRule, unverifiedRule,
-}
-
 // Of returns what a trace shows, by hop and kind. It keeps nothing of p but
 // what it says, and the same Path always gives the same findings. Any number
 // of goroutines may call it.
@@ -153,11 +162,7 @@ var rules = [...]func(*view) []Finding{
 // probe's if the nearest router quotes them so, two quotes agree at each hop
 // that counts, and none disagree at any. Checksums are not known at all.
 func Of(p *path.Path) []Finding {
-	v := newView(p)
-	var all []Finding
-	for _, rule := range rules {
-		all = append(all, rule(v)...)
-	}
+	all, _ := run(newView(p), numKeys-1)
 	for i := range all {
 		slices.Sort(all[i].Evidence)
 		all[i].Evidence = slices.Compact(all[i].Evidence)

@@ -10,7 +10,7 @@ func floodedRule(v *view) []Finding {
 	}
 	return []Finding{{
 		Kind: Flooded, Confidence: Likely,
-		Detail: "Many packets look like replies to the probes, but fit none of them: they are forged, or another program sends from the same port.",
+		Detail: saysFlooded,
 	}}
 }
 
@@ -31,6 +31,6 @@ func unverifiedRule(v *view) []Finding {
 	}
 	return []Finding{{
 		Kind: Unverified, HopFrom: hop, HopTo: hop, Evidence: numbers(all), Confidence: Certain,
-		Detail: fmt.Sprintf("Nothing in what %v answers shows that it got the probes: whoever knows the ports can have sent it.", v.path.Target.Addr),
+		Detail: fmt.Sprintf(saysUnverified, v.path.Target.Addr),
 	}}
 }

@@ -107,17 +107,13 @@ func (v *view) latency(from, to uint8, rise, whole time.Duration) Finding {
 	for h := int(to); h <= int(v.last); h++ {
 		f.Evidence = append(f.Evidence, numbers(v.at[h])...)
 	}
-	what := "a long link, or a queue"
+	what := saysLink
 	if to == v.end && v.path.Reached() {
-		what = "a long link, a queue, or a destination that answers slowly"
+		what = saysLinkOrTarget
 	}
-	f.Detail = fmt.Sprintf("From hop %d on round trips are %s longer, of %s to hop %d: %s.",
+	f.Detail = fmt.Sprintf(saysLatency,
 		to, inMS(rise), inMS(whole), v.last, what)
 	return f
-}
-
-func inMS(d time.Duration) string {
-	return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
 }
 
 // slowRepliesRule finds routers whose replies take much longer than those of the
@@ -127,11 +123,10 @@ func inMS(d time.Duration) string {
 // Where labels say that replies first go on to the end of a tunnel, nothing is
 // found. Neither is what chance can do among the hops, unless all that is close to the
 // router varies by no more than half of the difference.
-func slowRepliesRule(v *view) (found []Finding) {
-	tunnels := append(explicitRule(v), implicitRule(v)...)
+func slowRepliesRule(v *view, r *record) (found []Finding) {
 	for hop := 1; hop < int(v.last); hop++ {
 		own := v.timed[hop]
-		if len(own) == 0 || within(tunnels, uint8(hop)) {
+		if len(own) == 0 || r.explainsHop(uint8(hop), keyExplicit, keyImplicit) {
 			continue
 		}
 		fastest, behind, over := own[0], []time.Duration{}, 0
@@ -157,7 +152,7 @@ func slowRepliesRule(v *view) (found []Finding) {
 		if chance <= chanceLikely {
 			f.Confidence = Likely
 		}
-		f.Detail = fmt.Sprintf("Hop %d answers at least %s later than the fastest hop behind it: it is slow to answer, or its replies take a longer way; what it forwards is not delayed.",
+		f.Detail = fmt.Sprintf(saysSlowReplies,
 			hop, inMS(gap))
 		found = append(found, f)
 	}

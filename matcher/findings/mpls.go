@@ -3,7 +3,6 @@ package findings
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -28,14 +27,6 @@ func labels(a answer) (stack []matcher.Label) {
 		}
 	}
 	return stack
-}
-
-func stackName(stack []matcher.Label) string {
-	names := make([]string, len(stack))
-	for i, l := range stack {
-		names[i] = fmt.Sprint(l.Label)
-	}
-	return strings.Join(names, "/")
 }
 
 // labelled are a hop's answers that report labels.
@@ -86,14 +77,14 @@ func (v *view) tunnel(first, last uint8) Finding {
 	top := labels(v.labelled(first)[0])
 	switch ttl := top[0].TTL; {
 	case first == last && ttl == 255:
-		f.Detail = fmt.Sprintf("Opaque tunnel: hop %d reports label %s with TTL 255, so the routers before it are hidden.", first, stackName(top))
+		f.Detail = fmt.Sprintf(saysOpaque, first, stackName(top))
 	case first == last && ttl >= opaqueTTL:
-		f.Detail = fmt.Sprintf("Opaque tunnel: hop %d reports label %s with TTL %d, so about %d routers before it are hidden.",
+		f.Detail = fmt.Sprintf(saysOpaqueAbout,
 			first, stackName(top), ttl, 255-int(ttl))
 	case first == last:
-		f.Detail = fmt.Sprintf("Explicit tunnel: hop %d reports label %s.", first, stackName(top))
+		f.Detail = fmt.Sprintf(saysExplicitHop, first, stackName(top))
 	default:
-		f.Detail = fmt.Sprintf("Explicit tunnel: hops %d to %d report labels, from %s to %s.",
+		f.Detail = fmt.Sprintf(saysExplicit,
 			first, last, stackName(top), stackName(labels(v.labelled(last)[0])))
 	}
 	return f
@@ -117,21 +108,11 @@ func (v *view) strayLabels() (found []Finding) {
 	}
 	from := addresses(all)
 	f := Finding{Kind: MPLS, Evidence: numbers(all), Confidence: Likely}
-	f.Detail = fmt.Sprintf("Explicit tunnel: %v reports labels, at a hop that is not known.", from[0])
+	f.Detail = fmt.Sprintf(saysStrayLabel, from[0])
 	if len(from) > 1 {
-		f.Detail = fmt.Sprintf("Explicit tunnel: %s report labels, at hops that are not known.", listed(from))
+		f.Detail = fmt.Sprintf(saysStrayLabels, listed(from))
 	}
 	return []Finding{f}
-}
-
-// listed names addresses, the last one behind an "and".
-func listed(all []netip.Addr) string {
-	names := make([]string, len(all))
-	for i, a := range all {
-		names[i] = a.String()
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // implicitRule finds a tunnel by quoted TTLs that rise by one from hop to hop:
@@ -153,14 +134,14 @@ func implicitRule(v *view) (found []Finding) {
 			f.Evidence = append(f.Evidence, numbers(v.exceeded(uint8(h)))...)
 		}
 		quoted := v.quoted[last].n
-		f.Detail = fmt.Sprintf("Implicit tunnel: the quoted TTL rises from hop to hop, up to %d, where 1 should be left.", quoted)
+		f.Detail = fmt.Sprintf(saysRising, quoted)
 		switch {
 		case v.falls(first, last):
 			f.Confidence = Certain
-			f.Detail = fmt.Sprintf("Implicit tunnel: the quoted TTL rises from hop to hop, up to %d, and the way back gets shorter.", quoted)
+			f.Detail = fmt.Sprintf(saysRisingAndBack, quoted)
 		case quoted == 2:
 			f.Confidence = Possible
-			f.Detail = fmt.Sprintf("Implicit tunnel: hop %d quotes a TTL of 2, as a tunnel's second router; or it quotes wrongly.", last)
+			f.Detail = fmt.Sprintf(saysQuotesTwo, last)
 		}
 		found = append(found, f)
 	}
@@ -230,7 +211,7 @@ func (v *view) uTurn(first, last uint8) (Finding, bool) {
 			f.Evidence = append(f.Evidence, numbers(v.exceeded(uint8(h)))...)
 		}
 	}
-	f.Detail = "Implicit tunnel: from each hop the way back is two routers shorter than from the one before, down to none."
+	f.Detail = saysUTurn
 	return f, last < 255
 }
 
@@ -249,11 +230,11 @@ func invisibleRule(v *view) (found []Finding) {
 		a, _ := v.router(h)
 		f := Finding{
 			Kind: MPLS, HopFrom: h, HopTo: h + 1, Evidence: numbers(v.exceeded(h), v.exceeded(h+1)), Confidence: Possible,
-			Detail: fmt.Sprintf("Invisible tunnel: %v answers at two hops in a row, as behind the end of one; or it is two hops.", a),
+			Detail: fmt.Sprintf(saysTwice, a),
 		}
 		if longer := v.jump(h); longer >= 2 {
 			f.Confidence = Likely
-			f.Detail = fmt.Sprintf("Invisible tunnel: %v answers at two hops in a row, and its way back is %d routers longer.", a, longer)
+			f.Detail = fmt.Sprintf(saysTwiceAndBack, a, longer)
 		}
 		found = append(found, f)
 	}

@@ -44,14 +44,14 @@ func mtuRule(v *view) (found []Finding) {
 		switch {
 		case len(told) > 0:
 			f.Evidence = numbers(told)
-			f.Detail = fmt.Sprintf("Path MTU %d → %d at hop %d: %v says so.", mtu, now, hop, told[0].reply.From)
+			f.Detail = fmt.Sprintf(saysMTU, mtu, now, hop, told[0].reply.From)
 		case len(lost) > 1:
 			f.Evidence, f.Confidence = lost, Likely
-			f.Detail = fmt.Sprintf("Path MTU %d → %d at hop %d, but no router says so: longer packets vanish (a black hole), and connections hang that rely on being told. Let ICMP \"fragmentation needed\" or \"packet too big\" pass, or clamp the TCP MSS.",
+			f.Detail = fmt.Sprintf(saysBlackHole,
 				mtu, now, hop)
 		default:
 			f.Evidence, f.Confidence = numbers(v.at[hop]), Possible
-			f.Detail = fmt.Sprintf("Path MTU %d → %d at hop %d, by what got there.", mtu, now, hop)
+			f.Detail = fmt.Sprintf(saysMTUFits, mtu, now, hop)
 		}
 		found = append(found, f)
 		mtu, since = now, hop
@@ -73,17 +73,17 @@ func (v *view) stopped() (found []Finding) {
 		if slices.ContainsFunc(all, func(a answer) bool { return a.probe.TTL > hop }) {
 			f.HopTo = hop + 1
 		}
-		f.Detail = fmt.Sprintf("Path MTU %d → %d behind hop %d: %v says so.", length, first.reply.MTU, hop, first.reply.From)
+		f.Detail = fmt.Sprintf(saysTooLong, length, first.reply.MTU, hop, first.reply.From)
 		if first.reply.MTU == 0 || int(first.reply.MTU) >= length {
 			f.Confidence = Likely
-			f.Detail = fmt.Sprintf("Packets of %d bytes are too long behind hop %d: %v says so, but not how long they may be.",
+			f.Detail = fmt.Sprintf(saysTooLongUnknown,
 				length, hop, first.reply.From)
 		}
 		if !slices.ContainsFunc(all, func(a answer) bool { return a.probe.TTL <= hop || a.reply.Basis == path.BySameAddress }) {
 			f.Confidence = Likely
-			f.Detail += " Only its quote says which hop it is, give or take one."
+			f.Detail += saysMTUHopUnsure
 		}
-		f.Detail += " Shorter packets get farther; --mtu finds how long they may be at each hop."
+		f.Detail += saysTryMTU
 		found = append(found, f)
 	}
 	return found
@@ -122,8 +122,16 @@ func (v *view) lostAsTooLong(hop uint8, fits int) (probes []int) {
 	return probes
 }
 
-// tests reports whether a probe was sent to find out whether it is too long for a
-// hop: that it isn't answered is no loss.
-func (v *view) tests(p *path.Probe) bool {
-	return v.path.Parameters.MTU && p.Length > v.longest[min(p.TTL, max(v.end, v.last))]
+// testsOfLength explains why probes have no reply that were sent to find out whether
+// they are too long for a hop: it is no loss.
+func testsOfLength(v *view, _ []Finding) (e explanation) {
+	if !v.path.Parameters.MTU {
+		return e
+	}
+	for i := range v.path.Probes {
+		if p := &v.path.Probes[i]; p.Length > v.longest[min(p.TTL, max(v.end, v.last))] {
+			e.explain(p.Number)
+		}
+	}
+	return e
 }

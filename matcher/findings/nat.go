@@ -17,45 +17,41 @@ import (
 // probe's: a translator on the way that does not restore it.
 func addressRule(v *view) []Finding {
 	src, dst := v.path.Source.Addr, v.path.Target.Addr
-	look := func(a answer) (string, bool) {
+	look := func(a answer) (key addressChange, shown bool) {
 		q := &a.reply.Quoted
-		switch {
-		case !a.reply.IsQuoted():
-			return "", false
-		case src.IsValid() && q.Src != src && q.Dst != dst:
-			return fmt.Sprintf("source %v as %v and destination %v as %v", src, q.Src, dst, q.Dst), true
-		case src.IsValid() && q.Src != src:
-			return fmt.Sprintf("source %v as %v", src, q.Src), true
-		case q.Dst != dst:
-			return fmt.Sprintf("destination %v as %v", dst, q.Dst), true
+		if !a.reply.IsQuoted() {
+			return key, false
 		}
-		return "", true
+		if src.IsValid() && q.Src != src {
+			key.src = readdressed{true, src, q.Src}
+		}
+		if q.Dst != dst {
+			key.dst = readdressed{true, dst, q.Dst}
+		}
+		return key, true
 	}
-	return translated(v.stretches(1, look), Certain)
+	return translated(stretches(v, 1, look), Certain)
 }
 
 // portRule finds ports, or an echo identifier, in quotes that are not the
 // probe's, in the same way.
 func portRule(v *view) []Finding {
-	name := "port"
-	if isICMP(v.path.Protocol) {
-		name = "identifier"
-	}
-	look := func(a answer) (string, bool) {
+	isID := isICMP(v.path.Protocol)
+	look := func(a answer) (portChange, bool) {
 		q := &a.reply.Quoted
 		switch {
 		case !a.reply.IsQuoted():
-			return "", false
+			return portChange{}, false
 		case q.SrcPort != a.probe.SrcPort && v.flow:
-			return fmt.Sprintf("source %s %d as %d", name, a.probe.SrcPort, q.SrcPort), true
+			return portChange{what: sourcePortTo, isID: isID, sent: a.probe.SrcPort, quoted: q.SrcPort}, true
 		case q.SrcPort != a.probe.SrcPort:
-			return fmt.Sprintf("the source %s as another", name), true
+			return portChange{what: sourcePort, isID: isID}, true
 		case q.DstPort != a.probe.DstPort:
-			return "the destination port as another", true
+			return portChange{what: destinationPort}, true
 		}
-		return "", true
+		return portChange{}, true
 	}
-	return translated(v.stretches(1, look), Certain)
+	return translated(stretches(v, 1, look), Certain)
 }
 
 // checksumRule finds transport checksums in quotes that differ from the probe's
@@ -68,59 +64,50 @@ func portRule(v *view) []Finding {
 // The sum of the pseudo-header alone, sent or quoted, is left over from checksum
 // offload. A checksum that routers behind show as sent was quoted wrongly by
 // one router, and a single reply with a wrong one is not enough.
-func checksumRule(v *view) []Finding {
-	explained := append(addressRule(v), portRule(v)...)
-	look := func(a answer) (string, bool) {
+func checksumRule(v *view, r *record) []Finding {
+	look := func(a answer) (checksumChange, bool) {
 		q, sent := &a.reply.Quoted, a.probe.Checksum
 		switch {
 		case !a.reply.IsQuoted() || !q.HasChecksum || !a.probe.HasChecksum || q.Checksum == 0 || sent == 0:
-			return "", false
+			return checksumChange{}, false
 		case q.Checksum == sent:
-			return "", true
+			return checksumChange{}, true
 		case v.isPseudo(sent, a) || v.isPseudo(q.Checksum, a):
-			return "", false
+			return checksumChange{}, false
 		case !v.flow && a.reply.Translation.Token != matcher.TokenShifted:
-			return "a checksum that differs from the one sent", true
+			return checksumChange{differs: true}, true
 		}
-		return fmt.Sprintf("a checksum that differs by %#04x", onesDifference(q.Checksum, sent)), true
+		return checksumChange{differs: true, isAlike: true, by: onesDifference(q.Checksum, sent)}, true
 	}
 	var found []Finding
-	for _, t := range turns(v.stretches(1, look), false) {
-		if t.key == "" || t.cause == byRouter || len(t.sights) < 2 || overlaps(explained, t.from, t.to) {
+	for _, t := range turns(stretches(v, 1, look), false) {
+		if !t.key.differs || t.cause == byRouter || len(t.sights) < 2 || r.overlaps(t.from, t.to, keyAddress, keyPort) {
 			continue
 		}
 		f := Finding{Kind: NAT, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: Likely}
-		f.Detail = fmt.Sprintf("From hop %d on quotes have %s: addresses or ports are translated, and restored in the quote.", t.to, t.key)
+		f.Detail = fmt.Sprintf(saysChecksum, t.to, t.key)
 		if t.cause == byLast {
 			f.Confidence = Possible
-			f.Detail = fmt.Sprintf("Hop %d, the last that shows it, quotes %s: a translated address or port, or a wrong quote.", t.to, t.key)
+			f.Detail = fmt.Sprintf(saysLastChecksum, t.to, t.key)
 		}
 		found = append(found, f)
 	}
 	return found
 }
 
-func overlaps(all []Finding, from, to uint8) bool {
-	for _, f := range all {
-		if f.HopFrom <= to && from <= f.HopTo {
-			return true
-		}
-	}
-	return false
-}
-
 // translated are the findings of addresses or ports. What a single router in the
 // middle of the path shows is less sure: it may quote wrongly.
-func translated(all []stretch, sure Confidence) (found []Finding) {
+func translated[K shown](all []stretch[K], sure Confidence) (found []Finding) {
+	var asSent K
 	for _, t := range turns(all, true) {
-		if t.key == "" {
+		if t.key == asSent {
 			continue // translated back: the beginning tells it
 		}
 		f := Finding{Kind: NAT, HopFrom: t.from, HopTo: t.to, Evidence: t.evidence(), Confidence: sure}
-		f.Detail = fmt.Sprintf("From hop %d on quotes show %s: it is translated on the way.", t.to, t.key)
+		f.Detail = fmt.Sprintf(saysTranslated, t.to, t.key)
 		if t.cause == byEither || t.cause == byLast {
 			f.Confidence = Likely
-			f.Detail = fmt.Sprintf("Hop %d alone quotes %s: it is translated there, or quoted wrongly.", t.to, t.key)
+			f.Detail = fmt.Sprintf(saysAloneTranslated, t.to, t.key)
 		}
 		found = append(found, f)
 	}

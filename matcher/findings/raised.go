@@ -2,34 +2,17 @@ package findings
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/tracewire/tracewire/matcher"
 )
 
-// raisedRule finds a device that gives packets a new TTL as it forwards them, as a
-// firewall's rule (nft: ip ttl set) and some NATs of virtual machines do. Of
-// probes, it shows where the target quotes a higher TTL than was sent: all that
-// pass the device get to the target, and hops between the two are not seen. Of
-// replies, it shows where those of the farthest three hops or more all arrive with
-// the same TTL, though each should have a lower one than those before it, so that
-// the way back of the last one seems shorter than the way there. At two hops that
-// is as likely another way back.
-func raisedRule(v *view) (found []Finding) {
-	if f, ok := v.raisedProbes(); ok {
-		found = append(found, f)
-	}
-	if s, ok := v.sameTTL(); ok {
-		f := Finding{Kind: TTLRaised, HopFrom: s.first, HopTo: v.next(s.first), Evidence: s.evidence(), Confidence: Likely}
-		f.Detail = fmt.Sprintf("Replies of all hops from %d to %d arrive with TTL %s: a device near hop %d sets it, so their ways back can't be told.",
-			s.first, s.last, s.key, s.first)
-		found = append(found, f)
-	}
-	return found
-}
+// A device may give packets a new TTL as it forwards them, as a firewall's rule (nft:
+// ip ttl set) and some NATs of virtual machines do.
 
-// raisedProbes finds a target that quotes a higher TTL than was sent.
-func (v *view) raisedProbes() (Finding, bool) {
+// raisedProbesRule finds that a device raises the TTL of probes: the target quotes a
+// higher one than was sent. All probes that pass the device get to the target, and
+// hops between the two are not seen.
+func raisedProbesRule(v *view) []Finding {
 	f := Finding{Kind: TTLRaised, HopFrom: v.before(v.end), HopTo: v.end, Confidence: Likely}
 	var example answer
 	for _, a := range v.at[v.end] {
@@ -41,14 +24,39 @@ func (v *view) raisedProbes() (Finding, bool) {
 	}
 	switch len(f.Evidence) {
 	case 0:
-		return f, false
+		return nil
 	case 1:
 	default:
 		f.Confidence = Certain
 	}
-	f.Detail = fmt.Sprintf("The TTL of probes is raised before hop %d: of one sent with TTL %d the destination quotes %d. Hops may be hidden between.",
+	f.Detail = fmt.Sprintf(saysRaisedProbes,
 		v.end, example.probe.TTL, example.reply.Quoted.TTL)
-	return f, true
+	return []Finding{f}
+}
+
+// setRepliesRule finds that a device sets the TTL of replies: those of the farthest
+// three hops or more all arrive with the same TTL, though each should have a lower one
+// than those before it, so that the way back of the last one seems shorter than the
+// way there. At two hops that is as likely another way back.
+func setRepliesRule(v *view) []Finding {
+	s, ok := v.sameTTL()
+	if !ok {
+		return nil
+	}
+	f := Finding{Kind: TTLRaised, HopFrom: s.first, HopTo: v.next(s.first), Evidence: s.evidence(), Confidence: Likely}
+	f.Detail = fmt.Sprintf(saysSetReplies,
+		s.first, s.last, s.key, s.first)
+	return []Finding{f}
+}
+
+// theirHopsOnward explains what is seen at the hops of the findings, and the TTL of
+// replies from there on.
+func theirHopsOnward(v *view, found []Finding) explanation {
+	e := theirHops(v, found)
+	for _, s := range e.hops {
+		e.onward = s.first
+	}
+	return e
 }
 
 // leastSame is how many hops have to answer with the same TTL.
@@ -56,10 +64,10 @@ const leastSame = 3
 
 // sameTTL is the stretch of hops, up to the last, whose replies all arrive with the
 // same TTL, if it is long enough.
-func (v *view) sameTTL() (stretch, bool) {
-	all := v.stretches(1, func(a answer) (string, bool) { return strconv.Itoa(int(a.reply.TTL)), v.placed(a.reply) })
+func (v *view) sameTTL() (stretch[uint8], bool) {
+	all := stretches(v, 1, func(a answer) (uint8, bool) { return a.reply.TTL, v.placed(a.reply) })
 	if len(all) == 0 {
-		return stretch{}, false
+		return stretch[uint8]{}, false
 	}
 	s := all[len(all)-1]
 	hops := 0
@@ -71,9 +79,6 @@ func (v *view) sameTTL() (stretch, bool) {
 	isShorter := s.sights[len(s.sights)-1].reply.Detour() < 0
 	return s, hops >= leastSame && len(s.routers) >= leastSame && s.last == v.last && isShorter
 }
-
-// setBack reports whether a hop is one whose replies get their TTL on the way.
-func (v *view) setBack(hop uint8) bool { return v.setFrom != 0 && hop >= v.setFrom }
 
 // next is the nearest hop behind one that answers, or that one.
 func (v *view) next(hop uint8) uint8 {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/google/gopacket/layers"
-
 	"github.com/tracewire/tracewire/matcher"
 	"github.com/tracewire/tracewire/matcher/path"
 )
@@ -57,17 +55,17 @@ func (v *view) refusal(hop uint8, all []answer) Finding {
 	f := Finding{Kind: Refusal, HopFrom: hop, HopTo: hop, Evidence: numbers(all), Confidence: Certain}
 	if first.IsPortUnreachable() && !contains(v.allExceeded(), first.From) {
 		f.Kind, f.Confidence = OtherAddress, Likely
-		f.Detail = fmt.Sprintf("%v answers port unreachable, and nothing is behind it: it is probably the destination itself, %v, which answers from another of its addresses; or a firewall that refuses in its own name.",
+		f.Detail = fmt.Sprintf(saysOtherAddress,
 			first.From, v.path.Target.Addr)
 		return f
 	}
 	why := reasonOf(first)
-	f.Detail = fmt.Sprintf("%v refuses the probes: %s. ", first.From, why.words)
+	f.Detail = fmt.Sprintf(saysRefuses, first.From, why.words)
 	switch why.remedy {
 	case lookAtRoute:
-		f.Detail += "Look at its routes, and whether the network is announced."
+		f.Detail += saysLookAtRoute
 	case lookAtHost:
-		f.Detail += "Is the destination up?"
+		f.Detail += saysLookAtHost
 	default:
 		f.Detail += v.tryNext()
 	}
@@ -132,17 +130,6 @@ func reasonOf(r *path.Reply) refused {
 	return refused{fmt.Sprintf("code %d", r.ICMPCode), tryOthers}
 }
 
-// tryNext is what may get farther than the probes of a trace did: it is a sentence.
-func (v *view) tryNext() string {
-	switch {
-	case v.path.Protocol == layers.IPProtocolTCP && v.path.Parameters.DstPort == 443:
-		return "Try -I."
-	case v.path.Protocol == layers.IPProtocolTCP:
-		return "Try -T -p 443, or -I."
-	}
-	return "Try -T -p 443."
-}
-
 // mismatch is the finding of a refusal whose hop is not sure, and not the TTL that
 // drew it.
 func mismatch(hop uint8, all []answer) (Finding, bool) {
@@ -157,7 +144,7 @@ func mismatch(hop uint8, all []answer) (Finding, bool) {
 	}
 	return Finding{
 		Kind: HopMismatch, HopFrom: hop, HopTo: a.probe.TTL, Evidence: []int{a.probe.Number}, Confidence: Possible,
-		Detail: fmt.Sprintf("%v refuses packets sent with TTL %d or more (%s), but by its quote is hop %d, give or take one.",
+		Detail: fmt.Sprintf(saysMismatch,
 			a.reply.From, a.probe.TTL, reasonOf(a.reply).words, hop),
 	}, true
 }

@@ -29,11 +29,11 @@ func (t *turnout) lostProbes() (probes []int) {
 }
 
 // turnouts are those of the hops that answered at least once.
-func (v *view) turnouts() (all []turnout) {
+func (v *view) turnouts(r *record) (all []turnout) {
 	for _, h := range v.path.Hops() {
 		t := turnout{hop: h.TTL}
 		for i := range h.Probes {
-			if p := &h.Probes[i]; h.TTL != 0 && v.concluded(p) {
+			if p := &h.Probes[i]; h.TTL != 0 && v.concluded(p, r) {
 				t.probes = append(t.probes, p)
 				if p.Reply == nil {
 					t.lost++
@@ -47,38 +47,16 @@ func (v *view) turnouts() (all []turnout) {
 	return all
 }
 
-// withoutOvershot are the turnouts of what the trace meant to ask each hop: a probe that
-// went beyond the end of the path did reach the end, and is one of its queries only if it
-// was answered. The end has enough to answer with those that were meant for it, and
-// many limit their answers, as Linux does by default: such probes show nothing of the path.
-// A hop that answered none then shows nothing either.
-func withoutOvershot(all []turnout) (kept []turnout) {
-	for i := range all {
-		t := turnout{hop: all[i].hop}
-		for _, p := range all[i].probes {
-			if p.Overshot(t.hop) {
-				continue
-			}
-			t.probes = append(t.probes, p)
-			if p.Reply == nil {
-				t.lost++
-			}
-		}
-		if !t.silent() {
-			kept = append(kept, t)
-		}
-	}
-	return kept
-}
-
 // concluded reports whether it is known that a probe was answered, or that it
 // wasn't: in a capture that ended soon after, or that missed frames, it isn't, nor of
 // one that was only sent to see whether it is too long.
-func (v *view) concluded(p *path.Probe) bool {
+func (v *view) concluded(p *path.Probe, r *record) bool {
 	switch {
 	case p.Reply != nil:
 		return p.TTL != 0
-	case p.Status == path.Unsent || p.Status == path.Outstanding || p.Status == path.Abandoned || v.path.Obscured(p) || v.tests(p):
+	case p.Status == path.Unsent || p.Status == path.Outstanding || p.Status == path.Abandoned:
+		return false
+	case r.explainsProbe(p.Number, keyCaptureLoss) || r.explainsProbe(p.Number, keyMTU):
 		return false
 	case v.path.Clock.Captured || v.path.Interrupted:
 		return v.path.Ended.Sub(p.Sent) >= soon
@@ -97,15 +75,8 @@ const (
 	chanceCertain  = 0.0001
 )
 
-// How unlikely it must be, at the rate of a loss, that hops lose nothing for the
-// loss to be beyond them, and that the nearer of its hops lose so much more than
-// those behind them for it to be none.
-const (
-	chanceClean = 0.001
-	chanceLess  = 0.02
-)
-
-// responseRule finds why probes were not answered at hops that answer others.
+// rateLimitRule finds hops that limit their replies: they leave probes unanswered, and
+// answer others.
 //
 // A hop limits its replies if those behind it answer more, since their probes
 // and replies passed it; or if what it left out is just what a token bucket
@@ -114,25 +85,11 @@ const (
 // it. At the last hop the second sign must be enough, and in TCP neither is: a
 // host answers the same SYN again differently.
 //
-// What is lost elsewhere is loss if all hops from some one on lose about as
-// much, and three probes or more at two hops. It is nearer than the first of
-// these hops, and beyond the last of which so many probes were all answered that
-// they can't have passed it. If one of the farther hops loses much less, it is no
-// loss; nothing is concluded then. If the last loses none, several hops may limit
-// their replies a little, each of its own. At the last hop alone it may be a limit: it
-// is no loss if a token bucket would leave out the same probes, however few they are,
-// and if that hop isn't the target, it is all that can be expected of who refuses. The
-// capture's own losses would look the same.
-//
 // In simulated traces of 9 hops with a link that loses 2 to 40 % each way, 200 for
-// each of several rates, links and numbers of queries (3 or 10), at most 1 shows
-// the loss at the wrong hops, and at most 9 a limit, as possible. A loss of 20 % at
-// the first link or the fifth is found in 17 of 20 or more, one of 2 % in 1 of 100 to
-// 2 of 3, and one at the last link seldom if there are 3 queries. In 2,000 with a target
-// that answers 1 to 6 probes at once and then 1 to 100 a second, none shows a loss;
-// where the fifth link loses 10 % too, 19 of 2,000 show that at the wrong hops.
-func responseRule(v *view) (found []Finding) {
-	all := v.turnouts()
+// each of several rates, links and numbers of queries (3 or 10), at most 9 show a
+// limit, as possible.
+func rateLimitRule(v *view, r *record) (found []Finding) {
+	all := v.turnouts(r)
 	candidates := distinctLosers(all)
 	var rest []turnout // behind the hop that is looked at, without those that limit
 	for i := len(all) - 1; i >= 0; i-- {
@@ -143,7 +100,7 @@ func responseRule(v *view) (found []Finding) {
 		}
 		rest = append([]turnout{*t}, rest...)
 	}
-	return append(found, v.loss(withoutOvershot(rest))...)
+	return found
 }
 
 // limit is the finding of a hop that limits its replies, if it does. It is one of
@@ -155,14 +112,14 @@ func (v *view) limit(t *turnout, behind []turnout, candidates int) (Finding, boo
 	chance, how := float64(candidates), ""
 	if asked, lost := total(behind); asked > 0 {
 		chance *= atLeast(t.lost, len(t.probes), t.lost+lost, len(t.probes)+asked)
-		how = fmt.Sprintf(", farther hops %d of %d", asked-lost, asked)
+		how = fmt.Sprintf(saysFartherAnswer, asked-lost, asked)
 	}
 	if t.isBucket() {
 		chance *= math.Min(1, float64(t.buckets())/ways(len(t.probes), t.lost))
-		how += "; it leaves out those that come soon after others"
+		how += saysIsBucket
 	}
 	f := Finding{Kind: RateLimit, HopFrom: t.hop, HopTo: t.hop, Evidence: t.lostProbes(), Confidence: Possible}
-	f.Detail = fmt.Sprintf("Hop %d answers %d of %d probes%s: it limits its replies.", t.hop, len(t.probes)-t.lost, len(t.probes), how)
+	f.Detail = fmt.Sprintf(saysLimits, t.hop, len(t.probes)-t.lost, len(t.probes), how)
 	switch {
 	case chance <= chanceCertain:
 		f.Confidence = Certain
@@ -216,53 +173,6 @@ func total(all []turnout) (asked, lost int) {
 		lost += all[i].lost
 	}
 	return asked, lost
-}
-
-// loss is the finding of what gets lost on the way, at the hops that don't limit
-// their replies.
-func (v *view) loss(all []turnout) []Finding {
-	first := 0
-	for first < len(all) && all[first].lost == 0 {
-		first++
-	}
-	asked, lost := total(all[first:])
-	isLast := first == len(all)-1
-	switch {
-	case lost < 3, isLast && !v.path.Reached(), !isLast && distinctLosers(all[first:]) < 2:
-		return nil
-	case isLast && v.path.Protocol != layers.IPProtocolTCP && all[first].isBucket():
-		return nil
-	}
-	rate := float64(lost) / float64(asked)
-	for i := first + 1; i < len(all); i++ {
-		if nearAsked, nearLost := total(all[first:i]); atLeast(nearLost, nearAsked, lost, asked) < chanceLess {
-			return nil
-		}
-	}
-	f := Finding{Kind: Loss, HopTo: all[first].hop, Confidence: Likely}
-	clean := 0
-	for i := first - 1; i >= 0 && f.HopFrom == 0; i-- {
-		if clean += len(all[i].probes); math.Pow(1-rate, float64(clean)) < chanceClean {
-			f.HopFrom = all[i].hop
-		}
-	}
-	for i := first; i < len(all); i++ {
-		f.Evidence = append(f.Evidence, all[i].lostProbes()...)
-	}
-	f.Detail = fmt.Sprintf("From hop %d on %d of %d probes get no reply.", f.HopTo, lost, asked)
-	switch {
-	case !isLast && all[len(all)-1].lost == 0:
-		f.Confidence = Possible
-		f.Detail = fmt.Sprintf("From hop %d on %d of %d probes get no reply: they get lost, or several hops limit their replies.", f.HopTo, lost, asked)
-	case isLast:
-		f.Confidence = Possible
-		f.Detail = fmt.Sprintf("Hop %d, the last, doesn't answer %d of %d probes: they get lost, or it limits its replies.", f.HopTo, lost, asked)
-	}
-	if dropped := v.path.Counters.Dropped; dropped > 0 {
-		f.Confidence = Possible
-		f.Detail = fmt.Sprintf("From hop %d on %d of %d probes get no reply, but the capture lost %d frames itself.", f.HopTo, lost, asked, dropped)
-	}
-	return []Finding{f}
 }
 
 // distinctLosers is how many of the hops left probes unanswered.

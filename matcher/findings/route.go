@@ -10,10 +10,9 @@ import (
 // that was probed, and there is no other cause; less may be a path that changed
 // during the trace. One address at three hops in a row or more is a loop
 // inside one system, or a system that answers for those behind it.
-func loopRule(v *view) (found []Finding) {
-	explained := zeroTTLRule(v)
+func loopRule(v *view, r *record) (found []Finding) {
 	for hop := 1; hop <= int(v.last); hop++ {
-		if period, last := v.round(hop); period > 0 && !overlaps(explained, uint8(hop), uint8(last)) {
+		if period, last := v.round(hop); period > 0 && !r.overlaps(uint8(hop), uint8(last), keyZeroTTL) {
 			found = append(found, v.loop(uint8(hop), uint8(last), period))
 			hop = last
 		}
@@ -49,12 +48,12 @@ func (v *view) loop(first, last uint8, period int) Finding {
 		f.Evidence = append(f.Evidence, numbers(v.exceeded(uint8(h)))...)
 	}
 	length := int(last) - int(first) + 1
-	f.Detail = fmt.Sprintf("The same %d routers answer again and again from hop %d to %d.", period, first, last)
+	f.Detail = fmt.Sprintf(saysLoop, period, first, last)
 	switch {
 	case period == 1:
 		f.Confidence = Possible
 		a, _ := v.router(first)
-		f.Detail = fmt.Sprintf("%v answers at %d hops in a row: packets go round there, or it answers for those behind it.", a, length)
+		f.Detail = fmt.Sprintf(saysLoopOfOne, a, length)
 	case length >= 3*period:
 		f.Confidence = Certain
 	}
@@ -110,15 +109,15 @@ func (v *view) change(first, last uint8) Finding {
 	switch {
 	case !once && first == last:
 		f.Confidence = Possible
-		f.Detail = fmt.Sprintf("Balanced per packet: %d addresses take turns at hop %d, for the same flow; or they are of one router.",
+		f.Detail = fmt.Sprintf(saysTurnsAtHop,
 			v.widest(first, last), first)
 	case !once:
-		f.Detail = fmt.Sprintf("Balanced per packet: up to %d routers take turns at a hop, for the same flow.", v.widest(first, last))
+		f.Detail = fmt.Sprintf(saysTurns, v.widest(first, last))
 	case after >= 3 && when >= 3:
-		f.Detail = fmt.Sprintf("The path changed: from round %d on other routers answer, for the same flow.", v.changedIn(first, last))
+		f.Detail = fmt.Sprintf(saysChanged, v.changedIn(first, last))
 	default:
 		f.Confidence = Possible
-		f.Detail = fmt.Sprintf("Up to %d routers answer at a hop for the same flow: the path changed, or is balanced per packet.", v.widest(first, last))
+		f.Detail = fmt.Sprintf(saysChangedOrTurns, v.widest(first, last))
 	}
 	return f
 }
@@ -193,10 +192,10 @@ func balancedRule(v *view) (found []Finding) {
 		for h := first; h < hop; h++ {
 			f.Evidence = append(f.Evidence, numbers(v.exceeded(uint8(h)))...)
 		}
-		f.Detail = fmt.Sprintf("Up to %d routers answer at a hop: the probes are of several flows, which take different ways, so that hops below each other need not be linked.",
+		f.Detail = fmt.Sprintf(saysBalanced,
 			v.widest(uint8(first), uint8(hop-1)))
 		if v.path.Parameters.Classic {
-			f.Detail += " Without --classic all probes are of one flow, which most balancers send one way."
+			f.Detail += saysTryOneFlow
 		}
 		found = append(found, f)
 	}

@@ -3,7 +3,6 @@ package findings
 import (
 	"fmt"
 
-	"github.com/tracewire/tracewire/craft"
 	"github.com/tracewire/tracewire/matcher/path"
 )
 
@@ -20,7 +19,7 @@ const leastSilence = 3
 //
 // Of a capture in which nothing is answered nothing is concluded: it may be one of
 // probes alone.
-func silenceRule(v *view) []Finding {
+func silenceRule(v *view, r *record) []Finding {
 	if v.end != 0 || v.path.Interrupted || v.last == 0 && v.path.Clock.Captured {
 		return nil
 	}
@@ -29,7 +28,7 @@ func silenceRule(v *view) []Finding {
 	hops, longest := 0, 0
 	for i := range v.path.Probes {
 		p := &v.path.Probes[i]
-		if p.TTL <= v.last || p.Reply != nil || p.Status != path.Timeout && p.Status != path.Late || v.path.Obscured(p) {
+		if p.TTL <= v.last || p.Reply != nil || p.Status != path.Timeout && p.Status != path.Late || r.explainsProbe(p.Number, keyCaptureLoss) {
 			continue
 		}
 		if !silent[p.TTL] {
@@ -50,32 +49,17 @@ func silenceRule(v *view) []Finding {
 	if v.last == 0 {
 		where = "at all"
 	}
-	why := "A firewall may drop them, or the destination doesn't answer such probes or is down."
+	why := saysDropped
 	if hops < leastSilence {
 		f.Confidence = Possible
-		why = "The routers there may never answer, or a firewall drops the probes. Try a higher -m."
+		why = saysNeverAnswer
 	}
-	f.Detail = fmt.Sprintf("Nothing answers %s: %d %s drew no reply. %s %s", where, len(evidence), v.tried(), why, v.tryNext())
+	f.Detail = fmt.Sprintf(saysSilence, where, len(evidence), v.tried(), why, v.tryNext())
 	if longest > smallEnough && v.path.Parameters.DF {
-		f.Detail += fmt.Sprintf(" They are %d bytes long and must not be fragmented: try shorter ones, or --mtu.", longest)
+		f.Detail += fmt.Sprintf(saysTryShorter, longest)
 	}
 	return []Finding{f}
 }
 
 // smallEnough is a length that almost every path takes: IPv6 asks for it.
 const smallEnough = 1280
-
-// tried is what the probes of a trace were, in words.
-func (v *view) tried() string {
-	port := v.path.Parameters.DstPort
-	switch protocol := craft.ProtocolOf(v.path.Protocol); {
-	case protocol == nil:
-		return "probes"
-	case !protocol.HasPorts():
-		return protocol.Probe + "s"
-	case protocol.Carries(craft.Checksum) && v.varies():
-		return fmt.Sprintf("%ss to ports from %d on", protocol.Probe, port)
-	default:
-		return fmt.Sprintf("%ss to port %d", protocol.Probe, port)
-	}
-}

@@ -94,6 +94,9 @@ func (s sketch) lose(hop int, rounds ...int) {
 func told(t *testing.T, p *path.Path) []string {
 	t.Helper()
 	all := []string{}
+	for _, s := range findings.Misbehaviour(p) {
+		t.Error(s)
+	}
 	for _, f := range findings.Of(p) {
 		t.Logf("%v  %v", f.String(), f.Evidence)
 		all = append(all, fmt.Sprintf("%v %d-%d %v", f.Kind, f.HopFrom, f.HopTo, f.Confidence))

@@ -1,27 +1,34 @@
 package findings
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 )
 
 // sight is what a reply shows of something that may have changed by then: a key
-// that is equal where it is alike, and empty where it is as it should be.
-type sight struct {
+// that is equal where it is alike, and zero where it is as it should be.
+type sight[K comparable] struct {
 	answer
-	key string
+	key K
+}
+
+// shown is a key that says in words what replies show.
+type shown interface {
+	comparable
+	fmt.Stringer
 }
 
 // stretch is a row of hops that all show the same. Hops that show nothing, or
 // of which some replies show this and some that, are passed over.
-type stretch struct {
-	key         string
+type stretch[K comparable] struct {
+	key         K
 	first, last uint8
 	routers     []netip.Addr
-	sights      []sight
+	sights      []sight[K]
 }
 
-func (s *stretch) evidence() (probes []int) {
+func (s *stretch[K]) evidence() (probes []int) {
 	for _, x := range s.sights {
 		probes = append(probes, x.probe.Number)
 	}
@@ -29,21 +36,21 @@ func (s *stretch) evidence() (probes []int) {
 }
 
 // single reports whether only one router shows it.
-func (s *stretch) single() bool { return len(s.routers) == 1 }
+func (s *stretch[K]) single() bool { return len(s.routers) == 1 }
 
 // looking says what a reply shows, and whether it shows anything.
-type looking func(answer) (key string, shown bool)
+type looking[K comparable] func(answer) (key K, shown bool)
 
 // stretches are what the hops show, the nearest first. Of each hop that counts at
 // least so many replies have to show it.
-func (v *view) stretches(least int, look looking) (all []stretch) {
+func stretches[K comparable](v *view, least int, look looking[K]) (all []stretch[K]) {
 	for hop := range v.hops {
-		sights, alike := v.sights(hop, look)
+		sights, alike := sightsAt(v, hop, look)
 		if !alike || len(sights) < least {
 			continue
 		}
 		if n := len(all); n == 0 || all[n-1].key != sights[0].key {
-			all = append(all, stretch{key: sights[0].key, first: hop})
+			all = append(all, stretch[K]{key: sights[0].key, first: hop})
 		}
 		s := &all[len(all)-1]
 		s.last = hop
@@ -57,11 +64,11 @@ func (v *view) stretches(least int, look looking) (all []stretch) {
 	return all
 }
 
-// sights are what the replies of a hop show, and whether they show the same.
-func (v *view) sights(hop uint8, look looking) (sights []sight, alike bool) {
+// sightsAt are what the replies of a hop show, and whether they show the same.
+func sightsAt[K comparable](v *view, hop uint8, look looking[K]) (sights []sight[K], alike bool) {
 	for _, a := range v.at[hop] {
 		if key, shown := look(a); shown {
-			sights = append(sights, sight{a, key})
+			sights = append(sights, sight[K]{a, key})
 		}
 	}
 	for _, x := range sights {
@@ -73,10 +80,10 @@ func (v *view) sights(hop uint8, look looking) (sights []sight, alike bool) {
 }
 
 // turn is a stretch that shows something else than the one before it.
-type turn struct {
-	stretch
-	from, to uint8  // where it came about, as in a Finding
-	before   string // the key of the stretch before
+type turn[K comparable] struct {
+	stretch[K]
+	from, to uint8 // where it came about, as in a Finding
+	before   K     // the key of the stretch before
 	cause    cause
 }
 
@@ -93,11 +100,12 @@ const (
 // turns are where the hops begin to show something else, the nearest first. What
 // is reversible can be undone on the way; else what a farther hop shows as
 // it should be was so all the way.
-func turns(all []stretch, reversible bool) (found []turn) {
-	before, since := "", uint8(0)
+func turns[K comparable](all []stretch[K], reversible bool) (found []turn[K]) {
+	var before K
+	since := uint8(0)
 	for i := range all {
 		s := &all[i]
-		t := turn{stretch: *s, from: since, to: s.first, before: before}
+		t := turn[K]{stretch: *s, from: since, to: s.first, before: before}
 		switch {
 		case s.key == before:
 			since = s.last
@@ -120,6 +128,7 @@ func turns(all []stretch, reversible bool) (found []turn) {
 }
 
 // restored reports whether a stretch shows what should be.
-func restored(behind []stretch) bool {
-	return slices.ContainsFunc(behind, func(s stretch) bool { return s.key == "" })
+func restored[K comparable](behind []stretch[K]) bool {
+	var asItShouldBe K
+	return slices.ContainsFunc(behind, func(s stretch[K]) bool { return s.key == asItShouldBe })
 }

@@ -2,7 +2,6 @@ package findings
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tracewire/tracewire/matcher"
 )
@@ -13,16 +12,8 @@ func (v *view) quotedTTL(hop uint8) perhaps {
 	return agreed(v.exceeded(hop), func(a answer) int { return int(a.reply.Quoted.TTL) })
 }
 
-// The sorts of quoted TTLs of a hop.
-const (
-	normalTTL   = ""                                         // 1
-	usedUpTTL   = "TTL 0, where 1 should be left"            // decremented before it was quoted, or forwarded so
-	restoredTTL = "the TTL as it was sent"                   // by something that rewrites quotes
-	aboveTTL    = "a TTL higher than the one sent"           // no way to come by
-	raisedTTL   = "a TTL that is neither 1 nor the one sent" // between: a tunnel's, if it rises from hop to hop
-)
-
-func sortOfTTL(hop, quoted int) string {
+// sortOfTTL says what the quoted TTL of a hop's time-exceededs shows.
+func sortOfTTL(hop, quoted int) ttlSort {
 	switch {
 	case quoted == 1:
 		return normalTTL
@@ -42,46 +33,36 @@ func sortOfTTL(hop, quoted int) string {
 // quoted; a TTL as it was sent, at several hops, is restored by something on
 // the way back, and never MPLS; one above that is nonsense. What zeroTTLRule,
 // explicitRule or implicitRule explain is theirs.
-func ttlRule(v *view) (found []Finding) {
-	explained := slices.Concat(zeroTTLRule(v), implicitRule(v), explicitRule(v))
-	look := func(a answer) (string, bool) {
+func ttlRule(v *view, r *record) (found []Finding) {
+	look := func(a answer) (ttlSort, bool) {
 		quoted := v.quoted[a.reply.Hop]
-		if a.reply.Kind != matcher.TimeExceeded || !quoted.known || within(explained, a.reply.Hop) {
-			return "", false
+		if a.reply.Kind != matcher.TimeExceeded || !quoted.known || r.explainsHop(a.reply.Hop, keyZeroTTL, keyExplicit, keyImplicit) {
+			return normalTTL, false
 		}
 		return sortOfTTL(int(a.reply.Hop), quoted.n), true
 	}
-	for _, t := range turns(v.stretches(1, look), false) {
+	for _, t := range turns(stretches(v, 1, look), false) {
 		if t.key == normalTTL {
 			continue
 		}
 		f := Finding{Kind: TTLRewrite, HopFrom: t.first, HopTo: t.last, Evidence: t.evidence(), Confidence: Likely}
-		f.Detail = fmt.Sprintf("%s %s; it is only in the quote.", who(&t.stretch), t.key)
+		f.Detail = fmt.Sprintf(saysOnlyQuotedTTL, who(&t.stretch), t.key)
 		switch {
 		case t.key == restoredTTL && !t.single() && t.cause == byPath:
 			f.HopFrom, f.HopTo = t.from, t.to
-			f.Detail = fmt.Sprintf("All hops from %d on quote the TTL as it was sent: something before them rewrites quotes.", t.to)
+			f.Detail = fmt.Sprintf(saysRestoredTTL, t.to)
 		case t.key == restoredTTL && t.single() && t.first == 2:
 			f.Confidence = Possible
-			f.Detail = fmt.Sprintf("%s TTL 2, as it was sent: a rewritten quote, or the second router of a tunnel.", who(&t.stretch))
+			f.Detail = fmt.Sprintf(saysSecondOfTunnel, who(&t.stretch))
 		case t.key == usedUpTTL && t.cause != byRouter:
 			f.Confidence = Possible
-			f.Detail = fmt.Sprintf("%s %s: decremented before quoting, or forwarded so by the hop before.", who(&t.stretch), t.key)
+			f.Detail = fmt.Sprintf(saysUsedUpTTL, who(&t.stretch), t.key)
 		case t.key == aboveTTL:
 			f.Confidence = Certain
 		}
 		found = append(found, f)
 	}
 	return found
-}
-
-func within(all []Finding, hop uint8) bool {
-	for _, f := range all {
-		if f.HopFrom <= hop && hop <= f.HopTo {
-			return true
-		}
-	}
-	return false
 }
 
 // zeroTTLRule finds a router that forwards packets whose TTL has run out: the
@@ -103,7 +84,7 @@ func zeroTTLRule(v *view) (found []Finding) {
 			f.Evidence = append(f.Evidence, numbers(v.exceeded(uint8(h)))...)
 		}
 		from, _ := v.router(uint8(last))
-		f.Detail = fmt.Sprintf("Packets are forwarded with TTL 0 at hop %d: %v at hop %d answers for it, quoting TTL 0.", hop, from, last)
+		f.Detail = fmt.Sprintf(saysZeroTTL, hop, from, last)
 		found = append(found, f)
 		hop = last
 	}
@@ -132,6 +113,6 @@ func zeroTTLTargetRule(v *view) []Finding {
 	}
 	return []Finding{{
 		Kind: ZeroTTL, HopFrom: v.end, HopTo: v.end, Evidence: evidence, Confidence: Likely,
-		Detail: fmt.Sprintf("The destination quotes TTL 0 at hop %d: it is a hop farther, and what is before it forwards packets with TTL 0.", v.end),
+		Detail: fmt.Sprintf(saysZeroTTLTarget, v.end),
 	}}
 }

@@ -16,7 +16,8 @@ type answer struct {
 	reply *path.Reply
 }
 
-// view is a Path as the rules look at it.
+// view is a Path as the rules look at it: what was observed, whatever rules conclude
+// from it (see record).
 type view struct {
 	path *path.Path
 	at   [256][]answer // by the hop that answered, in the order of sending
@@ -32,7 +33,6 @@ type view struct {
 	excess  [256]perhaps         // by hop: see excessAt
 	longest [256]int             // by hop: see fits
 	timed   [256][]time.Duration // by hop: see timedAt
-	setFrom uint8                // the first of the hops whose replies get their TTL on the way, or 0
 }
 
 // perhaps is a number that may not be known.
@@ -56,9 +56,6 @@ func newView(p *path.Path) *view {
 		v.excess[hop] = v.excessAt(hop)
 		v.longest[hop] = v.fits(hop)
 		v.timed[hop] = v.timedAt(hop)
-	}
-	if s, ok := v.sameTTL(); ok {
-		v.setFrom = s.first
 	}
 	return v
 }
