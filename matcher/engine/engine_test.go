@@ -35,9 +35,14 @@ const wait = 500 * time.Millisecond
 
 // wire is a Conn that captures nothing, and notes the watermarks that are asked for.
 type wire struct {
+	dropped int // frames that it has lost
+
 	mu    sync.Mutex
 	asked []time.Time
 }
+
+// Stats returns how many frames are lost.
+func (w *wire) Stats() (capture.Stats, error) { return capture.Stats{Dropped: w.dropped}, nil }
 
 func (w *wire) Frames(ctx context.Context) iter.Seq2[frame.Frame, error] {
 	return func(func(frame.Frame, error) bool) { <-ctx.Done() }
@@ -276,4 +281,37 @@ func TestRunEndsWithItsAddress(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A trace ends with the error of a frame that can't be sent.
+func TestRunEndsWithTheErrorOfSending(t *testing.T) {
+	live(t, func(t *testing.T, g *Engine, c *onDemand) {
+		broken := errors.New("broken")
+		c.FailInject(broken)
+		if err := g.Run(t.Context(), specOf(t, 1, c.Host()), func(path.Event) {}); !errors.Is(err, broken) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+// A run counts the frames that were lost while it ran; those that the capture has not
+// told of are a gap at its end.
+func TestFramesThatAreLost(t *testing.T) {
+	onBench(t, nil, func(b *bench) {
+		b.wire.dropped = 2
+		b.Take(&frame.Frame{Gap: &frame.Gap{From: now(), To: now(), Frames: 2}})
+		time.Sleep(time.Second)
+		for i, lost := range []int{0, 3} {
+			b.wire.dropped += lost
+			r := b.begin(i + 1)
+			b.leave(r, false)
+			gaps := 0
+			for _, gap := range r.Path.Gaps {
+				gaps += gap.Frames
+			}
+			if r.Path.Counters.Dropped != lost || gaps != lost || (len(r.Path.Gaps) > 0) != (lost > 0) {
+				t.Errorf("%d lost, %d in gaps %v; want %d", r.Path.Counters.Dropped, gaps, r.Path.Gaps, lost)
+			}
+		}
+	})
 }
