@@ -62,14 +62,38 @@ func TestLeastLatency(t *testing.T) {
 		return func(s sketch) { s.at(from, end, func(p *path.Probe) { p.Reply.RTT = rtt }) }
 	}
 	for name, test := range map[string]change{
-		"30 ms":             {do: takes(5, 31*ms), want: []string{"latency 4-5 likely"}},
-		"less":              {do: takes(5, 31*ms-1)},
-		"half":              {do: both(takes(1, 20*ms), takes(3, 40*ms), takes(5, 80*ms)), want: []string{"latency 4-5 likely"}},
-		"less than half":    {do: both(takes(1, 20*ms), takes(3, 40*ms+1), takes(5, 80*ms))},
-		"30 ms at hop 1":    {do: takes(1, 30*ms), want: []string{"latency 0-1 likely"}},
-		"less at hop 1":     {do: takes(1, 30*ms-1)},
+		"30 ms":          {do: takes(5, 31*ms), want: []string{"latency 4-5 likely"}},
+		"less":           {do: takes(5, 31*ms-1)},
+		"half":           {do: both(takes(1, 20*ms), takes(3, 40*ms), takes(5, 80*ms)), want: []string{"latency 4-5 likely"}},
+		"less than half": {do: both(takes(1, 20*ms), takes(3, 40*ms+1), takes(5, 80*ms))},
+		"30 ms at hop 1": {do: takes(1, 30*ms), want: []string{"latency 0-1 likely"}},
+		"less at hop 1":  {do: takes(1, 30*ms-1)},
+		"none at the last": {do: both(takes(5, 41*ms), func(s sketch) {
+			s.at(end, end, func(p *path.Probe) { p.Reply.RTT, p.Reply.HasRTT = 0, false })
+		}), want: []string{"latency 4-5 likely"}},
 		"40 ms at the last": {do: takes(end, 41*ms), want: []string{"latency 8-9 likely"}},
 	} {
 		t.Run(name, test.run)
 	}
+}
+
+// Answers as the target are from two senders by how many routers they are apart, not by
+// how many there are.
+func TestDetailsOfTwoSenders(t *testing.T) {
+	s := clean(3)
+	back(end, end, 2)(s)
+	s.at(end, end, func(p *path.Probe) {
+		if p.Round == 2 {
+			p.Reply.TTL -= 5
+		}
+	})
+	for _, f := range findings.Of(s.Path) {
+		if f.Kind == findings.SpoofedTarget {
+			if want := "Answers as 198.51.100.1, the destination, passed 5 routers more or fewer: they have two senders."; f.Detail != want {
+				t.Errorf("%s\nwant %s", f.Detail, want)
+			}
+			return
+		}
+	}
+	t.Error("two senders are not found")
 }
