@@ -17,7 +17,7 @@ PAGES = replay diff craft explain privileges
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build run test check bench install uninstall man pcap peers fuzz clean
+.PHONY: help build run test check bench mutate install uninstall man pcap peers fuzz clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 22
@@ -69,6 +69,22 @@ fuzz: pcap ## run every fuzz target for FUZZTIME
 
 bench: pcap ## run the benchmarks: replay is measured beside tcpdump
 	$(GO) test -run '^$$' -bench . ./...
+
+# Mutants are judged by the tests of their own package, those of frames in memory: without
+# cgo nothing is captured live, and linking takes no C compiler. What is still running
+# after TIMEOUTS times as long as all tests take counts as neither killed nor alive.
+MUTATE   ?= craft matcher matcher/path matcher/session matcher/findings
+WORKERS  ?= 1
+TIMEOUTS ?= 4
+GREMLINS ?= github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0
+
+mutate: tools ## change one expression at a time: which changes does no test notice?
+	@set -e; gremlins=$$(mktemp -d); trap 'rm -rf "$$gremlins"' EXIT; GOBIN="$$gremlins" $(GO) install $(GREMLINS); \
+	export CGO_ENABLED=0 GOFLAGS="-short -vet=off -ldflags=-w"; \
+	for package in $(MUTATE); do \
+		echo "$$package"; $(GO) test "./$$package" >/dev/null; \
+		nice "$$gremlins/gremlins" unleash --workers $(WORKERS) --timeout-coefficient $(TIMEOUTS) -E / -S lt "./$$package"; \
+	done
 
 install: build ## install the programs, one with the capability it needs, and the manual pages
 	$(SUDO) install -D bin/tracelab $(DESTDIR)$(PREFIX)/bin/tracelab

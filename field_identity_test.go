@@ -103,3 +103,27 @@ func TestTraceBehindTheNATOfAVirtualMachine(t *testing.T) {
 		})
 	}
 }
+
+// In a recording made before there was a status for it, probes that nobody waited for
+// are abandoned: the file proves that no deadline passed.
+func TestARecordingMadeBeforeProbesWereAbandoned(t *testing.T) {
+	file, err := os.ReadFile("testdata/field/overshoot_v1.pcapng")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := replayed(t, file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := told[len(told)-1].Path
+	statuses := map[path.Status]int{}
+	for _, probe := range p.Probes {
+		statuses[probe.Status]++
+		if abandoned := probe.Status == path.Abandoned; abandoned != probe.Overshot(p.End()) {
+			t.Errorf("%v: TTL %d of %d", probe.Status, probe.TTL, p.End())
+		}
+	}
+	if d := cmp.Diff(map[path.Status]int{path.Replied: 6, path.Abandoned: 5}, statuses); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}

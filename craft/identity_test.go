@@ -78,6 +78,8 @@ func TestAnswerOfDNSServer(t *testing.T) {
 		{"of another query", udp(p, 53, "\x00\x01"+response[2:]), craft.PortQuery, false},
 		{"with ID 0", udp(p, 53, "\x00\x00"+response[2:]), craft.Flow, true},
 		{"cut in its header", udp(p, 53, response[:11]), craft.Flow, true},
+		{"cut behind its header", udp(p, 53, response[:12]), craft.PortQuery, true},
+		{"without a payload", udp(p, 53, ""), craft.Flow, true},
 		{"the query, echoed", udp(p, 53, query), craft.Flow, true},
 		{"from another port", udp(p, 54, response), craft.Flow, false},
 	}
@@ -99,12 +101,35 @@ func TestAnswerOfDNSServer(t *testing.T) {
 	}
 }
 
+// Echoes of flows that follow each other have checksums that do, but 0 and 0xffff.
+func TestEchoChecksumsOfFlows(t *testing.T) {
+	p := with(probe(), over(layers.IPProtocolICMPv4))
+	b := newBuilder(t, link)
+	checksum := func(flow uint16) int {
+		p.Flow = flow
+		data, _ := frameOf(t, b, p)
+		return int(binary.BigEndian.Uint16(data[transportAt(p)+2:]))
+	}
+	first := checksum(0)
+	for _, flow := range []uint16{1, 2, 3, 1000, 0xfffd} {
+		if got, want := checksum(flow), (first-1+int(flow))%0xfffe+1; got != want {
+			t.Errorf("flow %d has the checksum %#04x, flow 0 %#04x", flow, got, first)
+		}
+	}
+}
+
 // A query is one only on port 53, and a cookie is none.
 func TestQueryIsOfDNSAlone(t *testing.T) {
 	b := newBuilder(t, link)
 	p := with(probe(), asDNS)
-	if _, key := frameOf(t, b, p); key.Query == 0 || key.HasCookie {
+	data, key := frameOf(t, b, p)
+	if key.Query == 0 || key.HasCookie {
 		t.Errorf("a query has the key %+v", key)
+	}
+	for left, want := range map[int]uint16{12: key.Query, 11: 0} {
+		if quoted, err := craft.KeyOf(data[14 : 14+28+left]); err != nil || quoted.Query != want {
+			t.Errorf("a query of which %d bytes are quoted has the key %+v, %v", left, quoted, err)
+		}
 	}
 	p.DstPort = 5353
 	if _, key := frameOf(t, b, p); key.Query != 0 {

@@ -1,4 +1,4 @@
-package tracewire_test
+package findings_test
 
 import (
 	"fmt"

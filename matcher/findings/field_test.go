@@ -1,4 +1,4 @@
-package tracewire_test
+package findings_test
 
 import (
 	"net/netip"
@@ -21,7 +21,7 @@ func TestFindingsInCapturesFromTheField(t *testing.T) {
 		"mpls_orphan_no_e.pcap": "mpls at an unknown hop (likely): Explicit tunnel: 198.18.0.1 and 198.18.0.4 report labels, " +
 			"at hops that are not known.",
 	} {
-		all, traces := findingsIn(t, "testdata/field/"+name)
+		all, traces := findingsIn(t, "../../testdata/field/"+name)
 		if traces != 1 || len(all) != 1 || all[0].String() != want {
 			t.Errorf("%s: %d traces, %v\nwant %s", name, traces, all, want)
 		}
@@ -31,7 +31,7 @@ func TestFindingsInCapturesFromTheField(t *testing.T) {
 // throughField is a trace through a network of testdata/field.
 func throughField(t *testing.T, name, to string, o tracewire.Options) *path.Path {
 	t.Helper()
-	data, err := os.ReadFile("testdata/field/" + name)
+	data, err := os.ReadFile("../../testdata/field/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,29 +64,5 @@ func TestTheTargetByAnotherAddress(t *testing.T) {
 	}
 	if p.Reached() || p.End() != 3 {
 		t.Errorf("reached %v, ends at %d", p.Reached(), p.End())
-	}
-}
-
-// In a recording made before there was a status for it, probes that nobody waited for
-// are abandoned: the file proves that no deadline passed.
-func TestARecordingMadeBeforeProbesWereAbandoned(t *testing.T) {
-	file, err := os.ReadFile("testdata/field/overshoot_v1.pcapng")
-	if err != nil {
-		t.Fatal(err)
-	}
-	told, err := replayed(t, file, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := told[len(told)-1].Path
-	statuses := map[path.Status]int{}
-	for _, probe := range p.Probes {
-		statuses[probe.Status]++
-		if abandoned := probe.Status == path.Abandoned; abandoned != probe.Overshot(p.End()) {
-			t.Errorf("%v: TTL %d of %d", probe.Status, probe.TTL, p.End())
-		}
-	}
-	if d := cmp.Diff(map[path.Status]int{path.Replied: 6, path.Abandoned: 5}, statuses); d != "" {
-		t.Errorf("-want +got\n%s", d)
 	}
 }

@@ -1,7 +1,6 @@
-package tracewire_test
+package findings_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -25,25 +24,20 @@ import (
 // fixed.
 func simulated(t *testing.T, top *topology.Topology, dst netip.Addr, o tracewire.Options) (p *path.Path) {
 	t.Helper()
-	const port = 50123
 	synctest.Test(t, func(t *testing.T) {
 		network, err := capturetest.Simulate(top)
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn := network.Conn(capturetest.Host{})
 		if o.Seed == 0 {
 			o.Seed = 11
 		}
 		if o.MaxTTL == 0 {
 			o.MaxTTL = 20
 		}
-		o.SrcPort = port
+		o.SrcPort = 50123
 		o.Wait = path.Wait{Max: 500 * time.Millisecond}
-		o.Dial = func(context.Context, netip.Addr, *tracewire.Options) (*tracewire.Wire, error) {
-			h := conn.Host()
-			return &tracewire.Wire{Conn: conn, Port: port, Source: path.Source{Addr: h.Addr, MAC: h.MAC, NextHopMAC: h.GatewayMAC}}, nil
-		}
+		o.Dial = tracewire.Through(network.Conn(capturetest.Host{}))
 		if p, err = tracewire.Trace(t.Context(), dst.String(), &o); err != nil {
 			t.Fatal(err)
 		}

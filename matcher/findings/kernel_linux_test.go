@@ -1,6 +1,9 @@
-package tracewire_test
+//go:build cgo
+
+package findings_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,9 +13,21 @@ import (
 	"github.com/tracewire/tracewire/matcher/findings"
 )
 
+// TestMain runs the tests where Linux itself forwards and answers.
+func TestMain(m *testing.M) { os.Exit(kernelnet.Wrap(m).Run()) }
+
+// silence keeps a router from answering, not from forwarding.
+func silence(r *kernelnet.Node) { r.Nft(rule("output", "icmp type time-exceeded drop")) }
+
+// rule is an nftables script with one rule.
+func rule(hook, rule string) string {
+	return "table ip t {\nchain c {\ntype filter hook " + hook + " priority 0\n" + rule + "\n}\n}\n"
+}
+
 // What Linux routers do to probes is found at its hops, and nothing is where
 // they do nothing: in real frames, with checksum offload and what else there is.
 func TestKernelRoutersMakeTheirFindings(t *testing.T) {
+	destination := kernelnet.IPv4.Destination.String()
 	tests := map[string]struct {
 		prepare func(*kernelnet.Chain)
 		options tracewire.Options
@@ -26,7 +41,7 @@ func TestKernelRoutersMakeTheirFindings(t *testing.T) {
 		},
 		"NAT, which repairs what is quoted": {
 			prepare: func(c *kernelnet.Chain) {
-				c.Routers[2].Nft("table ip n {\nchain c {\ntype nat hook postrouting priority 100\nip daddr " + destination.String() + " masquerade\n}\n}\n")
+				c.Routers[2].Nft("table ip n {\nchain c {\ntype nat hook postrouting priority 100\nip daddr " + destination + " masquerade\n}\n}\n")
 			},
 			want: []string{},
 		},
@@ -41,7 +56,7 @@ func TestKernelRoutersMakeTheirFindings(t *testing.T) {
 		},
 		"what Linux rejects with by default": {
 			prepare: func(c *kernelnet.Chain) {
-				c.Routers[2].Nft(rule("forward", "ip daddr "+destination.String()+" reject"))
+				c.Routers[2].Nft(rule("forward", "ip daddr "+destination+" reject"))
 			},
 			want: []string{"refusal 3-3 certain"},
 		},
@@ -52,11 +67,15 @@ func TestKernelRoutersMakeTheirFindings(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := chain(t, 6, nil)
+			c := kernelnet.NewChain(t, 6, nil)
 			if test.prepare != nil {
 				test.prepare(c)
 			}
-			if d := cmp.Diff(test.want, placedKinds(t, findings.Of(mustTrace(t, test.options)))); d != "" {
+			p, err := tracewire.Trace(t.Context(), destination, &test.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(test.want, placedKinds(t, findings.Of(p))); d != "" {
 				t.Errorf("-want +got\n%s", d)
 			}
 		})

@@ -1,4 +1,4 @@
-package tracewire_test
+package findings_test
 
 import (
 	"fmt"
@@ -43,7 +43,7 @@ func TestFindingsInCapturesOfOthers(t *testing.T) {
 		"pcapplusplus_IcmpPackets.pcap":            {"mpls 0-0 likely"},
 		"tcpdump_mpls_traceroute.pcap":             {"mpls 1-2 certain"},
 	}
-	files, err := filepath.Glob("testdata/captures/*.pcap")
+	files, err := filepath.Glob("../../testdata/captures/*.pcap")
 	if err != nil || len(files) < 15 {
 		t.Fatalf("%d captures, %v", len(files), err)
 	}
@@ -82,7 +82,7 @@ func TestFindingsInRecordingsOfPeers(t *testing.T) {
 			"id-rewrite 5-5 certain", "id-rewrite 6-6 certain", "ttl-rewrite 7-7 likely", "ttl-rewrite 8-8 likely", "zero-ttl 10-11 certain",
 		},
 	}
-	files, err := filepath.Glob("testdata/captures/peers/*.pcap")
+	files, err := filepath.Glob("../../testdata/captures/peers/*.pcap")
 	if err != nil || len(files) < 100 {
 		t.Fatalf("%d captures, %v", len(files), err)
 	}
