@@ -82,7 +82,7 @@ func (g *Engine) start(r *run) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.runs[r.Number] = r
-	r.dropped, r.over = g.lost, g.device.Expect()
+	r.dropped, r.over = max(g.lost, g.device.Dropped()), g.device.Expect()
 	g.apply(&path.Entry{Kind: path.Start, Trace: r.Number, At: now(), Path: r.Path, Run: r.ID})
 	r.tell(len(r.pending))
 	for i := range g.gaps {
@@ -353,7 +353,7 @@ func (g *Engine) leave(r *run, interrupted bool) {
 		r.end()
 		g.draining = without(g.draining, r)
 		dropped = max(dropped, g.lost)
-		if n := dropped - g.lost; n > 0 { // since the capture said so last
+		if n := dropped - max(g.lost, r.dropped); n > 0 { // since the capture said so last
 			from := r.Path.Started
 			if g.watched.After(from) {
 				from = g.watched
