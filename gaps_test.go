@@ -107,13 +107,19 @@ func TestGapThatLastsWhenATraceBegins(t *testing.T) {
 	})
 }
 
-// counting is a Conn that knows how many frames it lost, and says so late.
+// counting is a Conn that knows how many frames it lost since the first was sent, and
+// says so late.
 type counting struct {
 	*capturetest.Conn
 	lost int
 }
 
-func (c counting) Stats() (capture.Stats, error) { return capture.Stats{Dropped: c.lost}, nil }
+func (c counting) Stats() (s capture.Stats, err error) {
+	if c.Conn.Stats().Injected > 0 {
+		s.Dropped = c.lost
+	}
+	return s, nil
+}
 
 // What the capture lost last counts too.
 func TestFramesLostLast(t *testing.T) {
