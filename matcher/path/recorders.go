@@ -137,8 +137,10 @@ func (a *Recorders) touch(m *member) {
 func (a *Recorders) finish() []Caused {
 	for _, m := range a.touched {
 		if m.place >= 0 {
-			m.at = m.nextDeadline()
-			heap.Fix(&a.due, m.place)
+			if at := m.nextDeadline(); at != m.at { // most frames change none
+				m.at = at
+				heap.Fix(&a.due, m.place)
+			}
 		}
 		a.caused = append(a.caused, Caused{m.number, m.events, m.holds})
 	}
