@@ -57,7 +57,9 @@ type lane struct {
 func (l *lane) add(e path.Event) {
 	l.mu.Lock()
 	if l.events == nil {
-		l.events, _ = l.room.Get().([]path.Event)
+		if spare, ok := l.room.Get().(*[]path.Event); ok {
+			l.events = *spare
+		}
 	}
 	l.events = append(l.events, e)
 	l.mu.Unlock()
@@ -91,7 +93,8 @@ func (l *lane) take() (events []path.Event, over bool) {
 func (l *lane) done(events []path.Event) {
 	if cap(events) > 0 {
 		clear(events)
-		l.room.Put(events[:0])
+		events = events[:0]
+		l.room.Put(&events)
 	}
 }
 
