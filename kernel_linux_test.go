@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -243,6 +245,30 @@ func TestKernelDefaultRateLimits(t *testing.T) {
 // The stamps are those that tcpdump records beside us: our round trips are
 // the differences of the times in its file.
 func TestKernelStampsAreTcpdumps(t *testing.T) {
+	t.Run("idle", stampsAreTcpdumps)
+	t.Run("with every core busy", func(t *testing.T) {
+		defer keepBusy()()
+		stampsAreTcpdumps(t)
+	})
+}
+
+// keepBusy keeps every core busy until stop is called.
+func keepBusy() (stop func()) {
+	var over atomic.Bool
+	var workers sync.WaitGroup
+	for range runtime.NumCPU() {
+		workers.Go(func() {
+			for !over.Load() {
+			}
+		})
+	}
+	return func() {
+		over.Store(true)
+		workers.Wait()
+	}
+}
+
+func stampsAreTcpdumps(t *testing.T) {
 	c := chain(t, 8, nil)
 	file := filepath.Join(t.TempDir(), "run.pcap")
 	dump := c.Host().Start("tcpdump", "-Z", "root", "-i", c.Links[0].A.Interface, "-j", "host",

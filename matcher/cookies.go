@@ -68,7 +68,7 @@ func (t *Run) Found(key *craft.Key, ttl uint8, at time.Time) int {
 	case !c.add(key):
 		t.forgetCookies()
 	default:
-		e := &t.entries[n]
+		e := t.entry(n)
 		e.key.Cookie, e.key.HasCookie, e.shared = key.Cookie, c.are(), true
 		if c.probes == enoughCookies {
 			t.trustCookies()
@@ -105,7 +105,7 @@ func (t *Run) forgetCookies() {
 		m := Message{Time: d.at, Frame: d.reply.Frame, IsReply: true, Reply: d.reply, Of: d.of, Has: d.has}
 		switch found, err := t.Match(&m); {
 		case err == nil:
-			t.learnt.released = append(t.learnt.released, released{m.Reply, int32(found.Probe)})
+			t.learnt.released = append(t.learnt.released, released{m.Reply, int32(found.Probe - t.first)})
 		case !t.Hold(&m, true):
 			t.learnt.rejected = append(t.learnt.rejected, held{reply: d.reply, of: d.of})
 		}

@@ -367,7 +367,7 @@ func (t *Run) Released() (Match, bool) {
 	}
 	r := &l.released[l.next]
 	l.next++
-	return Match{Probe: int(r.probe), Reply: &r.reply, Held: true}, true
+	return Match{Probe: t.number(r.probe), Reply: &r.reply, Held: true}, true
 }
 
 // Rejected returns the next of the replies that were held and are not to a probe in

@@ -31,6 +31,9 @@ type Run struct {
 	shifted  int64 // by how much the clock was stepped: entries are in the time before that
 	segments bool  // some probes carry data over TCP
 	learnt   learnt
+
+	first     int // the number of the first entry's probe
+	forgotten int // of the entries
 }
 
 type entry struct {
@@ -83,14 +86,14 @@ func (t *Run) Sent(key *craft.Key, ttl uint8, at time.Time) int {
 	if t.table != nil {
 		t.table.sent(t, e)
 	}
-	return n
+	return t.first + n
 }
 
 // Reset empties the Run, for the probes of another run. It keeps its memory.
 func (t *Run) Reset() {
 	t.entries, t.segments = t.entries[:0], false
 	t.index.reset()
-	t.shifted = 0
+	t.shifted, t.first, t.forgotten = 0, 0, 0
 	t.learnt.reset()
 }
 
@@ -99,15 +102,19 @@ func (t *Run) Reset() {
 // comes is matched all the same, where it shows whose it is; an answer that quotes
 // nothing is no longer taken for this probe's.
 func (t *Run) Expire(probe int) {
-	if e := &t.entries[probe]; e.state == outstanding {
-		if !t.settle(int32(probe)) {
+	if e := t.entry(probe); e != nil && e.state == outstanding {
+		if !t.settle(int32(probe - t.first)) {
 			e.state = expired
 		}
 	}
 }
 
 // Withdraw takes a probe back that was not sent after all: nothing matches it.
-func (t *Run) Withdraw(probe int) { t.entries[probe].state = withdrawn }
+func (t *Run) Withdraw(probe int) {
+	if e := t.entry(probe); e != nil {
+		e.state = withdrawn
+	}
+}
 
 // Shift moves the times of all probes: the clock that stamps the frames was
 // stepped by d since they were sent.
@@ -124,7 +131,7 @@ func (t *Run) Match(m *Message) (Match, error) {
 		if i := t.copied(&m.Key); i != none {
 			t.entries[i].seen = true
 			t.entries[i].sent = at
-			return Match{Probe: int(i), Copy: true}, nil
+			return Match{Probe: t.number(i), Copy: true}, nil
 		}
 	}
 	if !m.IsReply {
@@ -144,7 +151,7 @@ func (t *Run) Match(m *Message) (Match, error) {
 		return Match{}, ErrForeign
 	}
 	t.accept(probe, &m.Reply, by)
-	return Match{Probe: int(probe), Reply: &m.Reply}, nil
+	return Match{Probe: t.number(probe), Reply: &m.Reply}, nil
 }
 
 // accept notes that a reply is a probe's.

@@ -37,11 +37,16 @@ func (t *Table) Remove(r *Run) {
 		delete(t.runs, r.dst)
 	}
 	for i := range r.entries {
-		if k := &r.entries[i].key; k.HasCookie && t.cookies[k.Cookie] == r {
-			delete(t.cookies, k.Cookie)
-		}
+		t.forget(r, &r.entries[i])
 	}
 	r.table = nil
+}
+
+// forget forgets the cookie of a probe.
+func (t *Table) forget(r *Run, e *entry) {
+	if k := &e.key; k.HasCookie && t.cookies[k.Cookie] == r {
+		delete(t.cookies, k.Cookie)
+	}
 }
 
 // sent notes the cookie of a probe.

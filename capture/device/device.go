@@ -152,9 +152,10 @@ func (d *Device) capture(ctx context.Context) error {
 	if !d.isExpected() {
 		return nil
 	}
+	var taken frame.Frame // one for all: they go to an interface, so each is on the heap
 	for f, err := range d.conn.Frames(ctx) {
-		if err == nil {
-			d.to.Take(&f)
+		if taken = f; err == nil {
+			d.to.Take(&taken)
 		}
 		if err != nil || !d.isExpected() {
 			return err

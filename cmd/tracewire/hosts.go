@@ -48,6 +48,7 @@ type lane struct {
 
 	mu     sync.Mutex
 	events []path.Event
+	room   *sync.Pool // of all lanes: memory for events
 	over   bool
 	err    error
 	news   chan struct{} // holds a token when there is more to show
@@ -55,6 +56,11 @@ type lane struct {
 
 func (l *lane) add(e path.Event) {
 	l.mu.Lock()
+	if l.events == nil {
+		if spare, ok := l.room.Get().(*[]path.Event); ok {
+			l.events = *spare
+		}
+	}
 	l.events = append(l.events, e)
 	l.mu.Unlock()
 	l.wake()
@@ -74,12 +80,22 @@ func (l *lane) wake() {
 	}
 }
 
-// take returns the events that are not shown yet, and whether there will be more.
+// take returns the events that are not shown yet, and whether there will be more. The
+// caller is to call done with them.
 func (l *lane) take() (events []path.Event, over bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	events, l.events = l.events, nil
 	return events, l.over
+}
+
+// done says that events have been shown. Others get their memory.
+func (l *lane) done(events []path.Event) {
+	if cap(events) > 0 {
+		clear(events)
+		events = events[:0]
+		l.room.Put(&events)
+	}
 }
 
 // show traces to all hosts and renders the traces in the order of the hosts. The
@@ -97,9 +113,9 @@ func (f *flags) show(ctx context.Context, hosts []string, out render.Renderer, s
 	if len(hosts) > 1 {
 		defer lavish()()
 	}
-	lanes := make([]*lane, len(hosts))
+	lanes, room := make([]*lane, len(hosts)), new(sync.Pool)
 	for i, host := range hosts {
-		lanes[i] = &lane{host: host, news: make(chan struct{}, 1)}
+		lanes[i] = &lane{host: host, news: make(chan struct{}, 1), room: room}
 	}
 	release, err := f.restrict(ctx, tracer, lanes)
 	defer release()
@@ -243,6 +259,7 @@ func (l *lane) show(out render.Renderer) (s seen, err error) {
 				return s, err
 			}
 		}
+		l.done(events)
 		if over {
 			break
 		}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,13 +20,14 @@ import (
 // that emits the trace's events.
 //
 // Three kinds of goroutines call it: the device's reader (Take, Ended), and of each
-// trace the sender (next, refused) and the one that emits (start, events, drain, leave). Its
+// trace the sender (next, refused) and the one that emits (start, events, drain, leave, reuse). Its
 // lock guards all of it and of its runs. The lock of a recording, which Do of a Track
 // takes, is taken before it, that of the device after it.
 type Engine struct {
 	device   *device.Device
 	track    *journal.Track
-	captured path.Entry // the reader's
+	captured path.Entry // the reader's, as is the following
+	done     []recorded
 
 	mu        sync.Mutex
 	recorders path.Recorders
@@ -39,6 +41,7 @@ type Engine struct {
 	gaps      []frame.Gap // that last
 	watched   time.Time   // up to when it is known what the capture missed
 	requested time.Time   // a watermark that is asked for
+	spare     [][]path.Event
 }
 
 // run is a trace on an Engine, whose lock guards it.
@@ -57,6 +60,8 @@ type run struct {
 	waits   bool         // it is among the engine's waiting
 	told    []path.Event // that are recorded, and are to be emitted
 	count   int          // of all that were told
+
+	emitting []path.Event // that are being emitted: the memory of told by turns
 
 	ended    chan struct{} // closed with done
 	news     chan struct{} // holds a token when there is something to emit
@@ -82,6 +87,11 @@ func (g *Engine) start(r *run) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.runs[r.Number] = r
+	for _, events := range r.lists() {
+		if last := len(g.spare) - 1; last >= 0 {
+			*events, g.spare = g.spare[last], g.spare[:last]
+		}
+	}
 	r.dropped, r.over = max(g.lost, g.device.Dropped()), g.device.Expect()
 	g.apply(&path.Entry{Kind: path.Start, Trace: r.Number, At: now(), Path: r.Path, Run: r.ID})
 	r.tell(len(r.pending))
@@ -92,6 +102,22 @@ func (g *Engine) start(r *run) {
 		r.fail(g.err)
 	}
 	g.request()
+}
+
+// lists are the run's lists of events, whose memory serves one run after the other.
+func (r *run) lists() [3]*[]path.Event { return [...]*[]path.Event{&r.pending, &r.told, &r.emitting} }
+
+// reuse takes the memory of a run that has left, and has emitted all.
+func (g *Engine) reuse(r *run) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, events := range r.lists() {
+		if all := (*events)[:cap(*events)]; len(all) > 0 {
+			clear(all)
+			g.spare = append(g.spare, all[:0])
+		}
+		*events = nil
+	}
 }
 
 // request asks for the next watermark that changes something: after a deadline, or to
@@ -162,17 +188,13 @@ func (g *Engine) Take(f *frame.Frame) {
 	default:
 		*e = path.Entry{Kind: path.Frame, Frame: f}
 	}
-	var done []recorded
-	g.track.Do(numbered, func() (b journal.Block) {
-		b, done = g.take(e, f)
-		return b
-	})
-	g.release(done)
+	g.track.Do(numbered, func() journal.Block { return g.take(e, f) })
+	g.release(g.done)
 }
 
-// take applies what was captured. It returns what is to be written, and the events
-// that are recorded then.
-func (g *Engine) take(e *path.Entry, f *frame.Frame) (b journal.Block, done []recorded) {
+// take applies what was captured. It returns what is to be written; done are then the
+// events that are recorded with it.
+func (g *Engine) take(e *path.Entry, f *frame.Frame) journal.Block {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if f.Gap != nil {
@@ -181,16 +203,16 @@ func (g *Engine) take(e *path.Entry, f *frame.Frame) (b journal.Block, done []re
 		g.watched = f.Time
 	}
 	caused := g.recorders.Apply(e)
-	b = g.track.Block(e, caused)
+	b := g.track.Block(e, caused)
 	g.queue(caused)
 	for _, r := range g.draining {
 		if f.Time.After(r.until) {
 			r.end()
 		}
 	}
-	done = g.taken()
+	g.done = g.taken(g.done[:0])
 	g.request()
-	return b, done
+	return b
 }
 
 // recorded says that so many of a run's events are recorded, of all that it ever had.
@@ -199,8 +221,8 @@ type recorded struct {
 	count int
 }
 
-// taken are the events that are recorded with what is written next.
-func (g *Engine) taken() (done []recorded) {
+// taken appends the events that are recorded with what is written next.
+func (g *Engine) taken(done []recorded) []recorded {
 	for _, r := range g.waiting {
 		r.waits = false
 		done = append(done, recorded{r, r.count + len(r.pending)})
@@ -226,8 +248,12 @@ func (r *run) tell(n int) {
 	if n <= 0 {
 		return
 	}
-	r.told = append(r.told, r.pending[:n]...)
-	r.pending = append(r.pending[:0:0], r.pending[n:]...)
+	if len(r.told) == 0 && n == len(r.pending) {
+		r.told, r.pending = r.pending, r.told
+	} else {
+		r.told = append(r.told, r.pending[:n]...)
+		r.pending = slices.Delete(r.pending, 0, n)
+	}
 	r.count += n
 	for _, c := range []chan struct{}{r.news, r.observed} {
 		select {
@@ -324,13 +350,13 @@ func (g *Engine) refused(r *run, number int) {
 	g.request()
 }
 
-// events takes the events that are to be emitted by now.
+// events takes the events that are to be emitted by now. They are valid until the next
+// call.
 func (g *Engine) events(r *run) []path.Event {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	events := r.told
-	r.told = nil
-	return events
+	r.told, r.emitting = r.emitting[:0], r.told
+	return r.emitting
 }
 
 // drain says that the run is to end when all is read that was captured by now.
@@ -363,7 +389,7 @@ func (g *Engine) leave(r *run, interrupted bool) {
 		g.apply(&path.Entry{Kind: path.End, Trace: r.Number, At: now(), Interrupted: interrupted, Dropped: dropped - r.dropped})
 		delete(g.runs, r.Number)
 		g.track.Lost(dropped)
-		done = g.taken()
+		done = g.taken(nil)
 		return g.track.Block(nil, nil)
 	})
 	g.release(done)

@@ -48,6 +48,7 @@ func (g *Engine) Run(ctx context.Context, s Spec, emit func(path.Event)) error {
 	err := g.outcome(r, context.Cause(sending))
 	g.leave(r, err != nil)
 	r.emit(emit)
+	g.reuse(r)
 	return err
 }
 

@@ -85,7 +85,7 @@ func (t *Track) Block(e *path.Entry, caused []path.Caused) (b Block) {
 	case e.Kind == path.Frame:
 		t.frame(e, caused)
 		b.frame = e.Frame
-		b.caused = slices.DeleteFunc(slices.Clone(caused), func(c path.Caused) bool { return len(c.Events) == 0 })
+		b.caused = saying(caused)
 	default:
 		for _, c := range caused {
 			if e.Kind != path.Watermark || len(c.Events) > 0 || e.Step != 0 {
@@ -97,6 +97,17 @@ func (t *Track) Block(e *path.Entry, caused []path.Caused) (b Block) {
 	}
 	b.notes, t.pending = t.pending, nil
 	return b
+}
+
+// saying are those that have events, for as long as it takes to write them.
+func saying(caused []path.Caused) (all []path.Caused) {
+	for _, c := range caused {
+		if len(c.Events) > 0 {
+			c.Events = slices.Clone(c.Events)
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // frame notes what there is to say about a frame.

@@ -9,8 +9,9 @@ import (
 // all of them: each TTL knows until when none of its deadlines is over. The zero open
 // is empty.
 type open struct {
-	ttls map[uint8]*waiting
-	next time.Time // no deadline is earlier; zero if that is not known
+	ttls  []waiting // by TTL, as far as any was sent
+	inUse int       // of these
+	next  time.Time // no deadline is earlier; zero if that is not known
 }
 
 // waiting are the outstanding probes with one TTL.
@@ -21,19 +22,15 @@ type waiting struct {
 
 // add adds a probe with its deadline.
 func (o *open) add(p *Probe, deadline time.Time) {
-	if o.ttls == nil {
-		o.ttls = map[uint8]*waiting{}
+	for len(o.ttls) <= int(p.TTL) {
+		o.ttls = append(o.ttls, waiting{})
 	}
-	w := o.ttls[p.TTL]
-	if w == nil {
-		w = &waiting{}
-		o.ttls[p.TTL] = w
-	}
+	w := &o.ttls[p.TTL]
 	if len(w.probes) == 0 {
-		w.next = deadline
-	}
-	if len(o.ttls) == 1 && len(w.probes) == 0 {
-		o.next = deadline
+		if w.next = deadline; o.inUse == 0 {
+			o.next = deadline
+		}
+		o.inUse++
 	}
 	w.probes = append(w.probes, p.Number)
 	o.moved(p, deadline)
@@ -41,10 +38,10 @@ func (o *open) add(p *Probe, deadline time.Time) {
 
 // moved notes that a probe has another deadline.
 func (o *open) moved(p *Probe, deadline time.Time) {
-	w := o.ttls[p.TTL]
-	if w == nil {
+	if int(p.TTL) >= len(o.ttls) {
 		return
 	}
+	w := &o.ttls[p.TTL]
 	w.next, o.next = sooner(w.next, deadline), sooner(o.next, deadline)
 }
 
@@ -61,8 +58,8 @@ func sooner(a, b time.Time) time.Time {
 func (o *open) heard(ttl uint8, known *roundTrips) {
 	o.next = time.Time{}
 	for t := ttl; ; t-- {
-		if w := o.ttls[t]; w != nil {
-			w.next = time.Time{}
+		if int(t) < len(o.ttls) {
+			o.ttls[t].next = time.Time{}
 		}
 		if t == 0 || t < ttl && known.known[t] {
 			return
@@ -72,8 +69,8 @@ func (o *open) heard(ttl uint8, known *roundTrips) {
 
 // at are the probes with a TTL that may be outstanding.
 func (o *open) at(ttl uint8) []int {
-	if w := o.ttls[ttl]; w != nil {
-		return w.probes
+	if int(ttl) < len(o.ttls) {
+		return o.ttls[ttl].probes
 	}
 	return nil
 }
@@ -88,7 +85,11 @@ func (o *open) soonest(probes []Probe, deadline func(*Probe) time.Time) time.Tim
 		return o.next
 	}
 	o.next = never()
-	for _, w := range o.ttls {
+	for i := range o.ttls {
+		w := &o.ttls[i]
+		if len(w.probes) == 0 {
+			continue
+		}
 		if w.next.IsZero() {
 			w.next = never()
 			for _, n := range w.probes {
@@ -105,12 +106,16 @@ func (o *open) soonest(probes []Probe, deadline func(*Probe) time.Time) time.Tim
 // over takes out the probes whose deadline is over, in the order of sending.
 func (o *open) over(now time.Time, probes []Probe, deadline func(*Probe) time.Time) (over []int) {
 	o.next = never()
-	for ttl, w := range o.ttls {
+	for i := range o.ttls {
+		w := &o.ttls[i]
+		if len(w.probes) == 0 {
+			continue
+		}
 		if now.After(w.next) {
 			over = w.over(over, now, probes, deadline)
 		}
 		if len(w.probes) == 0 {
-			delete(o.ttls, ttl)
+			o.inUse--
 			continue
 		}
 		o.next = sooner(o.next, w.next)

@@ -364,7 +364,16 @@ func lowest(a, b uint8) uint8 {
 
 // Hop returns the hop at a distance, with the probes that stand there now.
 func (p *Path) Hop(ttl uint8) Hop {
-	h, end := Hop{TTL: ttl}, p.End()
+	h, end, n := Hop{TTL: ttl}, p.End(), 0
+	for i := range p.Probes {
+		if p.Probes[i].stands(end) == ttl {
+			n++
+		}
+	}
+	if n == 0 {
+		return h
+	}
+	h.Probes = make([]Probe, 0, n)
 	for i := range p.Probes {
 		if p.Probes[i].stands(end) == ttl {
 			h.Probes = append(h.Probes, p.Probes[i])

@@ -117,11 +117,18 @@ func (r *Recorder) start(at time.Time) {
 	r.emit(Event{Kind: Started, Path: &begun})
 }
 
+// firstProbes is how many probes there is room for once one is sent: those to most
+// destinations.
+const firstProbes = 48
+
 // sent records a probe that is about to be handed to the system. It returns the
 // number.
 func (r *Recorder) sent(p Probe, key *craft.Key) int {
 	p.Number = r.run.Sent(key, p.TTL, p.Called)
 	p.Sent, p.SentClock = p.Called, User
+	if r.path.Probes == nil {
+		r.path.Probes = make([]Probe, 0, firstProbes)
+	}
 	r.path.Probes = append(r.path.Probes, p)
 	r.path.Counters.Sent++
 	r.opened(p.Number)
@@ -509,10 +516,11 @@ func (r *Recorder) decide() {
 	}
 }
 
-// tell emits that a hop is final. The Path is that of a trace that is over.
+// tell emits that a hop, whose list of probes is its own, is final. The Path is that of a trace that is over.
 func (r *Recorder) tell(h Hop, over *Path) {
 	r.pace.told[h.TTL] = true
-	r.emit(Event{Kind: Decided, Hop: h.clone(), Path: over})
+	h.detach()
+	r.emit(Event{Kind: Decided, Hop: h, Path: over})
 }
 
 // passed reports whether it is known what became of a probe with a higher TTL.
@@ -546,10 +554,9 @@ func (p *Probe) clone() Probe {
 	return c
 }
 
-func (h *Hop) clone() Hop {
-	c := Hop{TTL: h.TTL, Probes: make([]Probe, len(h.Probes))}
+// detach makes what a Hop's probes point to its own.
+func (h *Hop) detach() {
 	for i := range h.Probes {
-		c.Probes[i] = h.Probes[i].clone()
+		h.Probes[i] = h.Probes[i].clone()
 	}
-	return c
 }

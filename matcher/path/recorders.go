@@ -55,7 +55,8 @@ type member struct {
 
 // Apply applies an entry, and returns what it caused. The entry that starts a trace adds
 // its Recorder, the one that ends it removes it; entries of traces that don't run are
-// ignored, and so is the start of one that runs. The result is valid until the next call, the events in it are for good.
+// ignored, and so is the start of one that runs. The result, and the events in it, are
+// valid until the next call; what an Event points to is for good.
 func (a *Recorders) Apply(e *Entry) []Caused {
 	a.begin()
 	switch {
@@ -118,7 +119,7 @@ func (a *Recorders) Move(trace int, to *Recorders) {
 // begin begins an entry.
 func (a *Recorders) begin() {
 	for i, m := range a.touched {
-		m.touched, m.events, m.holds, m.err = false, nil, false, nil
+		m.touched, m.events, m.holds, m.err = false, m.events[:0], false, nil
 		a.caused[i] = Caused{}
 	}
 	a.touched, a.caused = a.touched[:0], a.caused[:0]
@@ -136,8 +137,10 @@ func (a *Recorders) touch(m *member) {
 func (a *Recorders) finish() []Caused {
 	for _, m := range a.touched {
 		if m.place >= 0 {
-			m.at = m.nextDeadline()
-			heap.Fix(&a.due, m.place)
+			if at := m.nextDeadline(); at != m.at { // most frames change none
+				m.at = at
+				heap.Fix(&a.due, m.place)
+			}
 		}
 		a.caused = append(a.caused, Caused{m.number, m.events, m.holds})
 	}

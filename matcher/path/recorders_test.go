@@ -98,6 +98,25 @@ func BenchmarkRecorders(b *testing.B) {
 				r.Apply(&path.Entry{Kind: path.Frame, Frame: f})
 			}
 		})
+		b.Run(fmt.Sprintf("traces=%d/unrelated", traces), func(b *testing.B) {
+			r := newMany(b, traces)
+			probe, _ := r.probe(b, netip.MustParseAddr("203.0.113.9"), 7)
+			f := &frame.Frame{Time: start.Add(time.Second), Link: frame.Raw, Direction: frame.In, Data: probe, Length: len(probe)}
+			b.ReportAllocs()
+			for b.Loop() {
+				f.Time = f.Time.Add(time.Microsecond)
+				r.Apply(&path.Entry{Kind: path.Frame, Frame: f})
+			}
+		})
+		b.Run(fmt.Sprintf("traces=%d/answer", traces), func(b *testing.B) {
+			r := newMany(b, traces)
+			f := r.answerOf(b, manyTarget(traces/2))
+			b.ReportAllocs()
+			for b.Loop() {
+				f.Time = f.Time.Add(time.Microsecond)
+				r.Apply(&path.Entry{Kind: path.Frame, Frame: f})
+			}
+		})
 		b.Run(fmt.Sprintf("traces=%d/ours", traces), func(b *testing.B) {
 			r := newMany(b, traces)
 			f := r.errorAbout(b, manyTarget(traces/2))
@@ -159,4 +178,20 @@ func (r *many) errorAbout(b *testing.B, to netip.Addr) *frame.Frame {
 		b.Fatal(err)
 	}
 	return &frame.Frame{Time: start.Add(time.Second), Link: frame.Raw, Direction: frame.In, Data: ip, Length: len(ip)}
+}
+
+// answerOf is a frame with a target's own answer, which returns the probe's payload.
+func (r *many) answerOf(b *testing.B, from netip.Addr) *frame.Frame {
+	b.Helper()
+	probe, _ := r.probe(b, from, 7)
+	ip := append([]byte(nil), probe...)
+	copy(ip[12:16], probe[16:20])
+	copy(ip[16:20], probe[12:16])
+	copy(ip[20:22], probe[22:24])
+	copy(ip[22:24], probe[20:22])
+	f := &frame.Frame{Time: start.Add(time.Second), Link: frame.Raw, Direction: frame.In, Data: ip, Length: len(ip)}
+	if r.Apply(&path.Entry{Kind: path.Frame, Frame: f}); !r.IsOurs() {
+		b.Fatal("the answer is nobody's")
+	}
+	return f
 }
