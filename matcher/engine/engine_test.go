@@ -302,8 +302,9 @@ func TestFramesThatAreLost(t *testing.T) {
 		b.Take(&frame.Frame{Gap: &frame.Gap{From: now(), To: now(), Frames: 2}})
 		time.Sleep(time.Second)
 		for i, lost := range []int{0, 3} {
-			b.wire.dropped += lost
+			b.wire.dropped++ // before it began, and not told of
 			r := b.begin(i + 1)
+			b.wire.dropped += lost
 			b.leave(r, false)
 			gaps := 0
 			for _, gap := range r.Path.Gaps {

@@ -64,8 +64,8 @@ func TestNothingIsLostWhenARunEndsWhileTheReaderHandsOver(t *testing.T) {
 			var readers []recorded
 			take := func() {
 				f, _, _ := b.frame()
-				_, done := b.take(&path.Entry{Kind: path.Frame, Frame: &f}, &f)
-				readers = append(readers, done...)
+				b.take(&path.Entry{Kind: path.Frame, Frame: &f}, &f)
+				readers = append(readers, b.done...)
 			}
 			take()
 			take()
@@ -96,7 +96,8 @@ func TestEventsThatComeMeanwhileAreRecordedFirst(t *testing.T) {
 		b.send(r)
 		failed := b.send(r)
 		f, _, _ := b.frame()
-		_, done := b.take(&path.Entry{Kind: path.Frame, Frame: &f}, &f)
+		b.take(&path.Entry{Kind: path.Frame, Frame: &f}, &f)
+		done := slices.Clone(b.done)
 		b.refused(r, failed)
 		b.release(done)
 		if d := cmp.Diff([]string{"start", "probe"}, kinds(b.events(r))); d != "" {
