@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +40,11 @@ func (r *reader) next(ctx context.Context, yield func(frame.Frame, error) bool) 
 	f, noticed, err := l.read(ctx)
 	now := time.Now()
 	if err == nil && (noticed || now.Sub(r.watched.at) >= countInterval) {
-		for _, gap := range r.watched.look(l, now) {
+		gaps := r.watched.look(l, now)
+		if err = l.goneWith(gaps); err != nil {
+			gaps = nil
+		}
+		for _, gap := range gaps {
 			if !yield(frame.Frame{Gap: &gap}, nil) {
 				return false
 			}
@@ -63,6 +68,19 @@ func (r *reader) next(ctx context.Context, yield func(frame.Frame, error) bool) 
 		}
 	}
 	return true
+}
+
+// goneWith returns ErrGone if an address is missing because its interface is: the kernel
+// says so of the addresses first.
+func (l *Live) goneWith(gaps []frame.Gap) error {
+	removed := func(g frame.Gap) bool { return g.Cause == frame.AddressRemoved && g.To.IsZero() }
+	if !slices.ContainsFunc(gaps, removed) {
+		return nil
+	}
+	if err := l.check(); errors.Is(err, ErrGone) {
+		return err
+	}
+	return nil
 }
 
 // checkLink looks at the interface now and then while nothing comes, and when the
