@@ -17,6 +17,12 @@ PAGES = replay diff craft explain privileges
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
+# Go stamps programs with the commit, and fails where git refuses to say it: in a
+# checkout that belongs to another user.
+ifneq ($(shell [ ! -e .git ] || git rev-parse HEAD >/dev/null 2>&1 || echo refused),)
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+endif
+
 .PHONY: help build run test check bench mutate install uninstall man pcap peers fuzz clean
 
 help: ## list the commands
@@ -87,9 +93,11 @@ mutate: tools ## change one expression at a time: which changes does no test not
 	done
 
 install: build ## install the programs, one with the capability it needs, and the manual pages
+	@[ -z "$(SUDO)" ] || command -v sudo >/dev/null || { echo "sudo is missing: run 'make install' as root, who alone may give a program a capability" >&2; exit 1; }
+	@PATH="$$PATH:/usr/sbin:/sbin" command -v setcap >/dev/null || { echo "setcap is missing. On Debian, as root: apt-get install libcap2-bin" >&2; exit 1; }
 	$(SUDO) install -D bin/tracelab $(DESTDIR)$(PREFIX)/bin/tracelab
 	$(SUDO) install -D bin/tracewire $(DESTDIR)$(PREFIX)/bin/tracewire
-	$(SUDO) setcap cap_net_raw+ep $(DESTDIR)$(PREFIX)/bin/tracewire
+	$(SUDO) env PATH="$$PATH:/usr/sbin:/sbin" setcap cap_net_raw+ep $(DESTDIR)$(PREFIX)/bin/tracewire
 	bin/tracewire man | $(SUDO) install -D -m 644 /dev/stdin $(MAN)/tracewire.1
 	for page in $(PAGES); do bin/tracewire man $$page | $(SUDO) install -D -m 644 /dev/stdin $(MAN)/tracewire-$$page.1; done
 
