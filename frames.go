@@ -1,6 +1,7 @@
 package tracewire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,14 +31,9 @@ func Frames(dst netip.Addr, w *Wire, o *Options) (path.Parameters, iter.Seq2[Cra
 	if o == nil {
 		o = &Options{}
 	}
+	dst = dst.Unmap()
 	p, err := o.validate()
-	if err == nil {
-		err = checkTarget(dst.Unmap())
-	}
-	if err != nil {
-		return p, nil, err
-	}
-	if err := o.checkFamily(dst.Unmap()); err != nil {
+	if err := cmp.Or(err, checkTarget(dst), o.checkFamily(dst)); err != nil {
 		return p, nil, err
 	}
 	if p.MTU && w.MTU == 0 && p.Length == 0 {
@@ -50,7 +46,7 @@ func Frames(dst netip.Addr, w *Wire, o *Options) (path.Parameters, iter.Seq2[Cra
 	if on.Port == 0 {
 		on.Port = craft.FirstSourcePort(p.Seed, p.SrcPort)
 	}
-	c, p, err := o.crafter(&on, dst.Unmap(), p, 1)
+	c, p, err := o.crafter(&on, dst, p, 1)
 	if err != nil {
 		return p, nil, err
 	}

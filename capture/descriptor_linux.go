@@ -33,7 +33,8 @@ func descriptor(h *pcap.Handle) (fd int, ok bool) {
 	return 0, false
 }
 
-// openDescriptors are those of this process. Where /proc can't be read there are none.
+// openDescriptors returns the open descriptors of this process, or nil if /proc can't be
+// read.
 func openDescriptors() (all []int) {
 	dir, err := os.Open("/proc/self/fd")
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// End is this host's end of the flows of probes: what they come from, and what
-// their answers go to. The zero End is none.
+// End is this host's end of a flow: the address and port that probes come from and
+// answers go to. The zero End stands for no flow.
 type End struct {
 	Flow Flow
 	Addr netip.Addr // zero for any address

@@ -130,7 +130,7 @@ func (d *Device) begin(open func() (Conn, error)) {
 	}()
 }
 
-// close ends the capture, which nobody needs any more, and closes the Conn.
+// close ends the capture and closes the Conn. The caller is the last user of the Device.
 func (d *Device) close() (err error) {
 	defer close(d.closed)
 	if d.conn == nil {

@@ -49,7 +49,7 @@ func (p ports) hold(protocol *craft.Protocol, at netip.AddrPort) error {
 	socket, err := bind(protocol, at)
 	switch {
 	case errors.Is(err, syscall.EPROTONOSUPPORT) || errors.Is(err, syscall.ESOCKTNOSUPPORT):
-		socket = closer(func() error { return nil }) // the kernel doesn't know the protocol: nobody can have the port
+		socket = closer(func() error { return nil }) // the kernel lacks the protocol, so no program can bind the port
 	case err != nil:
 		return err
 	}

@@ -69,9 +69,9 @@ func contain(ends []capture.End, end capture.End) bool {
 	})
 }
 
-// Share returns the Device that captures on a Conn which is open already: the one that
-// there is, or a new one, which closes the Conn when nobody needs it any more if it is an
-// io.Closer. The caller is to release it.
+// Share returns the Device for a Conn that is open already. If there is none yet, it makes
+// one. When its last user releases the Device, it closes the Conn if that is an io.Closer.
+// The caller must call Release.
 func (s *Set) Share(ctx context.Context, c Conn, on Link) (*Device, error) {
 	d, made, err := s.reserve(ctx, wanted{key: keyOf(c), link: on})
 	if err != nil {
@@ -91,11 +91,13 @@ func keyOf(c Conn) any {
 	return new(int)
 }
 
-// reserve returns the Device that captures what is wanted: the one that is there, or a
-// new one, which the caller is to begin. It is to be released. One that does not
-// capture that end has to be done first, and takes up nobody else until then; so has,
-// if they are exclusive, one that captures on other interfaces but on one of these: its
-// frames would be recorded twice.
+// reserve returns the Device that captures what is wanted. If there is none, it makes one,
+// which the caller must begin. The caller must call Release.
+//
+// reserve waits for an open Device to close in two cases: it has the same interfaces but
+// does not capture this end of flows; or Devices are exclusive, and it shares one interface
+// with what is wanted, whose frames would be recorded twice. A Device that is waited for
+// gets no further users.
 func (s *Set) reserve(ctx context.Context, want wanted) (d *Device, made bool, err error) {
 	for {
 		s.mu.Lock()

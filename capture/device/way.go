@@ -109,7 +109,7 @@ func (w *Way) ResolveNextHop(ctx context.Context) (err error) {
 }
 
 // receivers are the interfaces besides that of a route by which replies can arrive.
-// Where the system doesn't say so, there are none.
+// If the system doesn't list them, receivers returns none.
 func (s *Set) receivers(r *route.Route) []string {
 	if s.prepared != nil {
 		return s.prepared.also[r.Device()]
@@ -161,7 +161,7 @@ func (s *Set) openWay(ctx context.Context, r *route.Route, w *Way, end capture.E
 	wait.Go(func() {
 		begin()
 		if openErr = s.opened(d); openErr != nil {
-			cancel() // nobody needs the neighbour any more
+			cancel() // stop resolving the neighbour
 		}
 	})
 	if r.Kind == route.Ethernet && w.NextHopMAC == nil {

@@ -24,7 +24,7 @@ import (
 func TestMemoryAndRunAgree(t *testing.T) {
 	requireLab(t)
 	tracer := filepath.Join(t.TempDir(), "tracewire")
-	if out, err := exec.Command("go", "build", "-o", tracer, "../tracewire").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", tracer, "../tracewire").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	chance := map[string]bool{"lossy": true, "per-packet": true, "limits": true}

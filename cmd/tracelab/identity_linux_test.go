@@ -23,7 +23,7 @@ import (
 func buildTracer(t *testing.T) string {
 	t.Helper()
 	tracer := filepath.Join(t.TempDir(), "tracewire")
-	if out, err := exec.Command("go", "build", "-o", tracer, "../tracewire").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", tracer, "../tracewire").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return tracer

@@ -61,7 +61,7 @@ func countingProgram(t *testing.T) *counting {
 	}
 	c := &counting{dir: t.TempDir()}
 	c.file = filepath.Join(c.dir, "tracewire")
-	if out, err := exec.CommandContext(t.Context(), tool, "build", "-cover", "-covermode=count", "-coverpkg="+countedPackages, "-o", c.file, ".").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), tool, "build", "-buildvcs=false", "-cover", "-covermode=count", "-coverpkg="+countedPackages, "-o", c.file, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return c

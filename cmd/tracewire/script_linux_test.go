@@ -366,7 +366,7 @@ func probesOf(t *testing.T, c *kernelnet.Chain) (await func()) {
 func BenchmarkProcess(b *testing.B) {
 	c := kernelnet.NewChain(b, 8, nil)
 	program := filepath.Join(b.TempDir(), "tracewire")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)
 	}
 	_ = c

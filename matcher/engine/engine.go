@@ -268,13 +268,8 @@ func (r *run) tell(n int) {
 func (g *Engine) missed(gap *frame.Gap) {
 	g.lost += gap.Frames
 	g.track.Lost(g.lost)
-	last := g.gaps[:0]
-	for _, lasting := range g.gaps {
-		if lasting.Cause != gap.Cause || lasting.Addr != gap.Addr {
-			last = append(last, lasting)
-		}
-	}
-	if g.gaps = last; !gap.To.IsZero() {
+	g.gaps = slices.DeleteFunc(g.gaps, func(lasts frame.Gap) bool { return lasts.Cause == gap.Cause && lasts.Addr == gap.Addr })
+	if !gap.To.IsZero() {
 		return
 	}
 	g.gaps = append(g.gaps, *gap)
@@ -377,7 +372,7 @@ func (g *Engine) leave(r *run, interrupted bool) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		r.end()
-		g.draining = without(g.draining, r)
+		g.draining = slices.DeleteFunc(g.draining, func(o *run) bool { return o == r })
 		dropped = max(dropped, g.lost)
 		if n := dropped - max(g.lost, r.dropped); n > 0 { // since the capture said so last
 			from := r.Path.Started
@@ -393,16 +388,6 @@ func (g *Engine) leave(r *run, interrupted bool) {
 		return g.track.Block(nil, nil)
 	})
 	g.release(done)
-}
-
-// without is a list without a run.
-func without(all []*run, r *run) (left []*run) {
-	for _, other := range all {
-		if other != r {
-			left = append(left, other)
-		}
-	}
-	return left
 }
 
 // outcome is why a run ended, if it was not its plan: cause is what else ended it.

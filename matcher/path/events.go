@@ -6,6 +6,52 @@ import (
 	"time"
 )
 
+// EventKind says what an Event tells.
+type EventKind uint8
+
+// The kinds of events, in the order in which they can come for a probe.
+const (
+	Started  EventKind = iota + 1 // the trace: Path is set
+	ProbeOut                      // a probe left: Probe is set
+	Answer                        // a reply came: Probe and Reply are set
+	GaveUp                        // the wait for a reply is over, or the probe never left: Probe is set
+	Decided                       // nothing more is expected of a hop: Hop is set; once for each, in order
+	Ended                         // the trace: Path is set
+)
+
+// String returns the kind as the JSON lines output spells it.
+func (k EventKind) String() string {
+	return [...]string{"", "start", "probe", "reply", "timeout", "hop", "end"}[k]
+}
+
+// Event is a step of a trace. What it points to is its own: nothing that
+// happens later changes it.
+type Event struct {
+	Kind  EventKind
+	Path  *Path // as far as it is known then: all but Probes when the trace starts; of a hop nil unless the trace is over
+	Probe Probe
+	Reply *Reply // the one that came; Probe.Reply is the first
+	Hop   Hop
+	End   uint8 // of Answer and GaveUp: what Path.End is by now
+}
+
+func (p *Probe) clone() Probe {
+	c := *p
+	if p.Reply != nil {
+		first := *p.Reply
+		c.Reply = &first
+	}
+	c.Extra = slices.Clone(p.Extra)
+	return c
+}
+
+// detach makes what a Hop's probes point to its own.
+func (h *Hop) detach() {
+	for i := range h.Probes {
+		h.Probes[i] = h.Probes[i].clone()
+	}
+}
+
 // Events tells of a Path that is complete as if it came about now: the probes,
 // replies and time-outs in the order of their times, then the hops. What the
 // events point to is p's.

@@ -213,13 +213,9 @@ func (a *Recorders) pass(watermark time.Time) {
 		m := a.due[0]
 		a.touch(m)
 		m.pass(watermark, 0)
-		m.at = m.nextDeadline()
-		if !watermark.After(m.at) {
-			heap.Fix(&a.due, 0)
-			continue
+		if m.at = m.nextDeadline(); watermark.After(m.at) {
+			m.at = never() // a reply that was held has shortened a wait; the next entry looks again
 		}
-		// It can't say when: it is asked again with the next.
-		m.at = never()
 		heap.Fix(&a.due, 0)
 	}
 }
@@ -230,7 +226,13 @@ func (a *Recorders) frame(e *Entry) {
 	a.pass(f.Time)
 	unread := a.message.ReadOwn(f)
 	if e.Cut != nil {
-		a.cut(e, unread)
+		a.cut(unread)
+		for _, number := range e.Cut.Failed {
+			if m := a.members[number]; m != nil {
+				a.touch(m)
+				m.failCheck()
+			}
+		}
 		return
 	}
 	headers := f.Data
@@ -249,7 +251,7 @@ func (a *Recorders) frame(e *Entry) {
 	}
 	f.Data = headers
 	e.Cut = &Cut{Failed: failed()}
-	a.cut(&Entry{Frame: f, Cut: &Cut{}}, a.message.ReadOwn(f))
+	a.cut(a.message.ReadOwn(f))
 }
 
 // match finds whose the message is, and counts it where it is nobody's.
@@ -291,9 +293,9 @@ func (a *Recorders) offer(unread error) (ours bool) {
 	return ours
 }
 
-// cut applies a frame that was cut since it was of no trace. The count of foreign and of
+// cut counts a frame that was cut because it is of no trace. The count of foreign and of
 // malformed frames follows from what is left of it.
-func (a *Recorders) cut(e *Entry, unread error) {
+func (a *Recorders) cut(unread error) {
 	for _, m := range a.touched {
 		m.err = matcher.ErrUnrelated
 	}
@@ -305,12 +307,6 @@ func (a *Recorders) cut(e *Entry, unread error) {
 		}
 	}
 	a.count(unread)
-	for _, number := range e.Cut.Failed {
-		if m := a.members[number]; m != nil {
-			a.touch(m)
-			m.failCheck()
-		}
-	}
 }
 
 // count counts a message that is nobody's. An answer counts with those whose probes can

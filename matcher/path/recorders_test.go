@@ -88,44 +88,31 @@ func TestMovedTraceGoesOn(t *testing.T) {
 
 // The cost of a frame does not depend on how many traces run, whosever it is.
 func BenchmarkRecorders(b *testing.B) {
+	somebodys := netip.MustParseAddr("203.0.113.9")
+	kinds := []struct {
+		name string
+		of   func(r *many, b *testing.B, target netip.Addr) *frame.Frame
+	}{
+		{"foreign", func(r *many, b *testing.B, _ netip.Addr) *frame.Frame { return r.errorAbout(b, somebodys) }},
+		{"unrelated", func(r *many, b *testing.B, _ netip.Addr) *frame.Frame {
+			probe, _ := r.probe(b, somebodys, 7)
+			return &frame.Frame{Time: start.Add(time.Second), Link: frame.Raw, Direction: frame.In, Data: probe, Length: len(probe)}
+		}},
+		{"answer", (*many).answerOf},
+		{"ours", (*many).errorAbout},
+	}
 	for _, traces := range []int{1, 10, 100, 1000} {
-		b.Run(fmt.Sprintf("traces=%d/foreign", traces), func(b *testing.B) {
-			r := newMany(b, traces)
-			f := r.errorAbout(b, netip.MustParseAddr("203.0.113.9"))
-			b.ReportAllocs()
-			for b.Loop() {
-				f.Time = f.Time.Add(time.Microsecond)
-				r.Apply(&path.Entry{Kind: path.Frame, Frame: f})
-			}
-		})
-		b.Run(fmt.Sprintf("traces=%d/unrelated", traces), func(b *testing.B) {
-			r := newMany(b, traces)
-			probe, _ := r.probe(b, netip.MustParseAddr("203.0.113.9"), 7)
-			f := &frame.Frame{Time: start.Add(time.Second), Link: frame.Raw, Direction: frame.In, Data: probe, Length: len(probe)}
-			b.ReportAllocs()
-			for b.Loop() {
-				f.Time = f.Time.Add(time.Microsecond)
-				r.Apply(&path.Entry{Kind: path.Frame, Frame: f})
-			}
-		})
-		b.Run(fmt.Sprintf("traces=%d/answer", traces), func(b *testing.B) {
-			r := newMany(b, traces)
-			f := r.answerOf(b, manyTarget(traces/2))
-			b.ReportAllocs()
-			for b.Loop() {
-				f.Time = f.Time.Add(time.Microsecond)
-				r.Apply(&path.Entry{Kind: path.Frame, Frame: f})
-			}
-		})
-		b.Run(fmt.Sprintf("traces=%d/ours", traces), func(b *testing.B) {
-			r := newMany(b, traces)
-			f := r.errorAbout(b, manyTarget(traces/2))
-			b.ReportAllocs()
-			for b.Loop() {
-				f.Time = f.Time.Add(time.Microsecond)
-				r.Apply(&path.Entry{Kind: path.Frame, Frame: f})
-			}
-		})
+		for _, kind := range kinds {
+			b.Run(fmt.Sprintf("traces=%d/%s", traces, kind.name), func(b *testing.B) {
+				r := newMany(b, traces)
+				f := kind.of(r, b, manyTarget(traces/2))
+				b.ReportAllocs()
+				for b.Loop() {
+					f.Time = f.Time.Add(time.Microsecond)
+					r.Apply(&path.Entry{Kind: path.Frame, Frame: f})
+				}
+			})
+		}
 	}
 }
 

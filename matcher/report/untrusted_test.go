@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/tracewire/tracewire/matcher/findings"
@@ -31,24 +30,7 @@ func checkAccepted(t *testing.T, s *jsonschema.Schema, document []byte) (accepte
 		}
 		return false
 	}
-	first, err := report.Marshal(trace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Validate(decoded(t, first)); err != nil {
-		t.Errorf("%v\n%s", err, first)
-	}
-	back, err := report.Unmarshal(first)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, first)
-	}
-	second, err := report.Marshal(back)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(first), string(second)); d != "" {
-		t.Errorf("-first +second\n%s", d)
-	}
+	back := readBack(t, s, trace)
 	findings.Of(trace.Path)
 	trace.Path.Events(func(path.Event) {})
 	if changes := path.Diff(trace.Path, back.Path, nil); len(changes) > 0 {
