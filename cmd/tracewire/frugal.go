@@ -11,7 +11,7 @@ import (
 
 // enoughMemory is what reading a capture is to get along with, in bytes: what the files
 // of others make the program hold is bounded, and garbage comes on top of it.
-const enoughMemory = 60 << 20
+const enoughMemory = 66 << 20
 
 // frugal collects garbage earlier than usual where there is much of it, unless
 // GOMEMLIMIT says how much memory there is. The function it returns ends that.
